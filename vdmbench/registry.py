@@ -1,0 +1,135 @@
+"""Names that a suite may use, and what stands behind each.
+
+A table maps a name to a lazy ``module:attribute`` target, a lazy option model (pydantic) and one line of help. Nothing
+here imports torch, so that a suite, the options of its mixers included, is validated without it. Other packages add
+names through the entry-point group ``vdmbench.<table>``; an entry point loads to an :class:`Entry`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+class UnknownName(KeyError):
+    """A name that no table entry carries; the message names the closest one and all of them."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        self.kind, self.name, self.known = kind, name, known
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+        self.message = f"unknown {kind} '{name}', {hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NameTaken(ValueError):
+    """Two entries of one table claim the same name."""
+
+
+def load_attribute(path: str) -> Any:
+    """Import ``package.module:attribute`` and return the attribute."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name: the ``module:attribute`` that builds it, the one that holds its option model, a line of help."""
+
+    name: str
+    target: str
+    options: str
+    help: str
+
+    def load(self) -> Any:
+        """Import and return what the name stands for."""
+        return load_attribute(self.target)
+
+    def load_options(self) -> Any:
+        """Import and return the pydantic model of its options."""
+        return load_attribute(self.options)
+
+
+class Table:
+    """The entries of one kind, in the order they were added."""
+
+    def __init__(self, kind: str, plural: str) -> None:
+        self.kind, self.plural = kind, plural
+        self._entries: dict[str, Entry] = {}
+        self._plugins_loaded = False
+
+    def add(self, name: str, target: str, options: str, help: str) -> None:
+        """Enter a name; raises :class:`NameTaken` where another entry holds it."""
+        self._insert(Entry(name, target, options, help))
+
+    def __getitem__(self, name: str) -> Entry:
+        self._load_plugins()
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownName(self.kind, name, sorted(self._entries)) from None
+
+    def __iter__(self) -> Iterator[Entry]:
+        self._load_plugins()
+        return iter(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        self._load_plugins()
+        return name in self._entries
+
+    def _insert(self, entry: Entry) -> None:
+        taken = self._entries.get(entry.name)
+        if taken is not None and taken != entry:
+            raise NameTaken(f"{self.kind} '{entry.name}' is {taken.target} already, so {entry.target} cannot take the name")
+        self._entries[entry.name] = entry
+
+    def _load_plugins(self) -> None:
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for point in importlib.metadata.entry_points(group=f"vdmbench.{self.plural}"):
+            entry = point.load()
+            if not isinstance(entry, Entry):
+                raise TypeError(f"entry point '{point.name}' of group vdmbench.{self.plural} must be a vdmbench.registry.Entry, "
+                                f"got {type(entry).__name__}")
+            self._insert(entry)
+
+
+mixers = Table("mixer", "mixers")
+networks = Table("network", "networks")
+sources = Table("data source", "sources")
+metrics = Table("metric", "metrics")
+tables = {table.plural: table for table in (mixers, networks, sources, metrics)}
+
+_MIXER_OPTIONS = "vdmbench.suite.options.mixers"
+mixers.add("identity", "vdmbench.mixers.identity:Identity", f"{_MIXER_OPTIONS}:IdentityOptions",
+           "no temporal mixing: the floor that every table needs")
+mixers.add("attention", "vdmbench.mixers.attention:Attention", f"{_MIXER_OPTIONS}:AttentionOptions",
+           "softmax attention over frames; the kernel (un-fused or fused) is declared")
+mixers.add("linear-attention", "vdmbench.mixers.linear_attention:LinearAttention", f"{_MIXER_OPTIONS}:LinearAttentionOptions",
+           "linear attention: softmax feature maps, or ReLU with a normaliser")
+mixers.add("s4d", "vdmbench.mixers.s4d:S4D", f"{_MIXER_OPTIONS}:S4DOptions",
+           "diagonal complex linear time-invariant SSM by FFT, one- or two-directional")
+mixers.add("mamba", "vdmbench.mixers.mamba:Mamba", f"{_MIXER_OPTIONS}:MambaOptions",
+           "Mamba-1 selective scan (S6), one- or two-directional")
+
+networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.options.networks:UNet3DOptions",
+             "space-time factorised UNet of Oshima et al. 2024")
+
+_SOURCE_OPTIONS = "vdmbench.suite.options.sources"
+sources.add("sprites", "vdmbench.data.sprites:Sprites", f"{_SOURCE_OPTIONS}:SpritesOptions",
+            "procedural sprites that move and bounce; needs nothing")
+sources.add("maze", "vdmbench.data.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
+            "procedural first-person walk through a ray-cast maze; needs nothing")
+sources.add("folder", "vdmbench.data.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
+            "a folder with train/ and test/ of npy or npz videos, recorded sets included")
+
+metrics.add("ste-fd", "vdmbench.metrics.suite_metrics:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
+            "Fréchet distance on spatio-temporal-energy features (not FVD); no download")

@@ -1,0 +1,1 @@
+"""Option models of everything a suite names: one file for each table of the registry. Never imports torch."""
