@@ -1,0 +1,67 @@
+"""The append-only log of one attempt: a JSON object a line, in ``events.jsonl``.
+
+A worker that dies in the middle of a write leaves a torn last line: a reader drops it silently, because the event did
+not happen. A torn line anywhere else means that the file was damaged, and is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+
+class DamagedEvents(ValueError):
+    """A line that is not the last does not parse."""
+
+
+def _spell_non_finite(value: Any) -> Any:
+    """JSON has no NaN or infinity: write them as the strings that float() and pydantic read back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _spell_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spell_non_finite(item) for item in value]
+    return value
+
+
+class EventLog:
+    """Appends events, each in a single write, so that lines of two writers never mix."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, event: Event, *, durable: bool = False) -> None:
+        """Write one event; ``durable`` waits until it is on disk."""
+        line = json.dumps(_spell_non_finite(event), allow_nan=False).encode() + b"\n"
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError(f"event log: only a part of {len(line)} bytes was written (disk full?)")
+        if durable:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a log, in order; an absent file has none. Raises :class:`DamagedEvents` for a torn middle line."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")
+    last = len(lines) - 1
+    for number, line in enumerate(lines):
+        if number == last:
+            return  # what follows the last newline is either nothing or a torn line
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            raise DamagedEvents(f"{path}:{number + 1}: not a JSON object; the log was damaged after it was written")
+        yield event

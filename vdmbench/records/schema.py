@@ -1,0 +1,210 @@
+"""The record: everything one attempt at one cell leaves behind.
+
+Units are bytes, seconds and UTC. Whatever could not be known is null, never 0; displays convert and name units. A record
+is written once, by the supervising parent, and never changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RECORD_SCHEMA = 1
+
+Status = Literal["started", "ok", "oom", "timeout", "error", "signal", "nan", "interrupted", "infeasible", "skipped"]
+Phase = Literal["build", "warm-up", "train", "sample", "evaluate"]
+PHASES: tuple[Phase, ...] = ("build", "warm-up", "train", "sample", "evaluate")
+
+
+class Recorded(BaseModel):
+    """Strict about keys, and carries NaN and infinity through JSON as strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+
+
+class Attempt(Recorded):
+    """Which execution of the cell this was, and by which process."""
+
+    id: str
+    """Unique name of the attempt, and of its folder."""
+    ordinal: int
+    """1 for the first attempt at the cell."""
+    host: str
+    boot_id: str
+    """Kernel boot id: with host, pid and process start it tells a live worker from a reused pid."""
+    pid: int
+    """The supervising parent."""
+    process_started: float
+    """Start time of that process, seconds since boot (so that a clock set back changes nothing)."""
+    started: str
+    """UTC, ISO 8601."""
+    ended: str | None = None
+
+
+class Parameters(Recorded):
+    """Trainable parameters, counted."""
+
+    network: int
+    temporal: int
+    """Those inside the temporal mixers alone."""
+
+
+class LayerCost(Recorded):
+    """One temporal layer as built."""
+
+    channels: int
+    inner_width: int
+    parameters: int
+    state_elements: int
+    """Recurrent state or cache of one spatial site after all frames."""
+
+
+class Solved(Recorded):
+    """What the plan made of the cell: the knob that moved, what it reached, and what the network costs."""
+
+    knobs: dict[str, int | float] = Field(default_factory=dict)
+    quantity: str | None = None
+    """What was matched, e.g. ``parameters.network``; null where nothing was."""
+    target: int | None = None
+    achieved: int | None = None
+    mismatch: float | None = None
+    """(achieved - target) / target."""
+    parameters: Parameters
+    state_elements: int
+    """Sum over temporal layers and the sites of each, one clip."""
+    flops_forward: int
+    """One forward pass of one clip; a multiply-add counts 2; scans analytically."""
+    flops_temporal: int
+    layers: dict[str, LayerCost] = Field(default_factory=dict)
+
+
+class PhaseReading(Recorded):
+    """Time and peaks of one phase, reset at its start."""
+
+    seconds: float
+    rss_peak_bytes: int | None = None
+    rss_source: str | None = None
+    allocated_peak_bytes: int | None = None
+    reserved_peak_bytes: int | None = None
+    alloc_retries: int | None = None
+    ooms: int | None = None
+    nvml_peak_bytes: int | None = None
+
+
+class Spread(Recorded):
+    """Median and quartiles of repeated timings."""
+
+    median: float
+    q1: float
+    q3: float
+    count: int
+
+
+class Training(Recorded):
+    """What training did."""
+
+    steps: int
+    first_step: int = 0
+    """Above 0 where an earlier attempt's checkpoint was resumed."""
+    step_seconds: Spread | None = None
+    frames_per_second: float | None = None
+    final_loss: float | None = None
+    """Mean over the last tenth of the steps."""
+    loss_steps: list[int] = Field(default_factory=list)
+    loss: list[float] = Field(default_factory=list)
+    """Training curve, thinned to at most 200 points, each the mean since the one before."""
+
+
+class Sampling(Recorded):
+    """What sampling did."""
+
+    clips: int
+    seconds_per_clip: float
+    frames_per_second: float
+    sampler: str
+    steps: int
+
+
+class MetricResult(Recorded):
+    """A distance, the protocol in its name, and all that is needed to doubt it."""
+
+    name: str
+    value: float
+    lower_is_better: bool = True
+    n_real: int
+    n_generated: int
+    kvd: float | None = None
+    """Unbiased polynomial-3 MMD on the same features."""
+    floor: float | None = None
+    """The same distance between two disjoint sets of real clips, at the same N."""
+    interval: tuple[float, float] | None = None
+    """95 % bootstrap interval over clips."""
+    controls: dict[str, float] = Field(default_factory=dict)
+    """The distance of real clips spoilt on purpose."""
+    blind: list[str] = Field(default_factory=list)
+    """Controls that the metric did not see."""
+    rank_deficient: bool = False
+    warnings: list[str] = Field(default_factory=list)
+    details: dict[str, Any] = Field(default_factory=dict)
+    """Further numbers of this metric's own."""
+
+
+class DeviceMemory(Recorded):
+    """Device memory as the supervising parent saw it through NVML."""
+
+    status: str
+    """``ok``, or why the rest is null."""
+    device_uuid: str | None = None
+    interval_seconds: float | None = None
+    samples: int | None = None
+    peak_used_bytes: int | None = None
+    """Of the whole device."""
+    peak_process_bytes: int | None = None
+    """Of the worker alone, where the driver tells."""
+    foreign_processes: int | None = None
+
+
+class Exit(Recorded):
+    """How the worker process ended."""
+
+    code: int | None = None
+    signal: str | None = None
+    stderr_tail: str = ""
+
+
+class Record(Recorded):
+    """One attempt at one cell."""
+
+    record_schema: int = RECORD_SCHEMA
+    identity: str
+    """Hash of the cell's declared inputs."""
+    suite: str
+    variant: str
+    point: dict[str, Any] = Field(default_factory=dict)
+    """Sweep coordinates, by field path."""
+    seed: int
+    declared: dict[str, Any]
+    """The declared inputs that the identity is the hash of."""
+    attempt: Attempt
+    status: Status
+    phase: Phase | None = None
+    """Where it ended, if not ok."""
+    message: str | None = None
+    solved: Solved | None = None
+    phases: dict[Phase, PhaseReading] = Field(default_factory=dict)
+    training: Training | None = None
+    sampling: Sampling | None = None
+    metrics: dict[str, MetricResult] = Field(default_factory=dict)
+    """By the name used in the suite."""
+    backends: dict[str, list[str]] = Field(default_factory=dict)
+    """Kernels that ran, by op."""
+    device_memory: DeviceMemory | None = None
+    environment: dict[str, Any] = Field(default_factory=dict)
+    cohort: str | None = None
+    """Hardware class; records of different cohorts are never averaged."""
+    data: dict[str, Any] = Field(default_factory=dict)
+    """Fingerprints of the data read."""
+    artifacts: dict[str, str] = Field(default_factory=dict)
+    """Files left beside the record, relative to its folder."""
+    exit: Exit | None = None

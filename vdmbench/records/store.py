@@ -1,0 +1,178 @@
+"""The results folder: where attempts live, and how their records are read back.
+
+    results/<suite>/
+      folder.json                     schema of everything below
+      cells/<identity>/
+        checkpoint/                   the latest training checkpoint, shared by the attempts
+        attempts/<ordinal>-<id>/
+          started.json                who runs it: written before the first second of work
+          events.jsonl                what the worker says as it goes
+          stderr.log
+          record.json                 written once, at the end, by the supervising parent
+          samples.npz, samples.gif, ...
+
+Nothing else is truth; any index can be deleted. Names come from identities and counters, never from the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vdmbench.records.atomic import fsync_folder, write_atomically
+from vdmbench.records.process import ProcessIdentity
+from vdmbench.records.schema import RECORD_SCHEMA, Record
+
+
+class ResultsError(ValueError):
+    """A results folder or record that cannot be used; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class AttemptFolder:
+    """The folder of one attempt."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        return self.path / "record.json"
+
+    @property
+    def started(self) -> Path:
+        return self.path / "started.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def stderr(self) -> Path:
+        return self.path / "stderr.log"
+
+
+@dataclass
+class CellHistory:
+    """All attempts at one cell, oldest first, each as its final record or as its ``started`` one."""
+
+    identity: str
+    attempts: list[Record] = field(default_factory=list)
+
+    @property
+    def latest(self) -> Record:
+        """The record that counts: the last ``ok``, else the last that is not superseded by being unfinished."""
+        done = [record for record in self.attempts if record.status == "ok"]
+        return (done or self.attempts)[-1]
+
+
+def parse_record(text: bytes, path: Path) -> Record:
+    """Validate a record file; raises :class:`ResultsError` that names it."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        raise ResultsError(f"{path}: not JSON ({len(text)} bytes); move the file away and run the suite again") from None
+    schema = fields.get("record_schema") if isinstance(fields, dict) else None
+    if schema != RECORD_SCHEMA:
+        raise ResultsError(f"{path}: record schema {schema}, this vdmbench reads {RECORD_SCHEMA}; "
+                           "use the vdmbench that wrote it, or another results folder")
+    try:
+        return Record.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(f"{path}: {where}: {first['msg']}; the record was changed by hand or damaged") from None
+
+
+class ResultsFolder:
+    """One suite's results on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def prepare(self) -> None:
+        """Create the folder, or check that it is one of this schema; probe that it can be written durably.
+
+        Raises :class:`ResultsError`, before any work is done, where it cannot.
+        """
+        marker = self.path / "folder.json"
+        try:
+            (self.path / "cells").mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{secrets.token_hex(6)}"
+            write_atomically(probe, b"durable?")
+            probe.unlink()
+        except OSError as error:
+            raise ResultsError(f"{self.path}: cannot be written ({error.strerror or error}); "
+                               "choose another folder with --results") from None
+        if marker.exists():
+            self._check_schema(marker)
+        else:
+            write_atomically(marker, json.dumps({"record_schema": RECORD_SCHEMA}).encode())
+
+    def _check_schema(self, marker: Path) -> None:
+        try:
+            schema = json.loads(marker.read_bytes())["record_schema"]
+        except (ValueError, KeyError, TypeError):
+            raise ResultsError(f"{marker}: not a results folder's marker; choose another folder with --results") from None
+        if schema != RECORD_SCHEMA:
+            raise ResultsError(f"{self.path}: results of record schema {schema}, this vdmbench writes {RECORD_SCHEMA}; "
+                               "choose another folder with --results")
+
+    def cell_folder(self, identity: str) -> Path:
+        return self.path / "cells" / identity
+
+    def checkpoint_folder(self, identity: str) -> Path:
+        return self.cell_folder(identity) / "checkpoint"
+
+    def new_attempt(self, started: Record) -> AttemptFolder:
+        """Create the attempt's folder and make its ``started`` record durable."""
+        parent = self.cell_folder(started.identity) / "attempts"
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = AttemptFolder(parent / f"{started.attempt.ordinal:04d}-{started.attempt.id}")
+        folder.path.mkdir()
+        fsync_folder(parent)
+        write_atomically(folder.started, started.model_dump_json().encode(), exclusive=True)
+        return folder
+
+    def finish(self, folder: AttemptFolder, record: Record) -> None:
+        """Leave the final record; a second one for the same attempt is refused (FileExistsError)."""
+        write_atomically(folder.record, record.model_dump_json(indent=1).encode(), exclusive=True)
+
+    def attempt_folders(self, identity: str) -> list[AttemptFolder]:
+        parent = self.cell_folder(identity) / "attempts"
+        return [AttemptFolder(path) for path in sorted(parent.iterdir())] if parent.is_dir() else []
+
+    def history(self, identity: str) -> CellHistory | None:
+        """The attempts at a cell; None where there are none. An unfinished one is `started` while its process lives
+        (or is on another host, where that cannot be seen) and `interrupted` once it is dead."""
+        attempts = [record for folder in self.attempt_folders(identity) if (record := self._read(folder)) is not None]
+        return CellHistory(identity, attempts) if attempts else None
+
+    def _read(self, folder: AttemptFolder) -> Record | None:
+        if folder.record.exists():
+            return parse_record(folder.record.read_bytes(), folder.record)
+        if not folder.started.exists():
+            return None  # killed between mkdir and the started record: nothing had begun
+        record = parse_record(folder.started.read_bytes(), folder.started)
+        attempt = record.attempt
+        if ProcessIdentity(attempt.host, attempt.boot_id, attempt.pid, attempt.process_started).alive() is False:
+            return record.model_copy(update={"status": "interrupted", "message": "its supervising process is gone"})
+        return record
+
+    def histories(self) -> Iterator[CellHistory]:
+        """Every cell that has an attempt, in order of identity. Raises :class:`ResultsError` for a folder of no results."""
+        marker = self.path / "folder.json"
+        if not marker.exists():
+            raise ResultsError(f"{self.path}: no results there; run a suite first (vdmbench run SUITE --results {self.path})")
+        self._check_schema(marker)
+        for cell in sorted((self.path / "cells").iterdir()):
+            if (history := self.history(cell.name)) is not None:
+                yield history
+
+    def records(self) -> list[Record]:
+        """The record that counts of every cell."""
+        return [history.latest for history in self.histories()]
