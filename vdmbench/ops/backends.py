@@ -1,0 +1,137 @@
+"""Which kernel computes an op: the backends of each op, best first, the choice between them, and what was chosen.
+
+An op holds a list of backends. ``auto`` takes the first that can run on the tensor's device; a backend asked for by name
+runs or raises, and never gives way to another. Every choice is told to the recorders around it, so that a record can say
+which kernel produced a number.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+Recorder = dict[str, set[str]]
+"""What ran: op name to the names of the backends that computed it."""
+
+_recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("vdmbench_ops_recorders", default=())
+_simulated_device: ContextVar[str | None] = ContextVar("vdmbench_ops_simulated_device", default=None)
+
+
+class BackendUnavailable(ValueError):
+    """A backend was asked for by name and cannot run here; the message says why and how to get it."""
+
+
+class UnknownBackend(ValueError):
+    """No backend of the op carries the name; the message names the closest one."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to compute an op.
+
+    ``devices`` are the device types it runs on, empty for all of them. ``missing`` returns None where the software it needs
+    is present, else one line that says what is absent and how to install it.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    devices: tuple[str, ...] = ()
+    missing: Callable[[], str | None] = lambda: None
+
+    def why_not(self, device: str) -> str | None:
+        """None where it can run on tensors of that device type, else the reason in one line."""
+        if self.devices and device not in self.devices:
+            return f"it runs on {' and '.join(self.devices)} tensors, not on {device}"
+        return self.missing()
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of ``vdmbench doctor``: whether a backend can run on a device type, and if not, why."""
+
+    op: str
+    backend: str
+    device: str
+    why_not: str | None
+
+    @property
+    def available(self) -> bool:
+        return self.why_not is None
+
+
+_ops: dict[str, tuple[Backend, ...]] = {}
+
+
+def declare(op: str, *backends: Backend) -> None:
+    """Enter an op with its backends, best first; the last one must run everywhere."""
+    if op in _ops:
+        raise ValueError(f"op '{op}' is declared already")
+    _ops[op] = backends
+
+
+def choose(op: str, requested: str, tensor: Tensor) -> Backend:
+    """The backend that computes ``op`` on the device of ``tensor``, reported to the recorders.
+
+    Raises :class:`UnknownBackend` for a name that the op does not have, :class:`BackendUnavailable` for one that cannot run.
+    """
+    backends = {backend.name: backend for backend in _ops[op]}
+    simulated = _simulated_device.get()
+    device = simulated or tensor.device.type
+
+    def why_not(backend: Backend) -> str | None:
+        if simulated is None:
+            return backend.why_not(device)
+        return None if not backend.devices or device in backend.devices else backend.why_not(device)
+
+    if requested == "auto":
+        chosen = next(backend for backend in backends.values() if why_not(backend) is None)
+    elif requested not in backends:
+        raise UnknownBackend(f"{op} has no backend '{requested}', {_hint(requested, ['auto', *backends])}")
+    else:
+        chosen = backends[requested]
+        reason = why_not(chosen)
+        if reason is not None:
+            raise BackendUnavailable(f"backend '{requested}' of {op} cannot run: {reason}")
+    for recorder in _recorders.get():
+        recorder.setdefault(op, set()).add(chosen.name)
+    return chosen
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """Collect the backends that ops choose inside the block, nested blocks included: ``{op: {backend, ...}}``."""
+    used: Recorder = {}
+    token = _recorders.set((*_recorders.get(), used))
+    try:
+        yield used
+    finally:
+        _recorders.reset(token)
+
+
+@contextmanager
+def simulating(device: str) -> Iterator[None]:
+    """Choose as a machine would that has ``device`` and every package, whatever the tensors' own device is.
+
+    For planning memory with fake tensors, where no kernel runs and none need be installed.
+    """
+    token = _simulated_device.set(device)
+    try:
+        yield
+    finally:
+        _simulated_device.reset(token)
+
+
+def statuses(device: str) -> list[Status]:
+    """Every backend of every op, best first, with whether it can run on tensors of that device type."""
+    return [Status(op, backend.name, device, backend.why_not(device)) for op, backends in _ops.items() for backend in backends]

@@ -1,0 +1,65 @@
+"""Attention whose scores factor, so that its cost is linear in frames."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FeatureMap = Literal["softmax", "relu"]
+_EPSILON = 1e-6
+"""Keeps the ReLU normaliser from zero where every feature of a query is negative."""
+
+
+def linear_attention(
+    q: Float[Tensor, "batch heads frames head_dim"],
+    k: Float[Tensor, "batch heads frames head_dim"],
+    v: Float[Tensor, "batch heads frames head_dim"],
+    *,
+    feature_map: FeatureMap = "softmax",
+) -> Float[Tensor, "batch heads frames head_dim"]:
+    """phi_q(q) (phi_k(k)^T v): the (head_dim, head_dim) context first, so frames x frames scores never exist.
+
+    Args:
+        feature_map: ``softmax``: softmax of q over its features and of k over frames (Shen et al. 2018, arXiv 1812.01243,
+            sec. 3.3); ``relu``: ReLU of both, divided by the sum of the weights (Cai et al. 2022, arXiv 2205.14756, eq. 2;
+            as in SANA-Video, arXiv 2509.24695), in float32 at least.
+
+    Raises:
+        ValueError: shapes do not agree, or the feature map is unknown.
+    """
+    q, k = _features(q, k, v, feature_map)
+    context = k.transpose(-1, -2) @ v.to(k.dtype)  # (batch, heads, head_dim, head_dim)
+    mixed = q @ context
+    if feature_map == "relu":
+        mixed = mixed / (q @ k.sum(-2, keepdim=True).transpose(-1, -2) + _EPSILON)
+    return mixed.to(v.dtype)
+
+
+def linear_attention_quadratic(
+    q: Float[Tensor, "batch heads frames head_dim"],
+    k: Float[Tensor, "batch heads frames head_dim"],
+    v: Float[Tensor, "batch heads frames head_dim"],
+    *,
+    feature_map: FeatureMap = "softmax",
+) -> Float[Tensor, "batch heads frames head_dim"]:
+    """The same function by its frames x frames weights: the definition that tests hold :func:`linear_attention` to."""
+    q, k = _features(q, k, v, feature_map)
+    weights = q @ k.transpose(-1, -2)  # (batch, heads, frames, frames)
+    if feature_map == "relu":
+        weights = weights / (weights.sum(-1, keepdim=True) + _EPSILON)
+    return (weights @ v.to(weights.dtype)).to(v.dtype)
+
+
+def _features(q: Tensor, k: Tensor, v: Tensor, feature_map: str) -> tuple[Tensor, Tensor]:
+    if not q.shape == k.shape == v.shape or q.dim() != 4:
+        raise ValueError(f"linear_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got {tuple(q.shape)}, "
+                         f"{tuple(k.shape)}, {tuple(v.shape)}")
+    if feature_map == "softmax":
+        return q.softmax(-1), k.softmax(-2)
+    if feature_map == "relu":  # sums over all frames overflow or round in half precision
+        wide = torch.promote_types(q.dtype, torch.float32)
+        return q.to(wide).relu(), k.to(wide).relu()
+    raise ValueError(f"feature_map must be 'softmax' or 'relu', got '{feature_map}'")
