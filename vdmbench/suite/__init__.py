@@ -1,0 +1,8 @@
+"""Suites: what is compared, declared in YAML and checked before anything runs. Never imports torch."""
+
+from vdmbench.suite.cells import Cell, CellInputs, expand
+from vdmbench.suite.errors import SuiteError
+from vdmbench.suite.loading import SourceLines, load_suite, parse_suite
+from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
+
+__all__ = ["SUITE_SCHEMA", "Cell", "CellInputs", "SourceLines", "Suite", "SuiteError", "Variant", "expand", "load_suite", "parse_suite"]

@@ -1,0 +1,49 @@
+# Two commands: `make demo` shows what vdmbench does, `make test` runs every test. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+DEMO_DATA := datasets/my_way_home
+
+.PHONY: demo test lint bench bench-gpu test-gpu soak clean
+
+# torch goes first and by its exact pin: any looser request may fetch several GB of CUDA packages.
+$(VENV)/torch.stamp: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) --constraint constraints.txt --editable '.[record]'
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) --constraint constraints.txt --editable '.[test]'
+	touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/vdmbench data record vizdoom --scenario my_way_home --episodes 40 --frames 200 --size 64 --out $(DEMO_DATA)
+	$(BIN)/vdmbench run suites/tiny.yaml --results results/demo
+	$(BIN)/vdmbench report results/demo --out reports/demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check vdmbench tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-gpu: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m gpu
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/test.stamp
+	$(PIP) --constraint constraints.txt mambapy
+	$(BIN)/python -m benchmarks.selective_scan
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

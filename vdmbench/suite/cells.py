@@ -1,0 +1,165 @@
+"""From a suite to its cells: variant x sweep point x seed, each with an identity.
+
+A cell's identity is a hash of what was *declared* for it, defaults included: a default that changes is a new cell and can
+never pass for the old one. What the solver answers, which backend ran and on which machine are audit data in its record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from vdmbench.suite.blocks import Data, Diffusion, Evaluate, Match, MixerChoice, NetworkChoice, Sample, Train
+from vdmbench.suite.errors import SuiteError, explain
+from vdmbench.suite.loading import SourceLines
+from vdmbench.suite.model import Declared
+from vdmbench.suite.overrides import UnknownPath, has_path, set_path
+from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
+
+
+class Reference(Declared):
+    """The network whose size others are brought to."""
+
+    network: NetworkChoice
+    mixer: MixerChoice
+
+
+class CellInputs(Declared):
+    """All that is declared for one cell, and nothing else: what its identity is the hash of."""
+
+    suite_schema: int = SUITE_SCHEMA
+    variant: str
+    seed: int = Field(ge=0)
+    network: NetworkChoice
+    mixer: MixerChoice
+    match: Match | None
+    """Null also for variants that are exempt, and for the reference itself."""
+    reference: Reference | None
+    data: Data
+    diffusion: Diffusion
+    train: Train
+    sample: Sample
+    evaluate: Evaluate
+
+    def identity(self) -> str:
+        """20 hex digits of SHA-256 over canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One declared experiment."""
+
+    suite: str
+    variant: str
+    point: dict[str, Any]
+    """Sweep coordinates that concern this variant, by path."""
+    seed: int
+    inputs: CellInputs
+    identity: str
+
+    @property
+    def label(self) -> str:
+        """For people: variant, coordinates, seed."""
+        coordinates = [f"{path.rpartition('.')[2]}={value}" for path, value in self.point.items()]
+        return " ".join([self.variant, *coordinates, f"seed={self.seed}"])
+
+
+_SHARED = ("network", "data", "diffusion", "train", "sample", "evaluate")
+
+
+def _base_tree(suite: Suite, variant: Variant) -> dict[str, Any]:
+    tree: dict[str, Any] = {block: getattr(suite, block).model_dump() for block in _SHARED}
+    tree["mixer"] = variant.mixer.model_dump()
+    return tree
+
+
+def _axis_path(path: str, variant: str) -> str | None:
+    """An axis as a path into one variant's tree; None where it belongs to another variant."""
+    parts = path.split(".")
+    if parts[0] != "variants":
+        return path
+    if len(parts) > 2 and parts[1] == variant:
+        return ".".join(parts[2:])
+    return None
+
+
+def _set(tree: dict[str, Any], path: str, value: Any, where: tuple[str | int, ...], lines: SourceLines) -> None:
+    try:
+        set_path(tree, path, value)
+    except UnknownPath as error:
+        raise SuiteError([lines.problem(where, str(error))]) from None
+
+
+def _check_axes(suite: Suite, lines: SourceLines) -> None:
+    for path in suite.sweep:
+        parts = path.split(".")
+        if parts[0] == "variants" and (len(parts) < 3 or parts[1] not in suite.variants):
+            raise SuiteError([lines.problem(("sweep", path), f"no such variant; variants: {', '.join(suite.variants)}")])
+        trees = [(_base_tree(suite, variant), _axis_path(path, name)) for name, variant in suite.variants.items()]
+        if not any(axis is not None and has_path(tree, axis) for tree, axis in trees):
+            tree, axis = next((tree, axis) for tree, axis in trees if axis is not None)
+            try:
+                set_path(tree, axis, None)
+            except UnknownPath as error:
+                raise SuiteError([lines.problem(("sweep", path), f"no variant has this field: {error}")]) from None
+
+
+def _validated(tree: dict[str, Any], origin: list[tuple[str, tuple[str | int, ...]]], lines: SourceLines) -> CellInputs:
+    """Validate one cell; a problem is told where the value came from: the axis or `set` entry that put it there."""
+    try:
+        return CellInputs.model_validate(tree)
+    except ValidationError as error:
+        problems = []
+        for path, message in explain(error, CellInputs, tree):
+            field = ".".join(str(part) for part in path)
+            source = [where for axis, where in origin if field == axis or field.startswith(axis + ".")]
+            block = path if path and path[0] in _SHARED else ("variants", tree["variant"], *path)
+            problems.append(lines.problem(source[-1] if source else block, message))
+        raise SuiteError(problems) from None
+
+
+def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
+    """All cells, in the order written: variants, then sweep points, then seeds; equal ones once.
+
+    :raises SuiteError: an axis that no variant has, or a value that a field refuses, with its place in the file.
+    """
+    _check_axes(suite, lines)
+    points = [dict(zip(suite.sweep, values, strict=True)) for values in itertools.product(*suite.sweep.values())]
+    trees: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any], list[Any]]] = {}
+    for (name, variant), (number, point) in itertools.product(suite.variants.items(), enumerate(points)):
+        tree = _base_tree(suite, variant)
+        coordinates: dict[str, Any] = {}
+        origin: list[tuple[str, tuple[str | int, ...]]] = []
+        for path, value in variant.set.items():
+            _set(tree, path, value, ("variants", name, "set", path), lines)
+            origin.append((path, ("variants", name, "set", path)))
+        for axis, value in point.items():
+            path = _axis_path(axis, name)
+            if path is not None and has_path(tree, path):
+                set_path(tree, path, value)
+                coordinates[axis] = value
+                origin.append((path, ("sweep", axis, suite.sweep[axis].index(value))))
+        trees[name, number] = tree, coordinates, origin
+
+    cells: dict[str, Cell] = {}
+    for (name, number), (tree, coordinates, origin) in trees.items():
+        match = suite.match
+        if match is not None and (name == match.reference or name in match.exempt):
+            match = None
+        reference = None
+        if match is not None and match.reference is not None:
+            other = trees[match.reference, number][0]
+            reference = {"network": other["network"], "mixer": other["mixer"]}
+        for seed in suite.seeds:
+            inputs = _validated({**tree, "variant": name, "seed": seed, "match": match and match.model_dump(),
+                                 "reference": reference}, origin, lines)
+            identity = inputs.identity()
+            cells.setdefault(identity, Cell(suite.name, name, coordinates, seed, inputs, identity))
+    return list(cells.values())

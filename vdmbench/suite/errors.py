@@ -1,0 +1,96 @@
+"""Turn what pydantic says of a suite into lines a person can act on: file, line, path, cause, remedy."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from vdmbench.suite.yaml_lines import Path
+
+
+class SuiteError(ValueError):
+    """A suite that cannot be used; one line a problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def dotted(path: Path) -> str:
+    """``('a', 0, 'b')`` as ``a[0].b``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def closest(name: str, known: list[str]) -> str:
+    """A hint for a misspelt key."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{found[0]}'?" if found else f"known here: {', '.join(known)}"
+
+
+def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
+    """Pydantic's location without the union tags it puts between a choice and its options."""
+    path: list[str | int] = []
+    here = data
+    for part in location:
+        if isinstance(here, dict) and part in here:
+            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        elif isinstance(here, str) or (isinstance(here, dict) and here.get("name") == part):
+            continue  # the tag of a discriminated union
+        else:
+            here = None
+        path.append(part)
+    return tuple(path)
+
+
+def _members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [inner for member in get_args(annotation) for inner in _members(member)]
+    return [annotation]
+
+
+def known_keys(model: type[BaseModel], path: Path, data: Any) -> list[str]:
+    """The fields that the mapping at ``path`` may have, for a hint."""
+    here: list[Any] = [model]
+    for part in path:
+        data = data[part] if isinstance(data, dict | list) else None
+        following: list[Any] = []
+        for member in here:
+            if isinstance(member, type) and issubclass(member, BaseModel):
+                fields = {field.alias or name: field for name, field in member.model_fields.items()}
+                if part in fields:
+                    following += _members(fields[str(part)].annotation)
+            elif get_origin(member) in (dict, list):
+                following += _members(get_args(member)[-1])
+        here = following
+    models = [member for member in here if isinstance(member, type) and issubclass(member, BaseModel)]
+    name = data.get("name") if isinstance(data, dict) else data
+    named = [member for member in models if "name" in member.model_fields and member.model_fields["name"].default == name]
+    return sorted({field.alias or key for member in named or models for key, field in member.model_fields.items()})
+
+
+def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[tuple[Path, str]]:
+    """Each problem as a path into ``data`` and a message without jargon."""
+    problems: list[tuple[Path, str]] = []
+    for item in error.errors():
+        path = clean_location(item["loc"], data)
+        if item["type"] == "extra_forbidden":
+            message = f"unknown key '{path[-1]}', {closest(str(path[-1]), known_keys(model, path[:-1], data))}"
+        elif item["type"] == "missing":
+            message = f"'{path[-1]}' is missing"
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            given = item.get("input")
+            if item["type"] not in ("value_error", "choice", "unknown_name") and isinstance(given, str | int | float | bool | None):
+                message = f"{message[:1].lower()}{message[1:]}, got {given!r}"
+        problems.append((path, message))
+    return problems

@@ -1,0 +1,86 @@
+"""From a YAML file, and overrides, to a validated :class:`Suite`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from vdmbench.suite.errors import SuiteError, dotted, explain
+from vdmbench.suite.overrides import UnknownPath, parse_override, set_path
+from vdmbench.suite.schema import Suite
+from vdmbench.suite.yaml_lines import Path, YamlError, parse_yaml
+
+
+class SourceLines:
+    """Where in the file, or in which override, a path of the suite was written."""
+
+    def __init__(self, file: str, lines: dict[Path, int]) -> None:
+        self._file, self._lines = file, lines
+        self._overrides: dict[str, str] = {}
+
+    def override(self, path: str, text: str) -> None:
+        self._overrides[path] = text
+
+    def place(self, path: Path) -> str:
+        """``file:line`` of the path or of the nearest enclosing one, or the override that set it."""
+        written = dotted(path)
+        for overridden, text in self._overrides.items():
+            if written == overridden or written.startswith((overridden + ".", overridden + "[")):
+                return f"override {text}"
+        for length in range(len(path), -1, -1):
+            if path[:length] in self._lines:
+                return f"{self._file}:{self._lines[path[:length]]}"
+        return self._file
+
+    def problem(self, path: Path, message: str) -> str:
+        """One line: place, path, message."""
+        return f"{self.place(path)}: {dotted(path)}: {message}" if path else f"{self.place(path)}: {message}"
+
+
+def _validate(data: Any, lines: SourceLines) -> Suite:
+    try:
+        return Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteError([lines.problem(path, message) for path, message in explain(error, Suite, data)]) from None
+
+
+def load_suite(file: FilePath, overrides: Sequence[str] = ()) -> tuple[Suite, SourceLines]:
+    """Read and validate a suite; every problem is named with its file and line.
+
+    :param overrides: ``key.path=value`` texts, applied in order to the suite as validated.
+    :raises SuiteError: the file cannot be read, is not YAML, or is no valid suite.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SuiteError([f"{file}: cannot be read ({error.strerror or error})"]) from None
+    except UnicodeDecodeError as error:
+        raise SuiteError([f"{file}: not UTF-8 text (byte {error.start})"]) from None
+    return parse_suite(text, str(file), overrides)
+
+
+def parse_suite(text: str, file: str = "suite", overrides: Sequence[str] = ()) -> tuple[Suite, SourceLines]:
+    """:func:`load_suite` for a text already in memory; ``file`` names it in errors."""
+    try:
+        data, positions = parse_yaml(text)
+    except YamlError as error:
+        raise SuiteError([f"{file}:{error.line}: {error}"]) from None
+    if not isinstance(data, dict):
+        raise SuiteError([f"{file}:1: a suite is a mapping with name, variants, data, ...; this file is "
+                          f"{'empty' if data is None else 'a ' + type(data).__name__}"])
+    lines = SourceLines(file, positions)
+    suite = _validate(data, lines)
+    if overrides:
+        tree = suite.model_dump(by_alias=True)
+        for text in overrides:
+            try:
+                path, value = parse_override(text)
+                set_path(tree, path, value)
+            except (ValueError, UnknownPath) as error:
+                raise SuiteError([f"override {text}: {error}"]) from None
+            lines.override(path, text)
+        suite = _validate(tree, lines)
+    return suite, lines

@@ -1,0 +1,40 @@
+"""Numbers as people write them in a suite: ``14.1M`` parameters, ``2%`` tolerance."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+_COUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGB]?)\s*$")
+_SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+def _parse_count(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _COUNT.match(value)
+    if match is None:
+        raise ValueError(f"'{value}' is not a count; write a number, or one with k, M or B, such as 14.1M")
+    return round(float(match[1]) * _SCALE[match[2]])
+
+
+def _parse_fraction(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError(f"'{value}' is not a percentage; write for example 2%") from None
+    return value
+
+
+Count = Annotated[int, Field(gt=0), BeforeValidator(_parse_count),
+                  WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0},
+                                            {"type": "string", "pattern": _COUNT.pattern}]})]
+"""A positive count; the strings ``300k``, ``14.1M`` and ``5B`` are understood."""
+
+Fraction = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_parse_fraction),
+                     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                                               {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"}]})]
+"""A share between 0 and 1; the string ``2%`` is understood."""

@@ -1,0 +1,111 @@
+"""A suite: what is compared, held equal, swept and measured."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from vdmbench.suite.blocks import (
+    Data,
+    Diffusion,
+    Evaluate,
+    Match,
+    MixerChoice,
+    NetworkChoice,
+    Run,
+    Sample,
+    Train,
+)
+from vdmbench.suite.model import Declared
+
+SUITE_SCHEMA = 1
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
+
+
+class Variant(Declared):
+    """A named choice of temporal mixer, and what else it needs to be set."""
+
+    mixer: MixerChoice
+    """The temporal mixer."""
+    set: dict[str, Any] = Field(default_factory=dict)
+    """Fields that this variant has otherwise, by path, such as `train.learning_rate: 3e-4`."""
+
+
+class Suite(Declared):
+    """The whole of a suite file."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    """Version of this format."""
+    name: str
+    """Names the folder of its results."""
+    title: str = ""
+    """One line for the report."""
+    network: NetworkChoice
+    """The denoiser that all variants share."""
+    variants: dict[str, Variant] = Field(min_length=1)
+    """What is compared."""
+    sweep: dict[str, list[Any]] = Field(default_factory=dict)
+    """Values by field path (data.frames, mixer.backend, variants.attention.mixer.backend, ...): every combination is run."""
+    seeds: list[int] = Field(default=[0], min_length=1)
+    """Repeats. A seed fixes batches, noise and initial samples alike for all variants, so that they are paired."""
+    match: Match | None = None
+    """What is held equal; null compares the variants as declared."""
+    data: Data
+    """Which video."""
+    diffusion: Diffusion = Diffusion()
+    """The diffusion process."""
+    train: Train
+    """The optimisation."""
+    sample: Sample
+    """How clips are generated."""
+    evaluate: Evaluate
+    """How they are judged."""
+    run: Run = Run()
+    """Where and for how long."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_folder_name(cls, name: str) -> str:
+        if not _NAME.match(name):
+            raise ValueError(f"'{name}' must be lower-case letters, digits, '.', '_' and '-', for it names a folder")
+        return name
+
+    @field_validator("variants")
+    @classmethod
+    def _variant_names(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        for name in variants:
+            if not _NAME.match(name):
+                raise ValueError(f"variant '{name}' must be lower-case letters, digits, '.', '_' and '-'")
+        return variants
+
+    @field_validator("sweep")
+    @classmethod
+    def _axes_have_values(cls, sweep: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for path, values in sweep.items():
+            if not values:
+                raise ValueError(f"'{path}' has no values; give at least one, or leave the axis out")
+            if len({repr(value) for value in values}) < len(values):
+                raise ValueError(f"'{path}' has a value twice")
+        return sweep
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed is given twice")
+        if min(seeds) < 0:
+            raise ValueError("seeds must not be negative")
+        return seeds
+
+    @model_validator(mode="after")
+    def _match_names_variants(self) -> Suite:
+        if self.match is not None:
+            for field, names in (("reference", [self.match.reference] if self.match.reference else []), ("exempt", self.match.exempt)):
+                for name in names:
+                    if name not in self.variants:
+                        raise ValueError(f"match.{field}: no variant is called '{name}'; variants: {', '.join(self.variants)}")
+            if self.match.reference in self.match.exempt:
+                raise ValueError("match.exempt: the reference itself needs no exemption")
+        return self
