@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 FeatureMap = Literal["softmax", "relu"]
+Rotation = Callable[[Tensor], Tensor]
 _EPSILON = 1e-6
 """Keeps the ReLU normaliser from zero where every feature of a query is negative."""
 
@@ -19,6 +21,7 @@ def linear_attention(
     v: Float[Tensor, "batch heads frames head_dim"],
     *,
     feature_map: FeatureMap = "softmax",
+    rotate: Rotation | None = None,
 ) -> Float[Tensor, "batch heads frames head_dim"]:
     """phi_q(q) (phi_k(k)^T v): the (head_dim, head_dim) context first, so frames x frames scores never exist.
 
@@ -26,13 +29,16 @@ def linear_attention(
         feature_map: ``softmax``: softmax of q over its features and of k over frames (Shen et al. 2018, arXiv 1812.01243,
             sec. 3.3); ``relu``: ReLU of both, divided by the sum of the weights (Cai et al. 2022, arXiv 2205.14756, eq. 2;
             as in SANA-Video, arXiv 2509.24695), in float32 at least.
+        rotate: position embedding of the mapped q and k, such as a rotary one; the normaliser sees them without it, so that
+            it stays positive (Su et al. 2021, arXiv 2104.09864, sec. 3.3, eq. 19).
 
     Raises:
         ValueError: shapes do not agree, or the feature map is unknown.
     """
     q, k = _features(q, k, v, feature_map)
-    context = k.transpose(-1, -2) @ v.to(k.dtype)  # (batch, heads, head_dim, head_dim)
-    mixed = q @ context
+    turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
+    context = turned_k.transpose(-1, -2) @ v.to(k.dtype)  # (batch, heads, head_dim, head_dim)
+    mixed = turned_q @ context
     if feature_map == "relu":
         mixed = mixed / (q @ k.sum(-2, keepdim=True).transpose(-1, -2) + _EPSILON)
     return mixed.to(v.dtype)
@@ -44,12 +50,14 @@ def linear_attention_quadratic(
     v: Float[Tensor, "batch heads frames head_dim"],
     *,
     feature_map: FeatureMap = "softmax",
+    rotate: Rotation | None = None,
 ) -> Float[Tensor, "batch heads frames head_dim"]:
     """The same function by its frames x frames weights: the definition that tests hold :func:`linear_attention` to."""
     q, k = _features(q, k, v, feature_map)
-    weights = q @ k.transpose(-1, -2)  # (batch, heads, frames, frames)
+    turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
+    weights = turned_q @ turned_k.transpose(-1, -2)  # (batch, heads, frames, frames)
     if feature_map == "relu":
-        weights = weights / (weights.sum(-1, keepdim=True) + _EPSILON)
+        weights = weights / ((q @ k.transpose(-1, -2)).sum(-1, keepdim=True) + _EPSILON)
     return (weights @ v.to(weights.dtype)).to(v.dtype)
 
 
