@@ -1,0 +1,3 @@
+"""Temporal mixers: the layers that carry information between frames, one concept a file."""
+
+from vdmbench.mixers.mixer import Mixer as Mixer

@@ -1,0 +1,79 @@
+"""Softmax attention over frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.heads import Heads
+from vdmbench.mixers.mixer import Mixer
+from vdmbench.mixers.relative_bias import RelativeBias
+from vdmbench.mixers.rotary import Rotary, rotated_features
+from vdmbench.ops import attention
+
+
+class Attention(Mixer):
+    """softmax(q k^T / sqrt(head_dim) + b) v over frames (Vaswani et al. 2017, arXiv 1706.03762, eq. 1).
+
+    Args:
+        channels: width of input and output.
+        expand: inner width over channels; see :class:`~vdmbench.mixers.heads.Heads`.
+        head_dim: features of a head.
+        heads: number of heads at every width (the published form), or None to follow the channels.
+        rotary: rotate queries and keys by their frame.
+        relative_bias: add a learned bias by distance; with it the fused kernels that take no mask are out of reach.
+        buckets: distances that the bias tells apart.
+        max_distance: frames from which on the bias tells distances apart no more.
+        causal: a frame attends to itself and to earlier ones.
+        backend: kernel of :func:`vdmbench.ops.attention`.
+
+    Raises:
+        ValueError: sizes that do not fit; see :class:`Heads`, :class:`Rotary` and :class:`RelativeBias`.
+    """
+
+    rotary: Callable[[Tensor], Tensor] | None
+    relative_bias: Callable[[int], Tensor] | None
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        expand: float = 1.0,
+        head_dim: int = 32,
+        heads: int | None = None,
+        rotary: bool = True,
+        relative_bias: bool = False,
+        buckets: int = 32,
+        max_distance: int = 1024,
+        causal: bool = False,
+        backend: Literal["auto", "math", "sdpa"] = "auto",
+    ) -> None:
+        super().__init__(channels, causal=causal)
+        self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
+        self.rotary = Rotary(self.heads.dim) if rotary else None
+        self.relative_bias = (
+            RelativeBias(self.heads.count, buckets=buckets, max_distance=max_distance, causal=causal) if relative_bias else None
+        )
+        self.backend = backend
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        q, k, v = self.heads.split(x)
+        if self.rotary is not None:
+            q, k = self.rotary(q), self.rotary(k)
+        bias = None if self.relative_bias is None else self.relative_bias(x.shape[1])
+        return self.heads.join(attention(q, k, v, bias=bias, causal=self.causal, backend=self.backend))
+
+    def state_size(self, frames: int) -> int:
+        """Keys and values of all frames."""
+        return 2 * frames * self.heads.inner
+
+    def flops(self, frames: int) -> int:
+        pairs = frames * (frames + 1) // 2 if self.causal else frames * frames
+        scores_and_values = 2 * flops.matmul(pairs, self.heads.inner, 1)
+        softmax = flops.softmax(pairs * self.heads.count)
+        rotary = 0 if self.rotary is None else flops.rotary(frames, self.heads.count * rotated_features(self.heads.dim))
+        return flops.linear_maps(self.heads, frames) + scores_and_values + softmax + rotary

@@ -1,0 +1,24 @@
+"""No temporal mixing."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vdmbench.mixers.mixer import Mixer
+
+
+class Identity(Mixer):
+    """Returns its input: frames stay strangers, the floor that every comparison needs."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, causal=True)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return x
+
+    def state_size(self, frames: int) -> int:
+        return 0
+
+    def flops(self, frames: int) -> int:
+        return 0

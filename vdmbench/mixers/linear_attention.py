@@ -1,0 +1,81 @@
+"""Attention over frames at a cost that is linear in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.heads import Heads
+from vdmbench.mixers.mixer import Mixer
+from vdmbench.mixers.rotary import Rotary, rotated_features
+from vdmbench.ops import linear_attention
+
+
+class LinearAttention(Mixer):
+    """phi(q) (phi(k)^T v) over frames, phi a softmax (Shen et al. 2018, arXiv 1812.01243) or a ReLU (Cai et al. 2022, arXiv 2205.14756).
+
+    Rotary embedding belongs after the feature maps and in the numerator alone, where it turns the weight of a pair of
+    frames by their distance and leaves the weights' sum positive (Su et al. 2021, arXiv 2104.09864, sec. 3.3, eq. 19):
+    ``rotary="after-map"``. The published layer rotates first, ``"before-map"``, where a softmax or a ReLU undoes the dependence on
+    distance, and scales its output by head_dim^-1/2, by which it starts that much smaller than softmax attention.
+
+    Args:
+        channels: width of input and output.
+        expand: inner width over channels; see :class:`~vdmbench.mixers.heads.Heads`.
+        head_dim: features of a head.
+        heads: number of heads at every width (the published form), or None to follow the channels.
+        feature_map: ``softmax`` or ``relu`` (with a normaliser).
+        rotary: ``none``, ``before-map`` or ``after-map``.
+        scale_output: multiply by head_dim^-1/2, as published.
+
+    Raises:
+        ValueError: sizes that do not fit, or a rotary that is none of the three.
+    """
+
+    rotary: Callable[[Tensor], Tensor] | None
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        expand: float = 1.0,
+        head_dim: int = 32,
+        heads: int | None = None,
+        feature_map: Literal["softmax", "relu"] = "softmax",
+        rotary: Literal["none", "before-map", "after-map"] = "after-map",
+        scale_output: bool = False,
+    ) -> None:
+        super().__init__(channels, causal=False)
+        if rotary not in ("none", "before-map", "after-map"):
+            raise ValueError(f"rotary of linear attention must be 'none', 'before-map' or 'after-map', got '{rotary}'")
+        self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
+        self.feature_map = feature_map
+        self.rotary = None if rotary == "none" else Rotary(self.heads.dim)
+        self.rotate_first = rotary == "before-map"
+        self.scale = self.heads.dim**-0.5 if scale_output else 1.0
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        q, k, v = self.heads.split(x)
+        after_map = self.rotary
+        if self.rotary is not None and self.rotate_first:
+            q, k, after_map = self.rotary(q), self.rotary(k), None
+        mixed = linear_attention(q, k, v, feature_map=self.feature_map, rotate=after_map)
+        return self.heads.join(mixed if self.scale == 1 else mixed * self.scale)
+
+    def state_size(self, frames: int) -> int:
+        """The context of each head, and the normaliser of its keys."""
+        return self.heads.inner * (self.heads.dim + 1)
+
+    def flops(self, frames: int) -> int:
+        inner = self.heads.inner
+        context_and_read = 2 * flops.matmul(frames, inner, self.heads.dim)
+        if self.feature_map == "softmax":
+            maps = flops.softmax(2 * frames * inner)
+        else:  # the sum of the keys, the weight of each query, the division
+            maps = frames * inner + flops.matmul(frames, inner, 1) + frames * inner
+        rotary = 0 if self.rotary is None else flops.rotary(frames, self.heads.count * rotated_features(self.heads.dim))
+        return flops.linear_maps(self.heads, frames) + context_and_read + maps + rotary

@@ -1,0 +1,104 @@
+"""Mamba (S6): a diagonal state-space model whose step size, input map and output map follow the input."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.directions import Core, Direction, Merge
+from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
+from vdmbench.ops import selective_scan
+
+DT_RANGE = (1e-3, 1e-1)
+"""Initial step sizes, log-uniform (Gu and Dao 2023, sec. 3.6)."""
+CHANNELS_PER_DT_RANK = 16
+
+
+class S6Core(Core):
+    """The selective scan with its parameter maps (Gu and Dao 2023, arXiv 2312.00752, alg. 2; initialisation: sec. 3.6).
+
+    Args:
+        state: N numbers a channel.
+        backend: kernel of :func:`vdmbench.ops.selective_scan`.
+
+    Raises:
+        ValueError: ``state`` is not positive.
+    """
+
+    glu_activation = nn.SiLU
+
+    def __init__(self, channels: int, *, state: int, backend: str) -> None:
+        super().__init__()
+        if state < 1:
+            raise ValueError(f"state must be at least 1, got {state}")
+        rank = math.ceil(channels / CHANNELS_PER_DT_RANK)
+        self.widths = (rank, state, state)
+        self.backend = backend
+        self.x_proj = nn.Linear(channels, sum(self.widths), bias=False)  # to dt (low rank), B, C
+        self.dt_proj = nn.Linear(rank, channels)
+        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        low, high = map(math.log, DT_RANGE)
+        dt = torch.empty(channels).uniform_(low, high).exp()
+        with torch.no_grad():
+            self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
+        self.A_log = nn.Parameter(torch.arange(1, state + 1, dtype=torch.get_default_dtype()).log().repeat(channels, 1))
+        self.D = nn.Parameter(torch.ones(channels))
+        self.state_size = channels * state
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch frames channels"],
+        *,
+        gate: Float[Tensor, "batch frames channels"] | None = None,
+        reverse: bool = False,
+    ) -> Float[Tensor, "batch frames channels"]:
+        dt, B, C = self.x_proj(x).split(self.widths, -1)
+        return selective_scan(
+            x,
+            F.linear(dt, self.dt_proj.weight),
+            -torch.exp(self.A_log),
+            B,
+            C,
+            self.D,
+            gate=gate,
+            dt_bias=self.dt_proj.bias,
+            reverse=reverse,
+            backend=self.backend,
+        )
+
+    def scan_flops(self, frames: int) -> int:
+        """For each number of the state: exp(delta A), (delta x) B, a h + b and C h, 7; for each channel: delta x, D x + y
+        and softplus(dt + bias), 7."""
+        channels, state = self.A_log.shape
+        return frames * channels * (7 * state + 7)
+
+
+class Mamba(SSMMixer):
+    """S6 in a block; see :class:`~vdmbench.mixers.ssm_blocks.SSMMixer` for the options that it shares with S4D.
+
+    Args:
+        state: N numbers a channel.
+        backend: kernel of the scan; ``auto`` takes the best that can run.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        direction: Direction = "forward",
+        merge: Merge = "sum",
+        block: BlockName = "mamba",
+        expand: float = EXPAND,
+        state: int = 16,
+        conv: int = CONV,
+        backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto",
+    ) -> None:
+        core = partial(S6Core, state=state, backend=backend)
+        super().__init__(channels, core, direction=direction, merge=merge, block=block, expand=expand, conv=conv)

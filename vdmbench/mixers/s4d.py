@@ -1,0 +1,86 @@
+"""S4D: a diagonal complex linear time-invariant state-space model, computed as a convolution."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.directions import Core, Direction, Merge
+from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
+from vdmbench.ops import fft_convolution, s4d_kernel
+
+DT_RANGE = (1e-3, 1e-1)
+"""Initial step sizes, log-uniform."""
+
+
+class S4DCore(Core):
+    """x'(t) = A x + u, y = 2 Re(C x) + D u for each channel, by its impulse response (Gu et al. 2022, arXiv 2206.11893, sec. 3).
+
+    A starts as S4D-Lin, A_n = -1/2 + i pi n (eq. 9), and its real part stays negative through an exponential.
+
+    Args:
+        state: N real numbers a channel, held as N / 2 modes, one of each conjugate pair.
+
+    Raises:
+        ValueError: ``state`` is odd or not positive.
+    """
+
+    glu_activation = nn.GELU
+
+    def __init__(self, channels: int, *, state: int) -> None:
+        super().__init__()
+        if state < 2 or state % 2:
+            raise ValueError(f"s4d holds conjugate pairs of modes: state must be even and at least 2, got {state}")
+        modes = state // 2
+        low, high = map(math.log, DT_RANGE)
+        self.log_dt = nn.Parameter(torch.empty(channels).uniform_(low, high))
+        self.log_A_real = nn.Parameter(torch.full((channels, modes), math.log(0.5)))
+        self.A_imag = nn.Parameter(math.pi * torch.arange(modes, dtype=torch.get_default_dtype()).repeat(channels, 1))
+        self.C = nn.Parameter(torch.randn(channels, modes, 2) * 0.5**0.5)  # complex standard normal; (real, imaginary)
+        self.D = nn.Parameter(torch.randn(channels))
+        self.state_size = channels * state
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch frames channels"],
+        *,
+        gate: Float[Tensor, "batch frames channels"] | None = None,
+        reverse: bool = False,
+    ) -> Float[Tensor, "batch frames channels"]:
+        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)
+        kernel = s4d_kernel(torch.exp(self.log_dt), A, torch.view_as_complex(self.C), x.shape[1])
+        y = fft_convolution(x, kernel, reverse=reverse) + self.D.to(x.dtype) * x
+        return y if gate is None else y * F.silu(gate)
+
+    def scan_flops(self, frames: int) -> int:
+        """The convolution and D u; the kernel is computed once for all sites."""
+        channels = len(self.D)
+        return flops.fft_convolution(frames, channels) + 2 * frames * channels
+
+
+class S4D(SSMMixer):
+    """S4D in a block; see :class:`~vdmbench.mixers.ssm_blocks.SSMMixer` for the options that it shares with Mamba.
+
+    Args:
+        state: N real numbers a channel (N / 2 complex modes); even.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        direction: Direction = "forward",
+        merge: Merge = "sum",
+        block: BlockName = "mamba",
+        expand: float = EXPAND,
+        state: int = 16,
+        conv: int = CONV,
+    ) -> None:
+        core = partial(S4DCore, state=state)
+        super().__init__(channels, core, direction=direction, merge=merge, block=block, expand=expand, conv=conv)

@@ -1,0 +1,153 @@
+"""The four blocks in which Oshima et al. 2024 (arXiv 2403.07711; "versions" 1, 2, 10 and 20) place a state-space core.
+
+Each takes how it runs through time (:data:`InTime`: a branch's maker to :class:`Directions`), so that a block is written once
+for one direction and for both, for every merge and for every core. ``widths`` is the number of branch widths that a
+merge puts side by side: 2 for ``concat``, else 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.directions import Branch, CausalConv, Core, Direction, Directions, Merge
+from vdmbench.mixers.mixer import Mixer, inner_width
+
+BlockName = Literal["mlp", "glu", "gss", "mamba"]
+InTime = Callable[[Callable[[], Branch]], Directions]
+MakeCore = Callable[[int], Core]
+
+CONV = 4
+EXPAND = 2.0
+"""Defaults of options that only some blocks have; the others take no other value."""
+
+
+class MLPBlock(nn.Module):
+    """GELU of the core, then a perceptron with one hidden layer of ``inner`` (version 1)."""
+
+    def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
+        super().__init__()
+        self.directions = in_time(lambda: Branch(core(channels), after=nn.GELU()))
+        self.fc1 = nn.Linear(widths * channels, inner)
+        self.fc2 = nn.Linear(inner, channels)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return self.fc2(F.gelu(self.fc1(self.directions(x))))
+
+
+class GLUBlock(nn.Module):
+    """The core's activation, then a gated linear unit (Dauphin et al. 2017, arXiv 1612.08083), in each direction (version 2).
+
+    Concatenated directions are mapped back to the channels; that merge is not in the paper.
+    """
+
+    def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int) -> None:
+        super().__init__()
+
+        def branch() -> Branch:
+            ssm = core(channels)
+            return Branch(ssm, after=nn.Sequential(ssm.glu_activation(), nn.Linear(channels, 2 * channels), nn.GLU()))
+
+        self.directions = in_time(branch)
+        self.out = nn.Linear(widths * channels, channels) if widths > 1 else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return self.out(self.directions(x))
+
+
+class GSSBlock(nn.Module):
+    """A gate of ``inner`` channels around a core between linear maps (Mehta et al. 2022, arXiv 2206.13947, eq. 3.1-3.4), and its
+    two-directional form (Wang et al. 2022, arXiv 2212.10544, sec. 3.2) (version 10)."""
+
+    def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
+        super().__init__()
+        self.to_gate = nn.Linear(channels, inner)
+        self.directions = in_time(
+            lambda: Branch(
+                core(channels),
+                before=nn.Sequential(nn.Linear(channels, channels), nn.GELU()),
+                after=nn.Linear(channels, channels),
+            )
+        )
+        self.to_inner = nn.Linear(widths * channels, inner)
+        self.out = nn.Linear(inner, channels)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return self.out(F.gelu(self.to_inner(self.directions(x))) * F.gelu(self.to_gate(x)))
+
+
+class MambaBlock(nn.Module):
+    """Causal convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions projections
+    and gate are shared (Zhu et al. 2024, arXiv 2401.09417, alg. 1) (version 20)."""
+
+    def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int, conv: int) -> None:
+        super().__init__()
+        self.to_x_and_gate = nn.Linear(channels, 2 * inner)
+        self.directions = in_time(lambda: Branch(core(inner), conv=CausalConv(inner, conv)))
+        self.out = nn.Linear(widths * inner, channels)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        x, gate = self.to_x_and_gate(x).chunk(2, -1)
+        return self.out(self.directions(x, gate=gate))
+
+
+class SSMMixer(Mixer):
+    """A core in one of the four blocks, forward in time or both ways.
+
+    Args:
+        channels: width of input and output.
+        core: makes a core for a number of channels.
+        direction: ``forward`` (causal) or ``both``.
+        merge: of the two directions: ``sum``, ``concat`` or ``product``. The paper merges by concatenation in ``mlp``, by the
+            sum in ``glu`` and ``mamba``, by the product in ``gss``.
+        block: ``mlp``, ``glu``, ``gss`` or ``mamba``.
+        expand: inner width over channels: of the hidden layer (mlp), of the gate (gss), of core and gate (mamba).
+        conv: frames under the convolution of the mamba block.
+
+    Raises:
+        ValueError: an unknown name, a size that does not fit, or an option that the block does not have.
+    """
+
+    def __init__(
+        self, channels: int, core: MakeCore, *, direction: Direction, merge: Merge, block: BlockName, expand: float, conv: int
+    ) -> None:
+        super().__init__(channels, causal=direction == "forward")
+        if block not in ("mlp", "glu", "gss", "mamba"):
+            raise ValueError(f"block must be 'mlp', 'glu', 'gss' or 'mamba', got '{block}'")
+        if block != "mamba" and conv != CONV:
+            raise ValueError(f"block '{block}' has no convolution: leave conv at {CONV}, got {conv}")
+        if block == "glu" and expand != EXPAND:
+            raise ValueError(f"block 'glu' has no inner width: leave expand at {EXPAND}, got {expand}")
+        in_time = partial(Directions, direction=direction, merge=merge)
+        widths = 2 if merge == "concat" else 1
+        inner = inner_width(channels, expand)
+        self.block: nn.Module
+        if block == "mlp":
+            self.block = MLPBlock(channels, core, in_time, widths, inner=inner)
+        elif block == "glu":
+            self.block = GLUBlock(channels, core, in_time, widths)
+        elif block == "gss":
+            self.block = GSSBlock(channels, core, in_time, widths, inner=inner)
+        else:
+            self.block = MambaBlock(channels, core, in_time, widths, inner=inner, conv=conv)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return self.block(x)
+
+    def state_size(self, frames: int) -> int:
+        """Of both directions; it does not grow with the frames."""
+        return sum(branch.state_size for branch in self._branches())
+
+    def flops(self, frames: int) -> int:
+        return flops.linear_maps(self.block, frames) + sum(branch.time_flops(frames) for branch in self._branches())
+
+    def _branches(self) -> list[Branch]:
+        directions = self.block.directions
+        assert isinstance(directions, Directions)
+        return directions.branches

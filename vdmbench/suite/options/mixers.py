@@ -1,0 +1,120 @@
+"""What a suite may say of each temporal mixer. Field names are the keyword arguments of the mixer's constructor.
+
+An option that has no effect beside another one may only keep its default, so that two cells never differ in name alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from vdmbench.suite.model import Declared
+
+
+class IdentityOptions(Declared):
+    """The identity has no options."""
+
+
+class HeadOptions(Declared):
+    """Inner width of attention, softmax or linear."""
+
+    expand: float = Field(1.0, gt=0)
+    """Inner width over channels, rounded so that every head has a multiple of 8 features."""
+    head_dim: int = Field(32, ge=1)
+    """Features of a head; at expand 1, where heads is null."""
+    heads: int | None = Field(None, ge=1)
+    """Number of heads, null for channels / head_dim; a number fixes the inner width at heads * head_dim on every level, as
+    published."""
+
+    @model_validator(mode="after")
+    def _one_rule_for_the_width(self) -> Self:
+        if self.heads is not None and self.expand != 1:
+            raise ValueError(f"heads {self.heads} fixes the inner width at heads * head_dim: leave expand at 1, got {self.expand}")
+        return self
+
+
+class AttentionOptions(HeadOptions):
+    """Softmax attention over frames."""
+
+    rotary: bool = True
+    """Rotate queries and keys by their frame."""
+    relative_bias: bool = False
+    """Add a learned bias by distance in time (T5). Fused kernels that take no mask are out of reach then."""
+    buckets: int = Field(32, ge=4, multiple_of=4)
+    """Distances that the relative bias tells apart; only with relative_bias."""
+    max_distance: int = Field(1024, ge=2)
+    """Distance in frames from which on the relative bias tells no more apart: the clip's length or longer (published: 32)."""
+    causal: bool = False
+    """A frame attends to itself and to earlier ones only."""
+    backend: Literal["auto", "math", "sdpa"] = "auto"
+    """Kernel: un-fused with all scores in memory (math), or fused (sdpa)."""
+
+    @model_validator(mode="after")
+    def _positions_fit(self) -> Self:
+        if self.rotary and self.heads is not None and self.head_dim % 2:
+            raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
+        exact = self.buckets // (2 if self.causal else 4)
+        if self.relative_bias and self.max_distance <= exact:
+            raise ValueError(f"max_distance must be over {exact}, where the logarithmic buckets begin, got {self.max_distance}")
+        if not self.relative_bias and (self.buckets, self.max_distance) != (32, 1024):
+            raise ValueError("buckets and max_distance have no effect without relative_bias: set relative_bias to true, or leave both")
+        return self
+
+
+class LinearAttentionOptions(HeadOptions):
+    """Linear attention over all frames of the clip."""
+
+    feature_map: Literal["softmax", "relu"] = "softmax"
+    """Softmax of queries over features and of keys over frames (Shen et al.), or ReLU of both with a normaliser (SANA)."""
+    rotary: Literal["none", "before-map", "after-map"] = "after-map"
+    """Rotary embedding after the feature map, in the numerator alone (RoFormer), or before it, as published."""
+    scale_output: bool = False
+    """Multiply the output by head_dim^-1/2, as published; the layer then starts that much smaller than attention."""
+
+    @model_validator(mode="after")
+    def _positions_fit(self) -> Self:
+        if self.rotary != "none" and self.heads is not None and self.head_dim % 2:
+            raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
+        return self
+
+
+class StateSpaceOptions(Declared):
+    """A state-space core in one of the paper's four blocks, forward in time or both ways."""
+
+    direction: Literal["forward", "both"] = "forward"
+    """Scan along time (causal), or along and against it with parameters of their own."""
+    merge: Literal["sum", "concat", "product"] = "sum"
+    """How both directions become one; only with direction both. Published: concat in mlp, sum in glu and mamba, product in gss."""
+    block: Literal["mlp", "glu", "gss", "mamba"] = "mamba"
+    """What surrounds the core: the paper's versions 1, 2, 10 and 20."""
+    expand: float = Field(2.0, gt=0)
+    """Inner width over channels, rounded to a multiple of 8: hidden layer (mlp), gate (gss), core and gate (mamba); glu has none."""
+    state: int = Field(16, ge=1)
+    """State size N a channel."""
+    conv: int = Field(4, ge=1)
+    """Frames under the causal convolution; only in the mamba block."""
+
+    @model_validator(mode="after")
+    def _every_option_has_an_effect(self) -> Self:
+        if self.direction == "forward" and self.merge != "sum":
+            raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or leave merge at sum")
+        if self.block != "mamba" and self.conv != 4:
+            raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4, got {self.conv}")
+        if self.block == "glu" and self.expand != 2:
+            raise ValueError(f"block 'glu' has no inner width: leave expand at 2.0, got {self.expand}")
+        return self
+
+
+class S4DOptions(StateSpaceOptions):
+    """S4D: diagonal complex linear time-invariant SSM, by FFT."""
+
+    state: int = Field(16, ge=2, multiple_of=2)
+    """State size N a channel, held as N / 2 complex modes."""
+
+
+class MambaOptions(StateSpaceOptions):
+    """Mamba-1: the selective scan S6."""
+
+    backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto"
+    """Kernel of the scan."""

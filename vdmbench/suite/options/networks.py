@@ -1,0 +1,23 @@
+"""What a suite may say of each network. Field names are the keyword arguments of the network's constructor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vdmbench.suite.model import Declared
+
+
+class UNet3DOptions(Declared):
+    """The space-time factorised UNet of Oshima et al. 2024."""
+
+    base_channels: int = Field(32, ge=8, multiple_of=8)
+    """Channels of the first level; group norms have 8 groups."""
+    multipliers: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1)
+    """Channels of each level over base_channels; height and width halve from level to level."""
+    channels: int = Field(3, ge=1)
+    """Image channels."""
+    preset: Literal["fair", "oshima2024"] = "fair"
+    """fair: frames meet in the temporal layers alone. oshima2024: exactly as published, with group norms over all frames and one
+    table of positions for all layers."""
