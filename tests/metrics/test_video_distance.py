@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from vdmbench.metrics.catalogue import ste_fd
+from vdmbench.metrics.frechet import TooFewClips
+from vdmbench.metrics.reference import DamagedReference, Reference, tensor_fingerprint
+from vdmbench.metrics.video import InvalidVideo
+
+
+@pytest.fixture(scope="module")
+def metric():
+    return ste_fd(bootstrap=40)
+
+
+@pytest.fixture(scope="module")
+def reference(metric, discs):
+    # All drift along +x, so that reversed time is another distribution.
+    real, held_out = discs(48, seed=0, drift=0.0), discs(48, seed=1, drift=0.0)
+    return metric.reference(real, held_out, fingerprint=tensor_fingerprint(real, held_out))
+
+
+def test_a_result_says_everything_beside_the_number(metric, reference, discs):
+    result = metric(reference, discs(48, seed=2, drift=0.0))
+    assert result["name"] == "STE-FD[n=48,f=16]"
+    assert "FVD" not in result["name"]
+    assert result["interval"][0] < result["value"] < result["interval"][1]
+    assert result["value"] < 1.5 * result["floor"]
+    assert result["floor_n"] == 48
+    assert (result["n_real"], result["n_generated"]) == (48, 48)
+    assert result["rank_deficient"] is True
+    assert any("sampling bias" in note for note in result["warnings"])
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_broken_time_is_seen(metric, reference, discs):
+    result = metric(reference, discs(48, seed=2, drift=0.0))
+    controls, clean = result["controls"], result["control_clean"]
+    assert controls["frozen"] > 3 * clean
+    assert controls["shuffled"] > 2 * clean
+    assert controls["reversed"] > 1.2 * clean
+    assert not {"frozen", "shuffled", "reversed"} & set(result["blind"])
+    broken = metric(reference, discs(48, seed=2, drift=0.0)[:, torch.randperm(16, generator=torch.Generator().manual_seed(0))])
+    assert broken["value"] > 2 * result["value"]
+    assert broken["interval"][0] > result["interval"][1]
+
+
+def test_what_cannot_be_seen_is_named(metric, discs):
+    # Drift in every direction looks the same backwards.
+    real, held_out = discs(32, seed=0), discs(32, seed=1)
+    result = metric(metric.reference(real, held_out, fingerprint="all directions"), discs(32, seed=2))
+    assert "reversed" in result["blind"]
+    assert any("blind to" in note and "reversed" in note for note in result["warnings"])
+
+
+def test_unequal_counts_are_measured_and_said(metric, reference, discs):
+    result = metric(reference, discs(20, seed=2, drift=0.0))
+    assert result["name"] == "STE-FD[n=48/20,f=16]"
+    assert result["floor_n"] == 20
+    assert "48 real and 20 generated clips" in result["warnings"]
+    more = metric(reference, discs(60, seed=2, drift=0.0))
+    assert more["floor_n"] == 48
+    assert any("the floor has 48" in note for note in more["warnings"])
+
+
+def test_batches_are_as_good_as_one_tensor(metric, reference, discs):
+    clips = discs(20, seed=2, drift=0.0)
+    assert metric(reference, iter(clips.split(7)))["value"] == pytest.approx(metric(reference, clips)["value"], rel=1e-6)
+
+
+def test_a_reference_is_measured_once(tmp_path, metric, discs):
+    real, held_out = discs(6, seed=0), discs(6, seed=1)
+    built = metric.reference(real, held_out, fingerprint="a", cache=tmp_path)
+    found = metric.reference(iter(()), iter(()), fingerprint="a", cache=tmp_path)  # no clips: only the cache can answer
+    assert metric(found, real) == metric(built, real)
+    with pytest.raises(InvalidVideo, match="no clips"):
+        metric.reference(iter(()), iter(()), fingerprint="b", cache=tmp_path)
+    with pytest.raises(InvalidVideo, match="no clips"):
+        ste_fd(frames=8, window="first").reference(iter(()), iter(()), fingerprint="a", cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_damaged_cache_says_what_to_do(tmp_path, metric, discs):
+    metric.reference(discs(3, seed=0), discs(3, seed=1), fingerprint="a", cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(DamagedReference, match="delete it"):
+        Reference.load(path, "another key")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DamagedReference, match="delete it"):
+        metric.reference(iter(()), iter(()), fingerprint="a", cache=tmp_path)
+
+
+def test_windows_cover_the_whole_length_and_count(discs):
+    metric = ste_fd(frames=8, window="all", bootstrap=20)
+    clips = discs(12, seed=0, frames=26)
+    reference = metric.reference(clips, discs(12, seed=1, frames=26), fingerprint="long")
+    assert len(reference.real) == 36
+    assert reference.real.videos.tolist() == [i for i in range(12) for _ in range(3)]
+    result = metric(reference, clips)
+    assert result["name"] == "STE-FD[n=36,f=8]"
+    assert result["videos_generated"] == 12
+    assert result["value"] == pytest.approx(0, abs=1e-6)
+    direct = ste_fd(bootstrap=20)
+    parts = torch.cat([clips[:, i: i + 8] for i in (0, 8, 16)])
+    assert torch.allclose(direct.extractor(parts).sum(0), reference.real.features.sum(0), atol=1e-2)
+
+
+def test_stride_takes_every_other_frame(discs):
+    metric = ste_fd(frames=8, stride=2, window="first", bootstrap=20)
+    clips = discs(4, seed=0, frames=20)
+    reference = metric.reference(clips, clips, fingerprint="strided")
+    assert torch.allclose(reference.real.features, metric.extractor(clips[:, :16:2]), atol=1e-5)
+
+
+def test_bad_clips_are_refused_in_one_line(metric, reference, discs):
+    with pytest.raises(TooFewClips, match="at least 2 generated clips, got 1"):
+        metric(reference, discs(1, seed=0))
+    with pytest.raises(InvalidVideo, match="differ in shape"):
+        metric(reference, [discs(2, seed=0), discs(2, seed=0, side=24)])
+    with pytest.raises(InvalidVideo, match="must be uint8"):
+        metric(reference, discs(2, seed=0).float())
+    with pytest.raises(InvalidVideo, match="no clips"):
+        metric(reference, [])
+    with pytest.raises(ValueError, match="8 frames and the reference 16"):
+        metric(reference, discs(4, seed=0, frames=8))
+    with pytest.raises(InvalidVideo, match="declare 'first' or 'all'"):
+        ste_fd(frames=8).reference(discs(4, seed=0), discs(4, seed=0), fingerprint="long")
+    with pytest.raises(InvalidVideo, match="needs 24"):
+        ste_fd(frames=24).reference(discs(4, seed=0), discs(4, seed=0), fingerprint="short")

@@ -1,0 +1,113 @@
+"""The Fréchet distance between two sets of features, in float64, exact for any number of clips.
+
+For Gaussians the squared 2-Wasserstein distance is (Dowson & Landau 1982, "The Fréchet distance between multivariate
+normal distributions", J. Multivariate Anal. 12(3); Unterthiner et al. 2018, "Towards accurate generative models of video",
+eq. 2)::
+
+    d^2 = |mu_1 - mu_2|^2 + Tr S_1 + Tr S_2 - 2 Tr (S_1 S_2)^{1/2}
+
+With factors ``S_i = F_i^T F_i`` the last trace is the nuclear norm of ``F_1 F_2^T``, because S_1 S_2 has the eigenvalues of
+``(F_1 F_2^T)^T (F_1 F_2^T)``. Centred features are such a factor, so the trace is exact however few clips there are, where
+a general matrix square root of the singular product is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Divisor = Literal["n-1", "n"]
+
+
+class TooFewClips(ValueError):
+    """A side has fewer than two clips: no covariance exists."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Streaming sums of features in float64: all that a Gaussian needs, in memory that does not grow with clips; they add."""
+
+    count: int
+    total: Float[Tensor, " features"]
+    outer: Float[Tensor, "features features"]
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "clips features"]) -> Moments:
+        """Sums over ``features``."""
+        x = features.double()
+        return cls(len(x), x.sum(0), x.T @ x)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+
+    def scatter(self) -> Float[Tensor, "features features"]:
+        """Sum of outer products of the centred features."""
+        centred = self.outer - torch.outer(self.total, self.total / self.count)
+        return (centred + centred.T) / 2
+
+    def scaled(self, scale: Float[Tensor, " features"]) -> Moments:
+        """The sums of features divided by ``scale``."""
+        return Moments(self.count, self.total / scale, self.outer / torch.outer(scale, scale))
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A fitted Gaussian: its mean, the trace of its covariance S and a factor F with ``F^T F = S``, all float64."""
+
+    mean: Float[Tensor, " features"]
+    trace: Float[Tensor, ""]
+    factor: Float[Tensor, "rank features"]
+
+    @classmethod
+    def fit(cls, features: Float[Tensor, "clips features"], divisor: Divisor = "n-1") -> Gaussian:
+        """Fit to features; with no more clips than features the centred features are the factor, without rounding."""
+        x = features.double()
+        freedom = _degrees_of_freedom(len(x), divisor)
+        mean = x.mean(0)
+        centred = (x - mean) / freedom**0.5
+        factor = centred if len(x) <= x.shape[1] else _factor(centred.T @ centred, len(x) - 1)
+        return cls(mean, centred.square().sum(), factor)
+
+    @classmethod
+    def from_moments(cls, moments: Moments, divisor: Divisor = "n-1") -> Gaussian:
+        """Fit to streaming sums; exact up to the rounding of the sums, rank-deficient ones too."""
+        covariance = moments.scatter() / _degrees_of_freedom(moments.count, divisor)
+        return cls(moments.total / moments.count, covariance.trace(), _factor(covariance, moments.count - 1))
+
+
+def frechet_distance(one: Gaussian, other: Gaussian) -> Float[Tensor, ""]:
+    """Squared Fréchet distance between two Gaussians, float64."""
+    product = one.factor @ other.factor.T
+    if product.shape == (len(one.mean), len(one.mean)):
+        # Both of full rank: the singular values are well above rounding, so their squares may be asked for, at half the time.
+        root_trace = torch.linalg.eigvalsh(product @ product.T).clamp_min(0).sqrt().sum()
+    else:
+        root_trace = torch.linalg.svdvals(product).sum()
+    return ((one.mean - other.mean).square().sum() + one.trace + other.trace - 2 * root_trace).clamp_min(0)
+
+
+def standard_scale(reference: Moments, floor: float) -> Float[Tensor, " features"]:
+    """Deviation of each feature in the reference, no less than ``floor`` (a feature constant there would divide by 0)."""
+    variance = reference.scatter().diagonal() / _degrees_of_freedom(reference.count, "n-1")
+    return variance.clamp_min(floor**2).sqrt()
+
+
+def _degrees_of_freedom(count: int, divisor: Divisor) -> int:
+    if count < 2:
+        raise TooFewClips(f"a Fréchet distance needs at least 2 clips on each side, got {count}")
+    return count - 1 if divisor == "n-1" else count
+
+
+def _factor(covariance: Float[Tensor, "features features"], rank: int) -> Float[Tensor, "rank features"]:
+    """F with ``F^T F`` = covariance, of no more rows than the rank that the count of clips allows."""
+    if rank >= len(covariance):
+        lower, failed = torch.linalg.cholesky_ex(covariance)
+        if not failed:
+            return lower.T
+    values, vectors = torch.linalg.eigh(covariance)
+    kept = min(rank, len(values))  # eigenvalues past it are rounding
+    return values[-kept:].clamp_min(0).sqrt()[:, None] * vectors[:, -kept:].T

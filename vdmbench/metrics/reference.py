@@ -1,0 +1,135 @@
+"""Features of real clips, measured once and shared by every cell that is judged against them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vdmbench.metrics.controls import CONTROLS
+from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, extract_batch, in_batches, windows
+from vdmbench.metrics.protocol import Protocol
+from vdmbench.metrics.video import check_uint8
+
+FORMAT = 1
+
+
+class DamagedReference(ValueError):
+    """A cached reference that cannot be read, or holds another key than its name says."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Features of the real clips, of held-out real clips, and of held-out clips after each control."""
+
+    key: str
+    real: ClipFeatures
+    held_out: ClipFeatures
+    controls: dict[str, ClipFeatures]
+    """Rows match the first rows of ``held_out``."""
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors; the file appears whole or not at all."""
+        sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
+        tensors = {f"{name}.{part}": getattr(clips, part).contiguous()
+                   for name, clips in sets.items() for part in ("features", "videos")}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            save_file(tensors, temporary, metadata={"key": self.key, "frames": str(self.real.frames)})
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: Path, key: str) -> Reference:
+        """Read a saved reference; raises :class:`DamagedReference` where it is torn or holds another key."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        except (SafetensorError, OSError) as cause:
+            raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
+        if metadata.get("key") != key:
+            raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
+        sets = {name.removesuffix(".features"): ClipFeatures(
+                    tensor, tensors[name.removesuffix("features") + "videos"], int(metadata["frames"]))
+                for name, tensor in tensors.items() if name.endswith(".features")}
+        controls = {name: sets[f"control.{name}"] for name in CONTROLS}
+        return cls(key, sets["real"], sets["held_out"], controls)
+
+
+def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed: int) -> str:
+    """What a cached reference is valid for: the data, the protocol, and the draw of its controls."""
+    declared = {"format": FORMAT, "protocol": protocol.canonical(), "data": fingerprint, "control_clips": control_clips,
+                "controls": sorted(CONTROLS), "seed": seed}
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def build_reference(
+    extractor: Extractor,
+    protocol: Protocol,
+    real: Tensor | Iterable[Tensor],
+    held_out: Tensor | Iterable[Tensor],
+    *,
+    fingerprint: str,
+    control_clips: int = 64,
+    seed: int = 0,
+    cache: Path | None = None,
+) -> Reference:
+    """Features of ``real`` and ``held_out`` clips (uint8, batch frames 3 height width), from ``cache`` where it has them.
+
+    ``held_out`` are real clips apart from ``real`` (other episodes, so that no moment is in both): they give the
+    real-against-real floor, and the first ``control_clips`` of them, broken on purpose, the controls. ``fingerprint``
+    names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again.
+    """
+    key = reference_key(protocol, fingerprint, control_clips, seed)
+    path = None if cache is None else cache / f"{key[:40]}.safetensors"
+    if path is not None and path.exists():
+        return Reference.load(path, key)
+    generator = torch.Generator().manual_seed(seed)
+    broken: dict[str, list[Tensor]] = {name: [] for name in CONTROLS}
+    owners: list[Tensor] = []
+
+    def with_controls() -> Iterable[Tensor]:
+        used = 0
+        for batch in in_batches(held_out):
+            head = check_uint8(batch)[: max(control_clips - used, 0)]
+            if len(head):
+                cut = windows(head, protocol)
+                owners.append(torch.arange(used, used + len(head)).repeat_interleave(cut.shape[1]))
+                for name, damage in CONTROLS.items():
+                    broken[name].append(extract_batch(extractor, damage(cut.flatten(0, 1), generator)))
+                used += len(head)
+            yield batch
+
+    real_features = extract(extractor, in_batches(real), protocol)
+    held_features = extract(extractor, with_controls(), protocol)
+    controls = {name: ClipFeatures(torch.cat(rows), torch.cat(owners), held_features.frames) for name, rows in broken.items()}
+    reference = Reference(key, real_features, held_features, controls)
+    if path is not None:
+        reference.save(path)
+    return reference
+
+
+def tensor_fingerprint(*clips: Tensor) -> str:
+    """SHA-256 of the clips' shapes and bytes, for data that has no manifest."""
+    digest = hashlib.sha256()
+    for tensor in clips:
+        digest.update(repr(tuple(tensor.shape)).encode())
+        for part in tensor.split(64):
+            digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""What a suite may say of each metric."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from vdmbench.suite.model import Declared
+
+
+class DistanceOptions(Declared):
+    """What every distance between sets of videos declares beside its protocol."""
+
+    bootstrap: int = Field(200, ge=20)
+    """Bootstrap draws over clips, for the interval and for whether a control is seen."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Coverage of the interval."""
+    control_clips: int = Field(64, ge=2)
+    """Held-out real clips that are shuffled, frozen, reversed and made noisy, to show what the metric would have seen."""
+    seed: int = Field(0, ge=0)
+    """Seed of the bootstrap and of the controls."""
+
+
+class FrechetOptions(DistanceOptions):
+    """A Fréchet distance on spatio-temporal-energy features."""
+
+    frames: int | None = Field(None, ge=5)
+    """Frames in a measured clip; null measures clips at their own length."""
+    stride: int = Field(1, ge=1)
+    """Every how manyth frame is taken."""
+    window: Literal["whole", "first", "all"] = "whole"
+    """Clips longer than frames: refused, cut to their start, or cut into windows over the whole length."""
+
+    @model_validator(mode="after")
+    def _window_has_a_length(self) -> Self:
+        if self.window != "whole" and self.frames is None:
+            raise ValueError(f"window '{self.window}' needs frames, the length of a window")
+        return self
