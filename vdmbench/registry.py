@@ -131,5 +131,5 @@ sources.add("maze", "vdmbench.data.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
 sources.add("folder", "vdmbench.data.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
             "a folder with train/ and test/ of npy or npz videos, recorded sets included")
 
-metrics.add("ste-fd", "vdmbench.metrics.suite_metrics:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
+metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
             "Fréchet distance on spatio-temporal-energy features (not FVD); no download")
