@@ -57,15 +57,16 @@ def test_ddpm_agrees_with_diffusers(schedule: str, parameterisation: str, clip_x
     torch.testing.assert_close(sampled, x, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("clip_x0", [True, False])
 @pytest.mark.parametrize("steps", [1, 16, STEPS])
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
-def test_ddim_agrees_with_diffusers(schedule: str, parameterisation: str, eta: float, steps: int):
+def test_ddim_agrees_with_diffusers(schedule: str, parameterisation: str, eta: float, steps: int, clip_x0: bool):
     diffusion = Diffusion(schedule=schedule, parameterisation=parameterisation, steps=STEPS)
-    sampled = sample_ddim(diffusion, denoiser, seeded_draw(), steps=steps, eta=eta)
+    sampled = sample_ddim(diffusion, denoiser, seeded_draw(), steps=steps, eta=eta, clip_x0=clip_x0)
 
-    options = peer_options(diffusion, parameterisation, clip_x0=True)
+    options = peer_options(diffusion, parameterisation, clip_x0)
     peer = in_float64(DDIMScheduler(**options, timestep_spacing="trailing"), diffusion)
     peer.set_timesteps(steps)
     generator = torch.Generator().manual_seed(5)

@@ -1,0 +1,187 @@
+"""Where and with what a run took place: audit data for its record, never part of a cell's identity.
+
+Everything is JSON; None where a thing does not exist or could not be known. Environment variables are taken from a fixed
+list, since a whole environment holds secrets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vdmbench.measure.nvml import driver_version
+
+# What changes numbers, memory or speed without being said anywhere else.
+_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_VISIBLE_DEVICES",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+)
+
+
+def capture(directory: Path | None = None) -> dict[str, Any]:
+    """The environment of this process; imports torch.
+
+    ``directory`` (the working directory if None) is where code is looked for under git. Keys: ``python``, ``platform``,
+    ``hostname``, ``boot_id``, ``packages`` {name: version}, ``torch``, ``cpu``, ``memory`` (bytes), ``gpus`` (visible ones,
+    in CUDA's order), ``nvidia_driver``, ``threads``, ``determinism``, ``variables``, ``git``.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "hostname": socket.gethostname(),
+        "boot_id": boot_id(),
+        "packages": packages(),
+        "torch": _torch_build(),
+        "cpu": {"model": cpu_model(), "cores_visible": cores_visible(), "cores": os.cpu_count()},
+        "memory": {"total_bytes": psutil.virtual_memory().total, "container_limit_bytes": container_memory_limit()},
+        "gpus": _gpus(),
+        "nvidia_driver": driver_version(),
+        "threads": _threads(),
+        "determinism": _determinism(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "git": git_state(Path.cwd() if directory is None else directory),
+    }
+
+
+def boot_id() -> str | None:
+    """The kernel's identifier of this boot; None where it gives none (not Linux)."""
+    return _read(Path("/proc/sys/kernel/random/boot_id"))
+
+
+def packages() -> dict[str, str]:
+    """Every installed distribution and its version, by name."""
+    return dict(sorted((found.name, found.version) for found in importlib.metadata.distributions()))
+
+
+def cpu_model() -> str | None:
+    """The processor's name as the system gives it."""
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    if platform.system() == "Darwin":
+        brand = _output(["sysctl", "-n", "machdep.cpu.brand_string"])
+        return brand.decode().strip() if brand else None
+    return platform.processor() or None
+
+
+def cores_visible() -> int | None:
+    """Cores that this process may run on, which in a container or batch job are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def container_memory_limit(root: Path = Path("/")) -> int | None:
+    """The tightest memory limit of this process's control groups, in bytes; None where there is none.
+
+    A limit binds the whole subtree below it, so each ancestor is looked at. ``root`` is where /proc and /sys are found.
+    """
+    limits = []
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        hierarchy, controllers, path = line.split(":", 2)
+        if hierarchy == "0":  # version 2
+            mount, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):  # version 1
+            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = mount / path.lstrip("/")
+        limits += [_read(level / name) for level in (group, *group.parents) if level.is_relative_to(mount)]
+    # "max" (version 2) and values near 2^63 (version 1) mean that there is none.
+    numbers = [int(limit) for limit in limits if limit is not None and limit.isdigit()]
+    return min((number for number in numbers if number < 2**62), default=None)
+
+
+def git_state(directory: Path) -> dict[str, Any] | None:
+    """Commit of the repository that holds ``directory``, and what differs from it; None outside a repository.
+
+    ``patch_sha256`` is of ``git diff HEAD --binary``, so of tracked files alone; None where nothing differs.
+    """
+    commit = _output(["git", "rev-parse", "HEAD"], directory)
+    if commit is None:
+        return None
+    status = _output(["git", "status", "--porcelain"], directory)
+    patch = _output(["git", "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv"], directory)
+    return {
+        "commit": commit.decode().strip(),
+        "dirty": None if status is None else bool(status),
+        "untracked": None if status is None else sum(line.startswith(b"??") for line in status.splitlines()),
+        "patch_sha256": hashlib.sha256(patch).hexdigest() if patch else None,
+    }
+
+
+def _torch_build() -> dict[str, Any]:
+    import torch
+
+    return {
+        "version": torch.__version__,
+        "git": torch.version.git_version,
+        "cuda": torch.version.cuda,
+        "hip": torch.version.hip,
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+    }
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    return [
+        {
+            "name": device.name,
+            "uuid": f"GPU-{device.uuid}",
+            "total_bytes": device.total_memory,
+            "capability": f"{device.major}.{device.minor}",
+        }
+        for device in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    ]
+
+
+def _threads() -> dict[str, int]:
+    import torch
+
+    return {"torch": torch.get_num_threads(), "torch_interop": torch.get_num_interop_threads()}
+
+
+def _determinism() -> dict[str, Any]:
+    import torch
+
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+
+
+def _read(path: Path) -> str | None:
+    """Stripped text of a file of the system; None where it is not there or not for us."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _output(command: list[str], directory: Path | None = None) -> bytes | None:
+    """Standard output; None where the command is missing, fails, or takes over five seconds."""
+    # A run must not wait for, or take, the index lock of a repository that somebody works in.
+    variables = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        return subprocess.run(command, cwd=directory, env=variables, capture_output=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
