@@ -1,0 +1,86 @@
+"""Which groups share a panel, and how failed cells are marked in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from matplotlib.axes import Axes
+
+from vdmbench.report.figures.style import MAXIMUM_PANELS, STATUS_MARKERS, Look, ReportFigure, tag
+from vdmbench.report.quantities import Quantity
+from vdmbench.report.study import Group, Outcome, Study
+
+
+T = TypeVar("T")
+
+
+class NothingToDraw(ValueError):
+    """These records hold nothing for this figure; the message says what is wanting."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Groups that differ in the coordinate along the axis alone, or not at all."""
+
+    title: str
+    groups: tuple[Group, ...]
+
+
+def panels(study: Study, along: str | None) -> list[Panel]:
+    """Groups gathered into panels; every coordinate but ``along`` makes panels of its own, cohorts and suites too."""
+    found: dict[tuple[Any, ...], list[Group]] = {}
+    for group in study.groups:
+        rest = tuple((name, value) for name, value in group.point if name != along)
+        found.setdefault((group.suite, group.cohort, rest), []).append(group)
+    answer = []
+    for (suite, cohort, rest), groups in found.items():
+        parts = [suite] if len(study.suites) > 1 else []
+        parts += [cohort or "not run"] if len(study.cohorts) > 1 else []
+        parts += [f"{value} frames" if name == "frames" else f"{name} {value}" for name, value in rest]
+        answer.append(Panel(", ".join(parts), tuple(groups)))
+    return answer
+
+
+def has_numbers(study: Study, quantity: Quantity, panel: Panel) -> bool:
+    return any(outcome.n for group in panel.groups for outcome in study.outcomes(quantity)[group].values())
+
+
+def first_panels(shown: list[T]) -> list[T]:
+    """As many as one figure can hold."""
+    return shown[:MAXIMUM_PANELS]
+
+
+def say_if_cut(figure: ReportFigure, count: int) -> None:
+    """Name the panels that there was no room for."""
+    if count > MAXIMUM_PANELS:
+        figure.suptitle(f"the first {MAXIMUM_PANELS} of {count} panels; the tables hold all")
+
+
+def main_status(outcome: Outcome) -> str:
+    """The commonest failure of an outcome without any number."""
+    statuses = list(outcome.failures.values())
+    return max(sorted(set(statuses)), key=statuses.count)
+
+
+def mark_failures(axes: Axes, failed: Mapping[str, list[tuple[float, str]]], looks: Mapping[str, Look]) -> set[str]:
+    """Crosses in a strip at the top of the axes, at the x of what failed; those at one x stand below one another.
+
+    ``failed``: label to (x, status). Returns the statuses drawn.
+    """
+    at: dict[float, int] = {}
+    for label, marks in failed.items():
+        for x, status in marks:
+            row = at.get(x, 0)
+            at[x] = row + 1
+            cross = axes.plot([x], [0.955 - 0.075 * row], marker=STATUS_MARKERS.get(status, "1"), color=looks[label].colour, zorder=5,
+                              linestyle="none", markersize=5.5, markeredgewidth=1.5, transform=axes.get_xaxis_transform(), clip_on=False)
+            tag(cross[0], looks[label], [f"{label} at {x:g}: {status}"])
+    return {status for marks in failed.values() for _, status in marks}
+
+
+def rows_of_failures(failed: Mapping[str, list[tuple[float, str]]]) -> int:
+    """The most failures at one x."""
+    xs = [x for marks in failed.values() for x, _ in marks]
+    return max((xs.count(x) for x in xs), default=0)

@@ -1,0 +1,110 @@
+"""What the variants generate, side by side from the same noise: a grid of frames for print, a moving wall for the page."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vdmbench.records import ResultsError
+from vdmbench.report.figures.panels import NothingToDraw
+from vdmbench.report.figures.style import Style, applied
+from vdmbench.report.results import Cell
+from vdmbench.report.study import Group, Study
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of one seed at one sweep point, uint8 (clips, frames, height, width, channels) each; real ones first."""
+
+    group: Group
+    rows: dict[str, np.ndarray]
+    seed: int
+
+
+def read_clips(cell: Cell, name: str) -> np.ndarray | None:
+    """An array of the cell's samples.npz; None where there is none. Raises ResultsError for one of another form."""
+    path = cell.artifact("samples.npz")
+    if path is None:
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        if name not in archive:
+            return None
+        clips = archive[name]
+    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] not in (1, 3):
+        raise ResultsError(f"{path}: '{name}' must be uint8 (clips, frames, height, width, 1 or 3), got {clips.dtype} {clips.shape}")
+    return clips
+
+
+def clips_of(study: Study, group: Group) -> Clips | None:
+    """The samples of the lowest seed that most variants have; None where the group has none."""
+    by_seed: dict[int, dict[str, Cell]] = {}
+    for label in study.labels:
+        for cell in study.cells_in(group, label):
+            if cell.artifact("samples.npz") is not None:
+                by_seed.setdefault(cell.record.seed, {})[label] = cell
+    if not by_seed:
+        return None
+    seed = max(sorted(by_seed), key=lambda seed: len(by_seed[seed]))
+    rows: dict[str, np.ndarray] = {}
+    for cell in by_seed[seed].values():
+        if (real := read_clips(cell, "reference")) is not None:
+            rows["real"] = real
+            break
+    for label, cell in by_seed[seed].items():
+        if (samples := read_clips(cell, "samples")) is not None:
+            rows[label] = samples
+    return Clips(group, rows, seed) if rows else None
+
+
+def all_clips(study: Study) -> list[Clips]:
+    """Of every group that has samples."""
+    return [clips for group in study.groups if (clips := clips_of(study, group)) is not None]
+
+
+def strip(clip: np.ndarray, count: int) -> list[np.ndarray]:
+    """``count`` frames evenly over the whole clip, the first and last among them."""
+    return [clip[index] for index in np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(int)]
+
+
+def samples_figure(study: Study, style: Style, group: Group | None = None) -> Figure:
+    """A row a variant and one of real video, frames over the clip's whole length; the longest clips unless told."""
+    found = [clips for clips in all_clips(study) if group is None or clips.group == group]
+    if not found:
+        raise NothingToDraw("no samples.npz lies beside the records")
+    clips = max(found, key=lambda item: next(iter(item.rows.values())).shape[1])
+    count = 8
+    with applied(style):
+        side = style.double * 0.87 / count
+        figure = Figure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0)  # type: ignore[union-attr]
+        grid = figure.subplots(len(clips.rows), count, squeeze=False)
+        for number, (row, (label, videos)) in enumerate(zip(grid, clips.rows.items(), strict=True)):
+            frames = strip(videos[0], count)
+            indices = np.linspace(0, len(videos[0]) - 1, len(frames)).round().astype(int)
+            for axes in row:
+                axes.set_axis_off()
+            for axes, frame, index in zip(row, frames, indices, strict=False):
+                axes.imshow(frame.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                if number == 0:
+                    axes.set_title(f"frame {index}" if index == 0 else str(index), fontsize=style.size - 1, pad=2)
+            row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=style.size)
+    return figure
+
+
+def wall_gif(clips: Clips, *, rows: int = 3, frames_per_second: int = 8) -> bytes:
+    """All variants as columns, the same ``rows`` clips of each below one another, as an endless gif at native size."""
+    columns = [videos[:rows] for videos in clips.rows.values()]
+    height, frames = min(map(len, columns)), min(videos.shape[1] for videos in columns)
+    gap = 2
+    images = []
+    for frame in range(frames):
+        tiles = [np.pad(np.concatenate([np.pad(clip[frame], ((0, gap), (0, 0), (0, 0)), constant_values=128) for clip in videos[:height]]),
+                        ((0, 0), (0, gap), (0, 0)), constant_values=128) for videos in columns]
+        images.append(Image.fromarray(np.concatenate(tiles, axis=1)[:-gap, :-gap].squeeze()).quantize(128, dither=Image.Dither.NONE))
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=1000 // frames_per_second, loop=0)
+    return buffer.getvalue()

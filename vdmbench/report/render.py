@@ -1,0 +1,145 @@
+"""A table as markdown, CSV, LaTeX (booktabs) or an HTML fragment; and every number as a LaTeX macro. All text is escaped."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+
+import pandas as pd
+
+from vdmbench.report.tables import Entry, Table
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+          "±": r"$\pm$", "×": r"$\times$", "µ": r"\textmu{}", "–": "--", "−": "$-$"}
+
+
+def latex_text(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_LATEX.get(character, character) for character in text).replace("\n", " ")
+
+
+def markdown_text(text: str) -> str:
+    """Text that cannot break out of a table's field, nor become markup."""
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, "\\" + character)
+    return text.replace("\n", " ")
+
+
+def markdown(table: Table, *, heading: bool = True) -> str:
+    """GitHub-flavoured markdown, columns padded so that the source is read too."""
+    def shown(entry: Entry) -> str:
+        text = markdown_text(entry.text)
+        return f"**{text}**" if entry.bold else text
+
+    heads = [markdown_text(column.header) for column in table.columns]
+    body = [[shown(entry) for entry in row] for row in table.rows]
+    widths = [max(3, *(len(row[index]) for row in [heads, *body])) for index in range(len(heads))]
+
+    def line(fields: list[str]) -> str:
+        padded = [text.rjust(width) if column.numeric else text.ljust(width)
+                  for text, width, column in zip(fields, widths, table.columns, strict=True)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join(f"{'-' * (width + 1)}:" if column.numeric else "-" * (width + 2)
+                    for width, column in zip(widths, table.columns, strict=True))
+    lines = [f"## {markdown_text(table.title)}", ""] if heading else []
+    lines += [line(heads), f"|{rule}|", *map(line, body)]
+    lines += ["", *(f"- {markdown_text(note)}" for note in table.notes)] if table.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def csv_text(table: Table) -> str:
+    """Numbers to nine digits in the header's unit, deviation and count in columns of their own; empty where unknown."""
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.9g}"
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    heads = []
+    for column in table.columns:
+        heads.append(column.header)
+        heads += [f"{column.header} deviation", f"{column.header} n"] if column.spread else []
+    writer.writerow(heads)
+    for row in table.rows:
+        fields = []
+        for column, entry in zip(table.columns, row, strict=True):
+            fields.append(number(entry.value) if column.numeric else entry.text)
+            fields += [number(entry.deviation), "" if entry.n is None else str(entry.n)] if column.spread else []
+        writer.writerow(fields)
+    return buffer.getvalue()
+
+
+def latex(table: Table) -> str:
+    """A ``tabular`` with booktabs rules, to be put in a ``table`` of one's own; notes as comments above it."""
+    def shown(entry: Entry) -> str:
+        text = latex_text(entry.text)
+        return rf"\textbf{{{text}}}" if entry.bold else text
+
+    lines = [f"% {note}" for note in (table.title, "needs \\usepackage{booktabs}", *table.notes)]
+    lines += [rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}", r"\toprule",
+              " & ".join(latex_text(column.header) for column in table.columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(shown, row)) + r" \\" for row in table.rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def html_table(table: Table) -> str:
+    """A ``<table>`` whose fields carry the number to sort by in ``data-sort``."""
+    head = "".join(f'<th scope="col"{' class="num"' if column.numeric else ""}>{html.escape(column.header)}</th>' for column in table.columns)
+    lines = [f'<table id="table-{html.escape(table.name)}" class="data">', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for row in table.rows:
+        fields = []
+        for column, entry in zip(table.columns, row, strict=True):
+            classes = " ".join(name for name, on in (("num", column.numeric), ("best", entry.bold), ("failed", entry.failed)) if on)
+            attributes = (f' class="{classes}"' if classes else "") + ("" if entry.value is None else f' data-sort="{entry.value:.9g}"')
+            fields.append(f"<td{attributes}>{html.escape(entry.text)}</td>")
+        lines.append(f"<tr>{''.join(fields)}</tr>")
+    lines += ["</tbody>", "</table>"]
+    lines += ['<ul class="notes">', *(f"<li>{html.escape(note)}</li>" for note in table.notes), "</ul>"] if table.notes else []
+    return "\n".join(lines) + "\n"
+
+
+_MACRO = r"""% Numbers of this report, one macro a number: \vdm{attention/frames=16/peak_train_memory} prints the mean,
+% with /deviation, /n, or (against the reference) /difference, /relative, /low, /high, /p_holm appended what is meant by it.
+% An unknown name is an error, never an empty place. \input this file in the preamble.
+\makeatletter
+\providecommand{\vdm}[1]{\ifcsname vdm@#1\endcsname\csname vdm@#1\endcsname\else
+  \PackageError{vdmbench}{no number '#1' in this report}{Names are variant/coordinates/quantity.}\fi}
+"""
+
+
+def latex_numbers(summary: pd.DataFrame, coordinates: list[str], scales: dict[str, tuple[float, str]]) -> str:
+    """One macro for every number of :func:`~vdmbench.report.aggregate.aggregate`, in the units of the main table."""
+    several = [name for name in ("suite", "cohort") if summary[name].nunique() > 1]
+    lines = [_MACRO.rstrip("\n")]
+    for row in summary.to_dict("records"):
+        factor, unit = scales.get(row["quantity"], (1.0, row["unit"]))
+        where = ",".join(f"{name}={row[name]}" for name in coordinates)
+        parts = [str(row[name]) for name in several] + [row["label"], where, row["quantity"]]
+        key = "/".join(part for part in parts if part)
+        if pd.isna(row["mean"]):
+            lines.append(_define(key, latex_text(row["failures"])))
+            continue
+        comment = f" % {unit}" if unit else ""
+        lines.append(_define(key, _plain(row["mean"] / factor)) + comment)
+        for name in ("deviation", "difference", "low", "high"):
+            if name in row and not pd.isna(row[name]):
+                lines.append(_define(f"{key}/{name}", _plain(row[name] / factor)))
+        if "relative" in row and not pd.isna(row["relative"]):
+            lines.append(_define(f"{key}/relative", _plain(100 * row["relative"]) + r"\%"))
+        if "p_holm" in row and not pd.isna(row["p_holm"]):
+            lines.append(_define(f"{key}/p_holm", _plain(row["p_holm"])))
+        lines.append(_define(f"{key}/n", str(row["n"])))
+    return "\n".join([*lines, r"\makeatother"]) + "\n"
+
+
+def _plain(value: float) -> str:
+    from vdmbench.report.tables import shown_value
+
+    return shown_value(value).replace("-", "$-$")
+
+
+def _define(key: str, text: str) -> str:
+    safe = key.translate(str.maketrans({"\\": "/", "{": "(", "}": ")", "%": " ", "#": " ", "~": "-", "^": " "}))
+    return rf"\expandafter\def\csname vdm@{safe}\endcsname{{{text}}}"

@@ -1,0 +1,73 @@
+"""Read results folders into the cells a report is made of, and say which records were set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdmbench.records import Record, ResultsError, ResultsFolder
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The record that counts for one declared experiment on one class of hardware, and where its files are."""
+
+    record: Record
+    folder: Path | None = None
+    """Of the attempt; None for a record that was not read from disk."""
+    attempts: int = 1
+
+    def artifact(self, name: str) -> Path | None:
+        """The file that the record names ``name`` or that is called so; None where there is none.
+
+        A path that leaves the attempt's folder is refused (ResultsError): records may come from elsewhere.
+        """
+        if self.folder is None:
+            return None
+        for key, relative in self.record.artifacts.items():
+            if name in (key, Path(relative).name):
+                path = (self.folder / relative).resolve()
+                if not path.is_relative_to(self.folder.resolve()):
+                    raise ResultsError(f"{self.folder}/record.json: artifact '{key}' points outside its folder: {relative}")
+                return path if path.is_file() else None
+        return None
+
+
+def results_folders(path: Path) -> list[Path]:
+    """The results folders at ``path``: itself, or those one level below, in order of name."""
+    if (path / "folder.json").exists():
+        return [path]
+    return sorted(marker.parent for marker in path.glob("*/folder.json"))
+
+
+def read_results(paths: Iterable[Path]) -> list[Cell]:
+    """Every cell found under ``paths``, ordered by the start of its first attempt.
+
+    The same cell from two folders counts once a hardware cohort, by the rule of one folder: the last that is ok.
+    Raises :class:`~vdmbench.records.ResultsError` where a path holds no results at all, or a damaged record.
+    """
+    found: dict[tuple[str, str | None], Cell] = {}
+    first_start: dict[tuple[str, str | None], str] = {}
+    for path in paths:
+        folders = results_folders(path)
+        if not folders:
+            raise ResultsError(f"{path}: no results there; run a suite first (vdmbench run SUITE)")
+        for folder in map(ResultsFolder, folders):
+            for history in folder.histories():
+                record = history.latest
+                attempt = f"{record.attempt.ordinal:04d}-{record.attempt.id}"
+                cell = Cell(record, folder.cell_folder(record.identity) / "attempts" / attempt, len(history.attempts))
+                key = (record.identity, record.cohort)
+                started = history.attempts[0].attempt.started
+                first_start[key] = min(first_start.get(key, started), started)
+                if key not in found or record.status == "ok" or found[key].record.status != "ok":
+                    found[key] = cell
+    if not found:
+        raise ResultsError(f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)")
+    return [found[key] for key in sorted(found, key=lambda key: (first_start[key], key[0], key[1] or ""))]
+
+
+def as_cells(records: Sequence[Record | Cell]) -> list[Cell]:
+    """Bare records as cells without files."""
+    return [item if isinstance(item, Cell) else Cell(item) for item in records]

@@ -1,0 +1,142 @@
+"""What may be said about a difference from a handful of paired seeds.
+
+A seed fixes batches, noise and initial samples alike for all variants, so variants are compared seed by seed. At three to
+ten seeds a percentile bootstrap claims far too much: with three, its interval lies between the smallest and the largest
+difference, which have one sign in a quarter of all runs of equal variants. The interval here is the bootstrap standard
+error, freed of its n/(n-1) bias, times Student's quantile (Hesterberg, "What Teachers Should Know About the Bootstrap", Am.
+Stat. 69(4), 2015, sections 3.2 and 5.3: narrowness bias, bootstrap t intervals); for a mean this is the t interval, for
+ratios and interpolations it needs no formula. Below three pairs nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+MINIMUM_PAIRS = 3
+LEVEL = 0.05
+RESAMPLES = 4000
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A paired difference, this variant minus the reference."""
+
+    difference: float
+    relative: float | None
+    """Difference as a share of the reference's mean over the same seeds; null where that is 0."""
+    low: float | None
+    """95 % interval of the difference; null below three pairs."""
+    high: float | None
+    p: float | None
+    """Two-sided, not yet corrected; null below three pairs."""
+    n: int
+    """Pairs."""
+    adjusted: float | None = None
+    """p after Holm's correction over the family it was tested in."""
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted is not None and self.adjusted < LEVEL
+
+
+def resampled_means(pairs: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Means over seeds of bootstrap resamples; pairs (n, columns), result (resamples, columns).
+
+    A row is drawn whole, so that pairing survives. All n^n resamples are listed where that is no more than are drawn.
+    """
+    n = len(pairs)
+    if n**n <= RESAMPLES:
+        chosen = np.array(list(product(range(n), repeat=n)))
+    else:
+        chosen = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    return pairs[chosen].mean(axis=1)
+
+
+def interval(estimate: float, replicates: np.ndarray, n: int) -> tuple[float, float, float]:
+    """95 % interval and two-sided p (of no effect) of an estimate from its bootstrap replicates over ``n`` pairs."""
+    error = float(np.std(replicates)) * np.sqrt(n / (n - 1))
+    if error <= 1e-12 * abs(estimate):  # every seed agrees to the last digit: counted, not estimated
+        return estimate, estimate, 0.0 if estimate else 1.0
+    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * error
+    return estimate - reach, estimate + reach, float(2 * stats.t.sf(abs(estimate) / error, n - 1))
+
+
+def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -> Effect | None:
+    """The difference over the seeds that both have; None where they share none."""
+    seeds = sorted(set(values) & set(reference))
+    if not seeds:
+        return None
+    pairs = np.array([[values[seed], reference[seed]] for seed in seeds])
+    mean, base = pairs.mean(axis=0)
+    difference = float(mean - base)
+    relative = difference / abs(float(base)) if base else None
+    if len(seeds) < MINIMUM_PAIRS:
+        return Effect(difference, relative, None, None, None, len(seeds))
+    means = resampled_means(pairs)
+    return Effect(difference, relative, *interval(difference, means[:, 0] - means[:, 1], len(seeds)), len(seeds))
+
+
+def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]) -> tuple[float, float, float, int] | None:
+    """(estimate, low, high, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
+
+    ``statistic`` takes one mean an outcome and may answer None where it is not defined; the interval then is null (NaN) if
+    that happens in more than a tenth of the resamples. None where the outcomes share no seed or the estimate is undefined.
+    """
+    seeds = sorted(set.intersection(*(set(sample) for sample in samples))) if samples else []
+    if not seeds:
+        return None
+    table = np.array([[sample[seed] for sample in samples] for seed in seeds])
+    estimate = statistic(table.mean(axis=0))
+    if estimate is None:
+        return None
+    if len(seeds) < MINIMUM_PAIRS:
+        return estimate, np.nan, np.nan, len(seeds)
+    answers = [statistic(row) for row in resampled_means(table)]
+    defined = np.array([answer for answer in answers if answer is not None], dtype=float)
+    if len(defined) < 0.9 * len(answers):
+        return estimate, np.nan, np.nan, len(seeds)
+    low, high, _ = interval(estimate, defined, len(seeds))
+    return estimate, low, high, len(seeds)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down adjustment (Holm, Scand. J. Statist. 6, 1979); nulls are no tests and stay null."""
+    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    running = 0.0
+    for rank, (p, index) in enumerate(tested):
+        running = max(running, min(1.0, (len(tested) - rank) * p))
+        adjusted[index] = running
+    return adjusted
+
+
+def corrected(effects: Mapping[Any, Effect | None]) -> dict[Any, Effect | None]:
+    """The same effects with Holm's correction over all of them."""
+    from dataclasses import replace
+
+    adjusted = holm([effect.p if effect else None for effect in effects.values()])
+    return {key: effect and replace(effect, adjusted=p) for (key, effect), p in zip(effects.items(), adjusted, strict=True)}
+
+
+def seeds_needed(effect: Effect) -> int | None:
+    """Seeds at which a difference of the seen size and scatter would be told from none, 80 % of the time, uncorrected.
+
+    Noncentral t, two-sided at 5 % (Cohen, Statistical Power Analysis, 1988, chapter 2, paired form). None where it is
+    not defined (fewer than three pairs, no scatter, no difference) or above 1,000.
+    """
+    if effect.low is None or effect.high is None or effect.high <= effect.low or effect.difference == 0:
+        return None
+    reach = (effect.high - effect.low) / 2
+    deviation = reach / float(stats.t.ppf(1 - LEVEL / 2, effect.n - 1)) * np.sqrt(effect.n)
+    size = abs(effect.difference) / deviation
+    for n in range(MINIMUM_PAIRS, 1001):
+        critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+        if float(stats.nct.sf(critical, n - 1, size * np.sqrt(n))) >= 0.8:
+            return n
+    return None

@@ -1,0 +1,218 @@
+"""A study: the cells of a report, checked for what must not be mixed, and grouped by what may be compared."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vdmbench.records import Record
+from vdmbench.report.frame import natural, order_cells, tidy
+from vdmbench.report.quantities import BUILT_IN, Quantity, find_quantity, metric_quantity
+from vdmbench.report.results import Cell
+
+
+class NotComparable(ValueError):
+    """Records that cannot stand in one table; the message names both sides."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is compared with one another: the same suite, hardware and sweep point."""
+
+    suite: str
+    cohort: str | None
+    point: tuple[tuple[str, Any], ...]
+
+    def __getitem__(self, coordinate: str) -> Any:
+        return dict(self.point).get(coordinate)
+
+    @property
+    def where(self) -> str:
+        """For people: the coordinates alone."""
+        return ", ".join(f"{name}={value}" for name, value in self.point)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One quantity of one variant in one group: a number or a status for every seed."""
+
+    values: dict[int, float] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+    """Status of the seeds without a number."""
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float | None:
+        return float(np.mean(list(self.values.values()))) if self.values else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; null for fewer than two."""
+        return float(np.std(list(self.values.values()), ddof=1)) if self.n > 1 else None
+
+    @property
+    def failed(self) -> str:
+        """Which seeds have no number and why: ``oom x 2``; empty where all have one."""
+        return ", ".join(f"{status} ×{count}" if count > 1 or self.n else status
+                         for status, count in sorted(Counter(self.failures.values()).items()))
+
+
+@dataclass(frozen=True)
+class Study:
+    """All cells of a report."""
+
+    cells: tuple[Cell, ...]
+    superseded: tuple[Cell, ...]
+    """Older records of the same variant, point and seed that were declared otherwise; they are named, never averaged in."""
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, records: Sequence[Record | Cell], variants: Sequence[str] | None = None) -> Study:
+        """Group records; raises :class:`NotComparable` for mixed protocols or memory counters, naming both."""
+        if not records:
+            raise NotComparable("no records: there is nothing to report")
+        latest: dict[tuple[Any, ...], Cell] = {}
+        superseded: list[Cell] = []
+        for cell in order_cells(records, variants):
+            record = cell.record
+            point = tuple(sorted((path, repr(value)) for path, value in record.point.items()))
+            key = (record.suite, record.cohort, record.variant, point, record.seed)
+            if key in latest:
+                older, newer = sorted((latest[key], cell), key=lambda item: item.record.attempt.started)
+                superseded.append(older)
+                cell = newer
+            latest[key] = cell
+        cells = order_cells(list(latest.values()), variants)
+        study = cls(tuple(cells), tuple(superseded), tidy(cells, variants))
+        study._refuse_mixtures()
+        return study
+
+    @cached_property
+    def coordinates(self) -> list[str]:
+        """Sweep coordinates that define a group."""
+        return list(self.frame.attrs["coordinates"])
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Variants, with coordinates only they have, in declared order; over suites, those of the first come first."""
+        return list(dict.fromkeys(self.frame["label"]))
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Names of declared metrics that have at least one value, in order of appearance."""
+        return list(dict.fromkeys(name for cell in self.cells for name in cell.record.metrics))
+
+    @cached_property
+    def suites(self) -> list[str]:
+        return list(dict.fromkeys(self.frame["suite"]))
+
+    @cached_property
+    def cohorts(self) -> list[str]:
+        """Hardware cohorts that have measurements."""
+        return list(dict.fromkeys(cohort for cohort in self.frame["cohort"] if cohort is not None))
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted(set(self.frame["seed"]))
+
+    def quantity(self, name: str) -> Quantity:
+        """By name; raises UnknownQuantity with the closest one."""
+        return find_quantity(name, self.metrics)
+
+    @cached_property
+    def quantities(self) -> list[Quantity]:
+        """Those with at least one value."""
+        every = [*BUILT_IN, *map(metric_quantity, self.metrics)]
+        return [quantity for quantity in every if self.frame[quantity.name].notna().any()]
+
+    @cached_property
+    def group_of(self) -> list[Group]:
+        """The group of each row. A cell that never ran has no hardware: where there is only one cohort, it counts there."""
+        only = self.cohorts[0] if len(self.cohorts) == 1 else None
+        columns = [list(self.frame[name]) for name in self.coordinates]
+        points = zip(*columns, strict=True) if columns else ((),) * len(self.frame)
+        return [Group(suite, only if cohort is None else cohort, tuple(zip(self.coordinates, map(_python, point), strict=True)))
+                for suite, cohort, point in zip(self.frame["suite"], self.frame["cohort"], points, strict=True)]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """All groups: by suite, cohort, then coordinates in natural order."""
+        return sorted(set(self.group_of), key=lambda group: (
+            self.suites.index(group.suite), group.cohort is None, group.cohort or "", [natural(value) for _, value in group.point]))
+
+    @cached_property
+    def _outcomes(self) -> dict[str, dict[Group, dict[str, Outcome]]]:
+        return {}
+
+    def outcomes(self, quantity: Quantity) -> dict[Group, dict[str, Outcome]]:
+        """By group and label, both in order; a declared cell without a number is a failure with its status."""
+        if quantity.name not in self._outcomes:
+            found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
+            column = [_number(value) for value in self.frame[quantity.name]]
+            for group, label, seed, status, value in zip(self.group_of, self.frame["label"], self.frame["seed"],
+                                                         self.frame["status"], column, strict=True):
+                outcome = found[group].setdefault(label, Outcome())
+                if value is None:
+                    outcome.failures[int(seed)] = status if status != "ok" else "no value"
+                else:
+                    outcome.values[int(seed)] = value
+            self._outcomes[quantity.name] = {
+                group: {label: found[group][label] for label in self.labels if label in found[group]} for group in found}
+        return self._outcomes[quantity.name]
+
+    @cached_property
+    def statuses(self) -> dict[Group, dict[str, Outcome]]:
+        """How the cells ended, by group and label: a value (1) for each seed that is ok, else its status."""
+        found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
+        for group, label, cell in zip(self.group_of, self.frame["label"], self.cells, strict=True):
+            outcome = found[group].setdefault(label, Outcome())
+            if cell.record.status == "ok":
+                outcome.values[cell.record.seed] = 1.0
+            else:
+                outcome.failures[cell.record.seed] = cell.record.status
+        return found
+
+    def protocols(self, metric: str) -> list[str]:
+        """Protocols under which ``metric`` was taken, in order of appearance."""
+        return [name for name in dict.fromkeys(self.frame[f"{metric}.protocol"]) if isinstance(name, str)]
+
+    def cells_in(self, group: Group, label: str) -> list[Cell]:
+        return [cell for cell, key, own in zip(self.cells, self.group_of, self.frame["label"], strict=True)
+                if key == group and own == label]
+
+    def _refuse_mixtures(self) -> None:
+        for quantity in self.quantities:
+            if quantity.source is None:
+                continue
+            seen: dict[tuple[Any, ...], tuple[str, str]] = {}
+            for group, label, source in zip(self.group_of, self.frame["label"], self.frame[quantity.source], strict=True):
+                if not isinstance(source, str):
+                    continue
+                # A protocol may name the clip length, so it is compared at one sweep point, over cohorts and suites alike.
+                where = group.point if quantity.name in self.metrics else (group.cohort,)
+                other, of = seen.setdefault(where, (source, label))
+                if other != source:
+                    raise NotComparable(f"{quantity.name}: {source} ({label}) and {other} ({of}) are measured differently and "
+                                        "cannot share a table; report them apart, or run both again under one protocol")
+
+
+def _python(value: Any) -> Any:
+    """A numpy scalar from a column as a plain value, whole floats as integers, null as None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is pd.NA or value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

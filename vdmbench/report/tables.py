@@ -1,0 +1,206 @@
+"""What the report's tables hold; how they are written in each format is :mod:`vdmbench.report.render`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vdmbench.report.aggregate import best, check_reference, effects
+from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
+from vdmbench.report.statistics import Effect
+from vdmbench.report.study import Group, Outcome, Study
+
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A header, and whether numbers stand below it."""
+
+    key: str
+    header: str
+    numeric: bool = False
+    spread: bool = False
+    """Whether values carry a deviation and a count of their own."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a table: the text that people read, and the number behind it."""
+
+    text: str
+    value: float | None = None
+    deviation: float | None = None
+    n: int | None = None
+    bold: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows, and the notes that belong below them."""
+
+    name: str
+    title: str
+    columns: list[Column]
+    rows: list[list[Entry]]
+    notes: list[str] = field(default_factory=list)
+
+
+MAIN_QUANTITIES = ("parameters", "temporal_parameters", "peak_train_memory", "peak_sample_memory", "step_time", "train_throughput",
+                   "sample_time")
+
+
+def shown_value(value: float, deviation: float | None = None) -> str:
+    """Three significant digits, a fourth where the deviation would else read 0; the deviation to the same place."""
+    places = decimals(value)
+    if deviation:
+        places = min(max(places, decimals(deviation, 1)), decimals(value, 4))
+    return f"{value:.{places}f}" if deviation is None else f"{value:.{places}f} ± {deviation:.{places}f}"
+
+
+def _entry(outcome: Outcome, scale: Scale, *, bold: bool, scatter: bool) -> Entry:
+    if outcome.mean is None:
+        return Entry(", ".join(sorted(set(outcome.failures.values()))), failed=True)
+    deviation = scale(outcome.deviation) if scatter and outcome.deviation is not None else None
+    text = shown_value(scale(outcome.mean), deviation)
+    if outcome.failures and scatter:
+        text += f" ({outcome.n} of {outcome.n + len(outcome.failures)})"
+    return Entry(text, scale(outcome.mean), deviation, outcome.n, bold, failed=False)
+
+
+def metric_header(study: Study, metric: str) -> str:
+    """The protocol where there is one; where clip length changes it, the metric's name with all of them in the notes."""
+    protocols = study.protocols(metric)
+    return protocols[0] if len(protocols) == 1 else metric.upper()
+
+
+def _identifying(study: Study) -> list[Column]:
+    columns = [Column("suite", "Suite")] if len(study.suites) > 1 else []
+    columns += [Column("cohort", "Hardware")] if len(study.cohorts) > 1 else []
+    return columns + [Column(name, name.capitalize()) for name in study.coordinates]
+
+
+def _where(study: Study, group: Group) -> list[Entry]:
+    entries = [Entry(group.suite)] if len(study.suites) > 1 else []
+    entries += [Entry(group.cohort or ABSENT)] if len(study.cohorts) > 1 else []
+    for _, value in group.point:
+        entries.append(Entry(ABSENT if value is None else str(value), value if isinstance(value, int | float) else None))
+    return entries
+
+
+def quantities_shown(study: Study) -> list[Quantity]:
+    """The columns of the main table."""
+    return [quantity for quantity in study.quantities if quantity.name in MAIN_QUANTITIES or quantity.name in study.metrics]
+
+
+def column_scales(study: Study, quantities: Sequence[Quantity]) -> dict[str, Scale]:
+    """One unit a column."""
+    return {quantity.name: choose_scale(quantity, (outcome.mean for outcomes in study.outcomes(quantity).values()
+                                                   for outcome in outcomes.values() if outcome.mean is not None))
+            for quantity in quantities}
+
+
+def main_table(study: Study) -> Table:
+    """A row for every variant at every sweep point: mean ± deviation over seeds, failures by name."""
+    quantities = quantities_shown(study)
+    scales = column_scales(study, quantities)
+    columns = [*_identifying(study), Column("variant", "Variant"), Column("cells", "Cells")]
+    for quantity in quantities:
+        title = metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scales[quantity.name])
+        columns.append(Column(quantity.name, title, numeric=True, spread=quantity.reach != "exact"))
+    rows = []
+    for group in study.groups:
+        winners = {quantity.name: best(quantity, study.outcomes(quantity)[group]) for quantity in quantities}
+        statuses = study.statuses[group]
+        for label in study.labels:
+            if label not in statuses:
+                continue
+            status = statuses[label]
+            done, total = status.n, status.n + len(status.failures)
+            row = [*_where(study, group), Entry(label),
+                   Entry(f"{done}/{total}" if done == total else f"{done}/{total}: {status.failed}", done / total, failed=done < total)]
+            for quantity in quantities:
+                row.append(_entry(study.outcomes(quantity)[group][label], scales[quantity.name],
+                                  bold=winners[quantity.name] == label, scatter=quantity.reach != "exact"))
+            rows.append(row)
+    return Table("main", "Results", columns, rows, _main_notes(study))
+
+
+def _main_notes(study: Study) -> list[str]:
+    notes = []
+    if len(study.seeds) > 1:
+        notes.append(f"Mean ± standard deviation over {len(study.seeds)} seeds; a count in parentheses where seeds failed.")
+    if len(study.seeds) >= 3:
+        notes.append("Bold: better than every other variant at that sweep point, paired by seed, Holm-corrected, p < 0.05.")
+    else:
+        notes.append("Fewer than three seeds: points are shown and nothing is claimed, so nothing is bold.")
+    for quantity in study.quantities:
+        if quantity.source and quantity.name not in study.metrics:
+            sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
+            notes.append(f"{quantity.label}: {', '.join(sources)}.")
+    notes += [f"{metric.upper()}: {', '.join(study.protocols(metric))}." for metric in study.metrics if len(study.protocols(metric)) > 1]
+    return notes
+
+
+def _percent(effect: Effect) -> str:
+    return ABSENT if effect.relative is None else f"{100 * effect.relative:+.1f} %"
+
+
+def comparison_table(study: Study, reference: str) -> Table:
+    """Every variant against the reference at every sweep point, for everything that was measured."""
+    check_reference(study, reference)
+    quantities = [quantity for quantity in quantities_shown(study) if quantity.reach != "exact"]
+    scales = column_scales(study, quantities)
+    columns = [*_identifying(study), Column("variant", "Variant"), Column("quantity", "Quantity"), Column("difference", "Difference", True),
+               Column("relative", "Relative (%)", True), Column("interval", "95 % interval"), Column("p", "p (Holm)", True),
+               Column("pairs", "Pairs", True), Column("verdict", "Verdict")]
+    rows = []
+    for quantity in quantities:
+        scale, name = scales[quantity.name], header(quantity, scales[quantity.name])
+        for group, against in effects(study, quantity, reference).items():
+            base = study.outcomes(quantity)[group].get(reference, Outcome())
+            for label, effect in against.items():
+                start = [*_where(study, group), Entry(label), Entry(name)]
+                if effect is None:
+                    own = study.outcomes(quantity)[group][label]
+                    missing = f"{label}: {own.failed}" if own.mean is None else f"{reference}: {base.failed or 'not run'}"
+                    rows.append([*start, Entry(ABSENT), Entry(ABSENT), Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(missing, failed=True)])
+                    continue
+                rows.append([*start, *_effect_entries(effect, scale, quantity)])
+    notes = [f"Differences are variant minus {reference}, paired by seed. Interval: bootstrap over seeds with Student quantiles."]
+    return Table("comparison", f"Against {reference}", columns, rows, notes)
+
+
+def _effect_entries(effect: Effect, scale: Scale, quantity: Quantity) -> list[Entry]:
+    difference = scale(effect.difference)
+    places = decimals(difference)
+    if effect.low is None or effect.high is None:
+        interval = ABSENT
+    else:
+        interval = f"{scale(effect.low):+.{places}f} to {scale(effect.high):+.{places}f}"
+    if effect.adjusted is None:
+        verdict = "too few seeds"
+    elif not effect.significant:
+        verdict = "no difference shown"
+    elif quantity.better == "neither":
+        verdict = "differs"
+    else:
+        verdict = "better" if (difference < 0) == (quantity.better == "lower") else "worse"
+    relative = None if effect.relative is None else 100 * effect.relative
+    shown_p = ABSENT if effect.adjusted is None else "<0.001" if effect.adjusted < 0.001 else f"{effect.adjusted:.3f}"
+    return [Entry(f"{difference:+.{places}f}", difference), Entry(_percent(effect), relative), Entry(interval),
+            Entry(shown_p, effect.adjusted), Entry(str(effect.n), effect.n), Entry(verdict, bold=effect.significant)]
+
+
+def failures_table(study: Study) -> Table:
+    """Every cell that did not end well, with where and why."""
+    columns = [*_identifying(study), Column("variant", "Variant"), Column("seed", "Seed", True), Column("status", "Status"),
+               Column("phase", "Phase"), Column("message", "Message"), Column("attempts", "Attempts", True)]
+    rows = []
+    for cell, group, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
+        record = cell.record
+        if record.status != "ok":
+            rows.append([*_where(study, group), Entry(label), Entry(str(record.seed), record.seed), Entry(record.status, failed=True),
+                         Entry(record.phase or ABSENT), Entry(record.message or ABSENT), Entry(str(cell.attempts), cell.attempts)])
+    return Table("failures", "Cells without a result", columns, rows)
