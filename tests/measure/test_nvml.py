@@ -206,7 +206,7 @@ def test_an_index_is_refused(index: str):
 
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(ValueError, match="positive seconds, got 0"):
-        NvmlSampler(UUID, interval=0)
+        NvmlSampler(UUID, interval=0.0)
 
 
 def test_a_sampler_measures_one_run(nvml):

@@ -60,7 +60,7 @@ def test_a_new_lifetime_maximum_is_exact_where_polling_would_miss_it():
 from pathlib import Path
 from vdmbench.measure import RssPeak, process_memory
 process_memory._PROC = Path("/nonexistent")
-with RssPeak(interval=60) as peak:
+with RssPeak(interval=60.0) as peak:
     held = bytearray(b"x") * (256 * {MIB})
     del held
 print(peak.reading.source, peak.reading.peak_bytes)
@@ -109,7 +109,7 @@ def test_a_process_that_never_was_leaves_none_and_a_reason():
 
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(ValueError, match="positive seconds, got 0"):
-        RssPeak(interval=0)
+        RssPeak(interval=0.0)
 
 
 def test_trimming_the_heap_is_harmless_anywhere():

@@ -90,7 +90,7 @@ class StepTimer:
         """Median and quartiles of the counted steps; None where none was counted."""
         return spread(self.seconds)
 
-    def per_second(self, units: float) -> float | None:
+    def per_second(self, units: int | float) -> float | None:
         """Throughput where a step handles ``units`` (frames, clips), from the median step; None where none was counted."""
         seconds = self.spread()
         return None if seconds is None else units / seconds.median
