@@ -1,7 +1,7 @@
 """Records: what an attempt leaves, written once and durably, read back with doubt. Never imports torch."""
 
 from vdmbench.records.atomic import write_atomically
-from vdmbench.records.events import DamagedEvents, Event, EventLog, read_events
+from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.schema import (
     PHASES,
@@ -24,7 +24,7 @@ from vdmbench.records.schema import (
 from vdmbench.records.store import AttemptFolder, CellHistory, ResultsError, ResultsFolder, parse_record
 
 __all__ = [
-    "PHASES", "RECORD_SCHEMA", "Attempt", "AttemptFolder", "CellHistory", "DamagedEvents", "DeviceMemory", "Event", "EventLog",
+    "PHASES", "RECORD_SCHEMA", "Attempt", "AttemptFolder", "CellHistory", "DamagedEvents", "DeviceMemory", "Event", "EventLog", "EventTail",
     "Exit", "LayerCost", "MetricResult", "Parameters", "Phase", "PhaseReading", "ProcessIdentity", "Record", "ResultsError",
     "ResultsFolder", "Sampling", "Solved", "Spread", "Status", "Training", "parse_record", "read_events", "write_atomically",
 ]

@@ -49,6 +49,13 @@ class EventLog:
         os.close(self._descriptor)
 
 
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
 def read_events(path: Path) -> Iterator[Event]:
     """The events of a log, in order; an absent file has none. Raises :class:`DamagedEvents` for a torn middle line."""
     if not path.exists():
@@ -58,10 +65,24 @@ def read_events(path: Path) -> Iterator[Event]:
     for number, line in enumerate(lines):
         if number == last:
             return  # what follows the last newline is either nothing or a torn line
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
+        event = _parse(line)
         if not isinstance(event, dict):
             raise DamagedEvents(f"{path}:{number + 1}: not a JSON object; the log was damaged after it was written")
         yield event
+
+
+class EventTail:
+    """Reads a growing log: each call gives the events that were completed since the one before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def new(self) -> list[Event]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            grown = file.read()
+        complete = grown[:grown.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return [event for line in complete.splitlines() if isinstance(event := _parse(line), dict)]

@@ -138,14 +138,26 @@ class MetricResult(Recorded):
     """Unbiased polynomial-3 MMD on the same features."""
     floor: float | None = None
     """The same distance between two disjoint sets of real clips, at the same N."""
+    floor_n: int | None = None
+    """Held-out clips of the floor; where they are fewer than the generated ones it lies too high."""
     interval: tuple[float, float] | None = None
-    """95 % bootstrap interval over clips."""
+    """Bootstrap interval over clips."""
+    confidence: float | None = None
+    """Coverage of the interval."""
+    videos_real: int | None = None
+    """Distinct videos that the clips were cut from."""
+    videos_generated: int | None = None
     controls: dict[str, float] = Field(default_factory=dict)
-    """The distance of real clips spoilt on purpose."""
+    """The distance of held-out real clips spoilt on purpose."""
+    control_clean: float | None = None
+    """The distance of the same clips before they were spoilt."""
+    control_n: int | None = None
     blind: list[str] = Field(default_factory=list)
     """Controls that the metric did not see."""
     rank_deficient: bool = False
     warnings: list[str] = Field(default_factory=list)
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    """How it was measured; numbers compare only where this is equal."""
     details: dict[str, Any] = Field(default_factory=dict)
     """Further numbers of this metric's own."""
 
@@ -203,8 +215,11 @@ class Record(Recorded):
     environment: dict[str, Any] = Field(default_factory=dict)
     cohort: str | None = None
     """Hardware class; records of different cohorts are never averaged."""
+    baseline_rss_bytes: int | None = None
+    """Resident memory of the worker once its libraries are loaded and before it builds anything: what a CPU peak holds of
+    interpreter and libraries rather than of the cell."""
     data: dict[str, Any] = Field(default_factory=dict)
-    """Fingerprints of the data read."""
+    """Fingerprints of the data read, by split."""
     artifacts: dict[str, str] = Field(default_factory=dict)
     """Files left beside the record, relative to its folder."""
     exit: Exit | None = None

@@ -146,6 +146,10 @@ class ResultsFolder:
         parent = self.cell_folder(identity) / "attempts"
         return [AttemptFolder(path) for path in sorted(parent.iterdir())] if parent.is_dir() else []
 
+    def next_ordinal(self, identity: str) -> int:
+        """The number of the next attempt, counted on folders, so that one killed at birth keeps its number."""
+        return 1 + max((int(folder.path.name.partition("-")[0]) for folder in self.attempt_folders(identity)), default=0)
+
     def history(self, identity: str) -> CellHistory | None:
         """The attempts at a cell; None where there are none. An unfinished one is `started` while its process lives
         (or is on another host, where that cannot be seen) and `interrupted` once it is dead."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, create_model
+from pydantic import BeforeValidator, Discriminator, GetJsonSchemaHandler, Tag, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -26,13 +26,23 @@ class _NameOrMapping:
         return {"anyOf": [{"enum": self.names, "type": "string"}, handler(schema)]}
 
 
+def _name_of(value: Any) -> Any:
+    return value["name"] if isinstance(value, dict) else value.name
+
+
+def _choice_name(options: str, name: str) -> str:
+    """A class name for the JSON Schema: two names may share an option model."""
+    return "".join(part.title() for part in name.split("-")) + options.removesuffix("Options") + "Choice"
+
+
 def choice(table: Table) -> Any:
     """The annotation of a field that takes one name of ``table``; its value is the option model plus ``name``."""
     members: list[Any] = []
     for entry in table:
         options: type[Declared] = entry.load_options()
-        members.append(create_model(options.__name__.replace("Options", "Choice"), __base__=options, __doc__=entry.help,
-                                    name=(Literal[entry.name], entry.name)))
+        model = create_model(_choice_name(options.__name__, entry.name), __base__=options, __doc__=entry.help,
+                             name=(Literal[entry.name], entry.name))
+        members.append(Annotated[model, Tag(entry.name)])
     names = [entry.name for entry in table]
 
     def normalise(value: Any) -> Any:
@@ -49,5 +59,5 @@ def choice(table: Table) -> Any:
             raise PydanticCustomError("unknown_name", "{message}", {"message": error.message}) from None
         return value
 
-    union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Field(discriminator="name")]
+    union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Discriminator(_name_of)]
     return Annotated[union, BeforeValidator(normalise), _NameOrMapping(names)]

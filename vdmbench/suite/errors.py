@@ -7,6 +7,7 @@ import types
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from vdmbench.suite.yaml_lines import Path
 
@@ -31,6 +32,11 @@ def closest(name: str, known: list[str]) -> str:
     """A hint for a misspelt key."""
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean '{found[0]}'?" if found else f"known here: {', '.join(known)}"
+
+
+def problem_at(path: Path, message: str) -> PydanticCustomError:
+    """To raise from a validator of a whole model: a problem of one of its fields."""
+    return PydanticCustomError("problem_at", "{message}", {"path": path, "message": message})
 
 
 def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
@@ -82,7 +88,8 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[t
     """Each problem as a path into ``data`` and a message without jargon."""
     problems: list[tuple[Path, str]] = []
     for item in error.errors():
-        path = clean_location(item["loc"], data)
+        inside = item["ctx"]["path"] if item["type"] == "problem_at" else ()
+        path = clean_location((*item["loc"], *inside), data)
         if item["type"] == "extra_forbidden":
             message = f"unknown key '{path[-1]}', {closest(str(path[-1]), known_keys(model, path[:-1], data))}"
         elif item["type"] == "missing":
@@ -90,7 +97,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[t
         else:
             message = item["msg"].removeprefix("Value error, ")
             given = item.get("input")
-            if item["type"] not in ("value_error", "choice", "unknown_name") and isinstance(given, str | int | float | bool | None):
+            if item["type"] not in ("value_error", "choice", "unknown_name", "problem_at") and isinstance(given, str | int | float | bool | None):
                 message = f"{message[:1].lower()}{message[1:]}, got {given!r}"
         problems.append((path, message))
     return problems

@@ -18,6 +18,7 @@ from vdmbench.suite.blocks import (
     Sample,
     Train,
 )
+from vdmbench.suite.errors import closest, problem_at
 from vdmbench.suite.model import Declared
 
 SUITE_SCHEMA = 1
@@ -101,11 +102,12 @@ class Suite(Declared):
 
     @model_validator(mode="after")
     def _match_names_variants(self) -> Suite:
-        if self.match is not None:
-            for field, names in (("reference", [self.match.reference] if self.match.reference else []), ("exempt", self.match.exempt)):
+        match = self.match
+        if match is not None:
+            for field, names in (("reference", [match.reference] if match.reference else []), ("exempt", match.exempt)):
                 for name in names:
                     if name not in self.variants:
-                        raise ValueError(f"match.{field}: no variant is called '{name}'; variants: {', '.join(self.variants)}")
-            if self.match.reference in self.match.exempt:
-                raise ValueError("match.exempt: the reference itself needs no exemption")
+                        raise problem_at(("match", field), f"no variant is called '{name}', {closest(name, list(self.variants))}")
+            if match.reference in match.exempt:
+                raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
         return self

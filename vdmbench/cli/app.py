@@ -1,0 +1,55 @@
+"""The Typer app, and what happens to errors on their way out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vdmbench import __version__
+from vdmbench.cli import compare, data, doctor, listing, plan, report, run, schema
+
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="vdmbench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Which temporal layer of a video diffusion model is best at the same memory? Declare a suite, run it, read the report.",
+    epilog="Start with: vdmbench plan suites/tiny.yaml")
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("report")(report.report)
+app.command("compare")(compare.compare)
+app.command("list")(listing.list_names)
+app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+app.add_typer(data.app, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of all commands; ``--debug`` is read in :func:`main`, which the traceback would pass."""
+
+
+def main() -> None:
+    """Entry point: an error that the user can mend is one line and exit code 2; ``--debug`` shows where it came from."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except (ValueError, OSError) as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_USAGE)

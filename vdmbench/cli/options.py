@@ -1,0 +1,44 @@
+"""Options that several commands share, each defined once; and how a suite is found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vdmbench.suite import Cell, SourceLines, Suite
+
+SuiteFile = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file, or the name of a shipped one (vdmbench list suites).")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...",
+                                                       help="Fields to set otherwise, such as train.steps=10 or 'seeds=[0,1,2]'.")]
+Results = Annotated[Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Suites that came with vdmbench, by name: of a checkout, or of the installed package."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "suites", package.parent / "suites"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def find_suite(named: Path) -> Path:
+    """A file as given, or a shipped suite by its name."""
+    if named.exists() or named.suffix or len(named.parts) > 1:
+        return named
+    known = shipped_suites()
+    if named.name not in known:
+        raise ValueError(f"{named}: no such file, and no shipped suite of that name; shipped: {', '.join(known)}")
+    return known[named.name]
+
+
+def load_cells(file: Path, overrides: list[str] | None) -> tuple[Suite, list[Cell], SourceLines]:
+    """Load, override, validate and expand a suite."""
+    from vdmbench.suite import expand, load_suite
+
+    suite, lines = load_suite(find_suite(file), overrides or [])
+    return suite, expand(suite, lines), lines

@@ -1,0 +1,69 @@
+"""Tables for a terminal: data on standard output, with units in the headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from vdmbench.records import Record
+    from vdmbench.runner.planning import Planned
+
+
+def print_table(table: Table) -> None:
+    """On standard output; as wide as it needs where that is no terminal, so that nothing is cut from a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=220)
+    console.print(table)
+
+
+def simple_table(title: str, headers: Iterable[str]) -> Table:
+    """The one look that all tables have: words to the left, numbers to the right (header starting with a space)."""
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for header in headers:
+        table.add_column(header.strip(), justify="right" if header.startswith(" ") else "left", overflow="fold")
+    return table
+
+
+def count(number: int | None) -> str:
+    """4 significant digits with k, M, G; a dash where unknown."""
+    if number is None:
+        return "–"
+    for scale, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= scale:
+            return f"{number / scale:.4g} {unit}"
+    return str(number)
+
+
+def plan_table(cells: list[Planned], name: str) -> Table:
+    """One row for each variant and sweep point; seeds are counted."""
+    table = simple_table(f"Plan of {name}: {len(cells)} cells", [
+        "variant", "point", " seeds", "knob", " parameters", " temporal", " mismatch %", " state / clip", " FLOPs / forward"])
+    rows: dict[tuple[str, str], list[Planned]] = {}
+    for planned in cells:
+        point = " ".join(f"{path.removeprefix('data.')}={value}" for path, value in planned.cell.point.items())
+        rows.setdefault((planned.cell.variant, point), []).append(planned)
+    for (variant, point), group in rows.items():
+        solved = group[0].solved
+        if solved is None:
+            table.add_row(variant, point, str(len(group)), Text(f"infeasible: {group[0].infeasible}", style="red"))
+            continue
+        knobs = " ".join(f"{knob}={value:g}" for knob, value in solved.knobs.items()) or "as declared"
+        mismatch = "–" if solved.mismatch is None else f"{100 * solved.mismatch:+.2f}"
+        table.add_row(variant, point, str(len(group)), knobs, f"{solved.parameters.network:,}", f"{solved.parameters.temporal:,}",
+                      mismatch, count(solved.state_elements), count(solved.flops_forward))
+    return table
+
+
+def outcome_table(records: Iterable[tuple[Planned, Record]], title: str) -> Table:
+    """What did not go well, a row a cell: status, phase and cause."""
+    table = simple_table(title, ["cell", "status", "phase", "cause"])
+    for planned, record in records:
+        table.add_row(planned.cell.label, record.status, record.phase or "–", Text(record.message or "–"))
+    return table

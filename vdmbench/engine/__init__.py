@@ -1,0 +1,27 @@
+"""The engine runs one cell: build, warm-up, train, sample, evaluate."""
+
+from vdmbench.engine.events import (
+    BackendsUsed,
+    Built,
+    CheckpointDue,
+    EngineEvent,
+    Judged,
+    NonFiniteLoss,
+    PhaseEnded,
+    PhaseStarted,
+    Progress,
+    Sampled,
+    Trained,
+    TrainingState,
+    is_out_of_memory,
+)
+from vdmbench.engine.experiment import Experiment, make_metrics, make_source, pick_device, prepare
+from vdmbench.engine.real_clips import choose_real_clips
+from vdmbench.engine.run import run_cell
+from vdmbench.engine.training import Trainer
+
+__all__ = [
+    "BackendsUsed", "Built", "CheckpointDue", "EngineEvent", "Experiment", "Judged", "NonFiniteLoss", "PhaseEnded", "PhaseStarted",
+    "Progress", "Sampled", "Trained", "Trainer", "TrainingState", "choose_real_clips", "is_out_of_memory", "make_metrics", "make_source", "pick_device",
+    "prepare", "run_cell",
+]

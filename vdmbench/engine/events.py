@@ -1,0 +1,107 @@
+"""What the engine says while it runs a cell. Whoever listens decides what is shown, kept or written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, Training
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A phase begins; its counters have been reset."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Some way into a phase."""
+
+    phase: Phase
+    step: int
+    steps: int
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """A phase is over, with its time and peaks."""
+
+    phase: Phase
+    reading: PhaseReading
+
+
+@dataclass(frozen=True)
+class Built:
+    """The network stands; what was counted on it is held against the plan."""
+
+    parameters: Parameters
+    device: str
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that training needs to go on from a step as if it had never stopped. Tensors are on the CPU."""
+
+    step: int
+    tensors: dict[str, Any]
+    losses: list[float]
+
+
+@dataclass(frozen=True)
+class CheckpointDue:
+    """A state worth keeping."""
+
+    state: TrainingState
+
+
+@dataclass(frozen=True)
+class Trained:
+    training: Training
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Generated clips, quantised, and a few held-out real ones to look at beside them."""
+
+    sampling: Sampling
+    clips: UInt8[Tensor, "clips frames channels height width"]
+    real: UInt8[Tensor, "real frames channels height width"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of the generated clips, under its name in the suite."""
+
+    metric: str
+    result: MetricResult
+
+
+@dataclass(frozen=True)
+class BackendsUsed:
+    """Kernels that ran, by op."""
+
+    backends: dict[str, list[str]]
+
+
+EngineEvent = PhaseStarted | Progress | PhaseEnded | Built | CheckpointDue | Trained | Sampled | Judged | BackendsUsed
+
+
+class NonFiniteLoss(ArithmeticError):
+    """Training diverged."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"loss is {loss} at step {step}")
+        self.step = step
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on the GPU or on the CPU (where torch has no exception class of its own)."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

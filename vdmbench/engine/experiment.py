@@ -1,0 +1,76 @@
+"""A resolved cell as live objects: what the engine needs to run it, made from what was declared and solved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from vdmbench import registry
+from vdmbench.data.source import Source
+from vdmbench.diffusion import Diffusion
+from vdmbench.metrics.video_distance import VideoDistance
+from vdmbench.networks import build
+from vdmbench.suite import CellInputs
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One cell, ready to run."""
+
+    inputs: CellInputs
+    network: Mapping[str, Any]
+    """Name and options of the network, the solved width among them."""
+    mixer: Mapping[str, Any]
+    """Name and options of the mixer, the solved width among them."""
+    diffusion: Diffusion
+    train_source: Source
+    test_source: Source
+    metrics: Mapping[str, VideoDistance]
+    device: torch.device
+
+    def build_network(self) -> nn.Module:
+        """The same weights at every call: they depend on the seed alone."""
+        torch.manual_seed(self.inputs.seed)
+        with torch.device(self.device):
+            return build(self.network, self.mixer)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Content hash of the data, by split."""
+        return {source.split: source.fingerprint() for source in (self.train_source, self.test_source)}
+
+
+def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """``auto`` is the first CUDA device, or the CPU where there is none. Raises ValueError for a CUDA that is not there."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("run.device is cuda and PyTorch sees no CUDA device; 'vdmbench doctor' says why")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def make_source(inputs: CellInputs, split: Literal["train", "test"]) -> Source:
+    """One split of the declared data."""
+    declared = inputs.data.source.model_dump()
+    entry = registry.sources[declared.pop("name")]
+    source: Source = entry.load()(split=split, frames=inputs.data.frames, size=inputs.data.size, **declared)
+    return source
+
+
+def make_metrics(inputs: CellInputs) -> dict[str, VideoDistance]:
+    """The declared metrics, by name."""
+    metrics = {}
+    for chosen in inputs.evaluate.metrics:
+        declared = chosen.model_dump()
+        name = declared.pop("name")
+        metrics[name] = registry.metrics[name].load()(**declared)
+    return metrics
+
+
+def prepare(inputs: CellInputs, network: Mapping[str, Any], mixer: Mapping[str, Any], device: torch.device) -> Experiment:
+    """Open the data, make the process and the metrics. Raises ValueError subclasses that say what is missing."""
+    declared = inputs.diffusion
+    diffusion = Diffusion(schedule=declared.schedule, parameterisation=declared.parameterisation, steps=declared.steps, device=device)
+    return Experiment(inputs, network, mixer, diffusion, make_source(inputs, "train"), make_source(inputs, "test"),
+                      make_metrics(inputs), device)

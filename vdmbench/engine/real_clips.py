@@ -1,0 +1,54 @@
+"""Real clips to judge against: two sets of the test split that share no video.
+
+The first is what generated clips are compared with; the second gives the real-against-real floor, and is spoilt on purpose
+for the controls. Test videos are never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from vdmbench.data.loading import stack
+from vdmbench.data.source import DataError, Source
+from vdmbench.data.windows import Window, Windows
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class RealClips:
+    """Windows of the test split, in two sets."""
+
+    source: Source
+    frames: int
+    real: list[Window]
+    held_out: list[Window]
+
+    def batches(self, windows: list[Window]) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
+        """Read the windows, a batch at a time."""
+        return (stack(self.source, windows[start:start + BATCH], self.frames) for start in range(0, len(windows), BATCH))
+
+    def fingerprint(self) -> str:
+        """Names the pixels of both sets."""
+        return f"{self.source.fingerprint()}:{self.frames}:{len(self.real)}:{len(self.held_out)}"
+
+
+def choose_real_clips(source: Source, frames: int, *, real: int, held_out: int) -> RealClips:
+    """``real`` windows of the even-numbered test videos and ``held_out`` of the odd-numbered ones, in a fixed order.
+
+    :raises DataError: the test split has one video only, or too few windows of so many frames.
+    """
+    if len(source) < 2:
+        raise DataError(f"the {source.split} split has {len(source)} video; distances need two sets that share none, "
+                        "so record or prepare at least two test videos")
+
+    def windows(first: int, count: int) -> list[Window]:
+        videos = range(first, len(source), 2)
+        chosen = Windows([source.length(video) for video in videos], frames).reference(count)
+        return [Window(videos[window.index], window.start) for window in chosen]
+
+    return RealClips(source, frames, windows(0, real), windows(1, held_out))

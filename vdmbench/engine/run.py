@@ -1,0 +1,157 @@
+"""One cell from start to end: build, warm-up, train, sample, evaluate, each measured on its own.
+
+What happens is told through ``emit``. A callback rather than a generator, because progress is told from inside the samplers.
+The engine reads no file but the data's, starts no process, and knows nothing of suites beyond one cell's declared inputs.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vdmbench.data.loading import TrainingBatches
+from vdmbench.engine.events import (
+    BackendsUsed,
+    Built,
+    CheckpointDue,
+    EngineEvent,
+    Judged,
+    PhaseEnded,
+    PhaseStarted,
+    Progress,
+    Sampled,
+    Trained,
+    TrainingState,
+)
+from vdmbench.engine.experiment import Experiment
+from vdmbench.engine.real_clips import choose_real_clips
+from vdmbench.engine.sampling import sample_clips
+from vdmbench.engine.training import Trainer, thin
+from vdmbench.measure import PhaseMeter, StepTimer
+from vdmbench.networks import count_parameters
+from vdmbench.ops.backends import recording
+from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, Spread, Training
+
+CHANNELS = 3
+SHOWN_REAL = 8
+
+Emit = Callable[[EngineEvent], None]
+
+
+def run_cell(cell: Experiment, emit: Emit, *, resume: TrainingState | None = None, checkpoint_every: int = 1000,
+             reference_cache: Path | None = None) -> None:
+    """Run ``cell``, telling ``emit`` everything.
+
+    :param resume: the state that an earlier attempt left; training goes on from it.
+    :param reference_cache: folder in which features of real clips are kept between cells.
+    :raises NonFiniteLoss: training diverged.
+    :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
+    """
+    _Run(cell, emit, checkpoint_every, reference_cache).all(resume)
+
+
+class _Run:
+    def __init__(self, cell: Experiment, emit: Emit, checkpoint_every: int, reference_cache: Path | None) -> None:
+        self.cell, self.emit, self.checkpoint_every, self.reference_cache = cell, emit, checkpoint_every, reference_cache
+        self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
+        self.meter = PhaseMeter(str(cell.device))
+        self.batches = TrainingBatches(cell.train_source, frames=self.inputs.data.frames, batch_size=self.train.batch_size,
+                                       seed=self.inputs.seed)
+        self.real_clips = choose_real_clips(cell.test_source, self.inputs.data.frames, real=self.inputs.evaluate.real_clips,
+                                            held_out=self.sample.clips)
+
+    def all(self, resume: TrainingState | None) -> None:
+        with self._phase("build"):
+            trainer = self._new_trainer()
+            self.emit(Built(Parameters(**count_parameters(trainer.network)), str(self.cell.device)))
+        if self.train.warm_up:
+            with self._phase("warm-up"):
+                self._warm_up(trainer)
+                # Built again from the seed, so that training starts from weights that no step has touched.
+                del trainer
+                self._release()
+                trainer = self._new_trainer()
+        with self._phase("train"), recording() as used:
+            network = self._train(trainer, resume)
+            # Sampling is measured without gradients, optimiser and raw weights.
+            del trainer
+            self._release()
+        self.emit(BackendsUsed({op: sorted(backends) for op, backends in used.items()}))
+        with self._phase("sample"):
+            clips = self._sample(network)
+        with self._phase("evaluate"):
+            del network
+            self._release()
+            self._evaluate(clips)
+
+    @contextmanager
+    def _phase(self, phase: Phase) -> Iterator[None]:
+        """Tells that a phase began and, unless it failed, that it ended and with what readings."""
+        self.emit(PhaseStarted(phase))
+        with self.meter.phase(phase) as reading:
+            yield
+        self.emit(PhaseEnded(phase, PhaseReading(**reading)))
+
+    def _new_trainer(self) -> Trainer:
+        return Trainer(self.cell.build_network(), self.cell.diffusion, self.train, self.inputs.seed, self.cell.device)
+
+    def _release(self) -> None:
+        gc.collect()
+        if self.cell.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _step_batches(self, step: int) -> list[torch.Tensor]:
+        return [self.batches.batch(step * self.train.accumulate + part) for part in range(self.train.accumulate)]
+
+    def _warm_up(self, trainer: Trainer) -> None:
+        for step in range(self.train.warm_up):
+            trainer.step(self._step_batches(step))
+            self.emit(Progress("warm-up", step + 1, self.train.warm_up))
+
+    def _train(self, trainer: Trainer, resume: TrainingState | None) -> nn.Module:
+        if resume is not None:
+            trainer.restore(resume)
+        first, steps = trainer.done, self.train.steps
+        timer = StepTimer(device=str(self.cell.device))
+        for step in range(first, steps):
+            clips = self._step_batches(step)
+            with timer.step():
+                loss = trainer.step(clips)
+            self.emit(Progress("train", step + 1, steps, loss))
+            if (step + 1) % self.checkpoint_every == 0 or step + 1 == steps:
+                self.emit(CheckpointDue(trainer.state()))
+        ends, means = thin(trainer.losses)
+        tail = trainer.losses[-max(1, steps // 10):]
+        spread = timer.spread()
+        frames = self.train.batch_size * self.train.accumulate * self.inputs.data.frames
+        self.emit(Trained(Training(
+            steps=steps, first_step=first, step_seconds=spread and Spread(**asdict(spread)),
+            frames_per_second=timer.per_second(frames), final_loss=sum(tail) / len(tail), loss_steps=ends, loss=means)))
+        return trainer.sampled_network
+
+    def _sample(self, network: nn.Module) -> torch.Tensor:
+        data = self.inputs.data
+        timer = StepTimer(device=str(self.cell.device))
+        with timer.step():
+            clips = sample_clips(network, self.cell.diffusion, self.sample, (data.frames, CHANNELS, data.size, data.size),
+                                 self.inputs.seed, self.cell.device, lambda done, total: self.emit(Progress("sample", done, total)))
+        seconds = timer.total
+        shown = next(self.real_clips.batches(self.real_clips.real))[:SHOWN_REAL]
+        self.emit(Sampled(Sampling(clips=len(clips), seconds_per_clip=seconds / len(clips),
+                                   frames_per_second=len(clips) * data.frames / seconds, sampler=self.sample.sampler,
+                                   steps=self.sample.steps or self.cell.diffusion.steps), clips, shown))
+        return clips
+
+    def _evaluate(self, clips: torch.Tensor) -> None:
+        for number, (name, metric) in enumerate(self.cell.metrics.items(), start=1):
+            real = self.real_clips
+            reference = metric.reference(real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(),
+                                         cache=self.reference_cache)
+            self.emit(Judged(name, MetricResult.model_validate(metric(reference, clips))))
+            self.emit(Progress("evaluate", number, len(self.cell.metrics)))

@@ -1,0 +1,118 @@
+"""Training: one step, its averaged weights, and a state from which it goes on exactly."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vdmbench.data.loading import to_model_range
+from vdmbench.diffusion import Diffusion
+from vdmbench.engine.events import NonFiniteLoss, TrainingState
+from vdmbench.suite.blocks import Precision, Train
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Mixed precision as declared; fp32 changes nothing."""
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=_DTYPES[precision])
+
+
+def draw_seed(*parts: int | str) -> int:
+    """A 63-bit seed for one draw, so that draws depend on what they are for and never on what came before."""
+    return int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:8], "little") >> 1
+
+
+class Trainer:
+    """A network, its optimiser and its averaged weights.
+
+    Batches, levels and noise of a step are functions of (seed, step) alone: every variant sees the same ones, and a run
+    that was cut short goes on as if it had not been.
+    """
+
+    def __init__(self, network: nn.Module, diffusion: Diffusion, train: Train, seed: int, device: torch.device) -> None:
+        self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
+        optimiser = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
+        self.optimiser = optimiser(network.parameters(), lr=train.learning_rate, betas=(train.betas[0], train.betas[1]),
+                                   weight_decay=train.weight_decay)
+        self.average = None if train.ema is None else AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(train.ema), use_buffers=True)
+        # fp16 gradients underflow without a loss scale; the other precisions need none.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
+        self.done = 0
+        self.losses: list[float] = []
+
+    @property
+    def sampled_network(self) -> nn.Module:
+        """The averaged network where there is one, else the trained one."""
+        return self.network if self.average is None else self.average.module
+
+    def _loss(self, clips: UInt8[Tensor, "batch frames channels height width"], part: int) -> Float[Tensor, ""]:
+        generator = torch.Generator(self.device).manual_seed(draw_seed("train", self.seed, self.done, part))
+        x0 = to_model_range(clips.to(self.device, non_blocking=True))
+        t = self.diffusion.draw_timesteps(len(x0), generator)
+        noise = torch.randn(x0.shape, generator=generator, device=self.device)
+        with autocast(self.settings.precision, self.device):
+            return self.diffusion.loss(self.network, x0, t, noise).mean() / self.settings.accumulate
+
+    def step(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> float:
+        """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`."""
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        for part, clips in enumerate(batches):
+            loss = self._loss(clips, part)
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        if self.settings.clip_norm is not None:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        value = float(total)
+        if not torch.isfinite(total):
+            raise NonFiniteLoss(self.done, value)
+        self.done += 1
+        self.losses.append(value)
+        return value
+
+    def state(self) -> TrainingState:
+        """All that a later :meth:`restore` needs, copied to the CPU."""
+        tensors = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict(),
+                   "average": None if self.average is None else self.average.state_dict()}
+        return TrainingState(self.done, _to_cpu(tensors), list(self.losses))
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from ``state``; its shapes must be those of this network."""
+        self.network.load_state_dict(state.tensors["network"])
+        self.optimiser.load_state_dict(state.tensors["optimiser"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state.tensors["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state.tensors["average"])
+        self.done, self.losses = state.step, list(state.losses)
+
+
+def _to_cpu(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _to_cpu(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_cpu(item) for item in value)
+    return value
+
+
+def thin(losses: list[float], points: int = 200) -> tuple[list[int], list[float]]:
+    """A curve of at most ``points`` points: last step of each stretch, and the mean over the stretch."""
+    count = min(points, len(losses))
+    ends = [(index + 1) * len(losses) // count for index in range(count)] if count else []
+    starts = [0, *ends[:-1]]
+    return ends, [sum(losses[a:b]) / (b - a) for a, b in zip(starts, ends, strict=True)]

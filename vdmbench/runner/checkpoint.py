@@ -1,0 +1,53 @@
+"""Training checkpoints: written whole, checked when read, and never the only copy.
+
+A file is a magic word, the SHA-256 of what follows, and a ``torch.save`` that is read back with ``weights_only``. The two
+latest are kept, so that one which was damaged after it was written costs the steps since the one before, and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from pathlib import Path
+
+import torch
+
+from vdmbench.engine import TrainingState
+from vdmbench.records import write_atomically
+
+_MAGIC = b"vdmbench-checkpoint-1\n"
+_KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, state: TrainingState) -> None:
+        """Make ``state`` durable, then drop all but the two latest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save({"step": state.step, "tensors": state.tensors, "losses": state.losses}, buffer)
+        payload = buffer.getvalue()
+        write_atomically(self.folder / f"step-{state.step:09d}.ckpt", _MAGIC + hashlib.sha256(payload).digest() + payload)
+        for old in self._files()[:-_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def latest(self) -> TrainingState | None:
+        """The latest state that is whole; None where there is none. A damaged one is said, and passed over."""
+        for file in reversed(self._files()):
+            content = file.read_bytes()
+            header, payload = content[:len(_MAGIC) + 32], content[len(_MAGIC) + 32:]
+            if header != _MAGIC + hashlib.sha256(payload).digest():
+                _log.warning("%s is damaged (%d bytes); using the checkpoint before it", file, len(content))
+                continue
+            state = torch.load(io.BytesIO(payload), weights_only=True)
+            return TrainingState(state["step"], state["tensors"], state["losses"])
+        return None
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.ckpt")) if self.folder.is_dir() else []

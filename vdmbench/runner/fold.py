@@ -1,0 +1,70 @@
+"""From an attempt's events, and what the parent saw of the process, to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from vdmbench.records import DeviceMemory, Event, Exit, MetricResult, PhaseReading, Record, Sampling, Status, Training
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def fold(started: Record, events: Iterable[Event], *, exit: Exit | None, device_memory: DeviceMemory | None,
+         cut_short: tuple[Status, str] | None = None, phase_device_peaks: dict[str, int] | None = None) -> Record:
+    """The final record of an attempt.
+
+    :param cut_short: status and message where the parent ended the worker (time limit, interrupt).
+    :param phase_device_peaks: NVML peak of each phase, in bytes, where the parent sampled one.
+    """
+    peaks = phase_device_peaks or {}
+    found: dict[str, Any] = {"phases": {}, "metrics": {}, "artifacts": {}, "data": {}}
+    phase = None
+    outcome: tuple[Status, str | None] | None = None
+    for event in events:
+        kind = event["type"]
+        if kind == "phase_started":
+            phase = event["phase"]
+        elif kind == "phase_ended":
+            reading = PhaseReading.model_validate(event["reading"])
+            found["phases"][event["phase"]] = reading.model_copy(update={"nvml_peak_bytes": peaks.get(event["phase"])})
+        elif kind == "trained":
+            found["training"] = Training.model_validate(event["training"])
+        elif kind == "sampled":
+            found["sampling"] = Sampling.model_validate(event["sampling"])
+        elif kind == "judged":
+            found["metrics"][event["metric"]] = MetricResult.model_validate(event["result"])
+        elif kind == "backends":
+            found["backends"] = event["backends"]
+        elif kind == "environment":
+            found["environment"], found["cohort"] = event["environment"], event["cohort"]
+            found["baseline_rss_bytes"] = event["baseline_rss_bytes"]
+        elif kind == "data":
+            found["data"][event["split"]] = event["fingerprint"]
+        elif kind == "artifact":
+            found["artifacts"][event["name"]] = event["path"]
+        elif kind == "outcome":
+            outcome = event["status"], event.get("message")
+
+    if outcome is None:
+        outcome = cut_short or _from_exit(exit)
+    status, message = outcome
+    return started.model_copy(update={
+        **found, "status": status, "message": message, "phase": None if status == "ok" else phase, "exit": exit,
+        "device_memory": device_memory, "attempt": started.attempt.model_copy(update={"ended": utc_now()})})
+
+
+def _from_exit(exit: Exit | None) -> tuple[Status, str]:
+    if exit is None:
+        return "interrupted", "the supervising process ended before the worker"
+    if exit.signal is not None:
+        # The kernel's out-of-memory killer leaves no other trace than SIGKILL.
+        hint = " (the kernel kills so when memory runs out: see its log)" if exit.signal == "SIGKILL" else ""
+        return "signal", f"the worker was ended by {exit.signal}{hint}"
+    if exit.code == 0:
+        return "error", "the worker exited with 0 and told no outcome"
+    lines = exit.stderr_tail.strip().splitlines()
+    return "error", f"the worker exited with {exit.code}: {lines[-1] if lines else 'it wrote nothing to stderr'}"

@@ -1,0 +1,78 @@
+"""The child of :mod:`vdmbench.runner.planning`: solves cells, and checks what running them needs. Imports torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from vdmbench import registry
+from vdmbench.matching import Unreachable, solve
+from vdmbench.suite import CellInputs
+from vdmbench.suite.blocks import Run
+
+
+def _key(inputs: CellInputs, *fields: str) -> str:
+    return json.dumps([inputs.model_dump(mode="json")[field] for field in fields], sort_keys=True)
+
+
+def _solutions(cells: list[CellInputs]) -> Iterable[dict[str, Any]]:
+    answers: dict[str, dict[str, Any]] = {}
+    for inputs in cells:
+        key = _key(inputs, "network", "mixer", "match", "reference", "data")
+        if key not in answers:
+            try:
+                answers[key] = {"solved": solve(inputs).solved.model_dump(mode="json"), "infeasible": None}
+            except Unreachable as error:
+                answers[key] = {"solved": None, "infeasible": str(error)}
+        yield answers[key]
+
+
+def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[CellInputs], None]) -> list[str]:
+    """Run a check once for each distinct value of ``fields``; the ValueErrors and missing packages that it raised, a line each."""
+    problems = []
+    for inputs in {_key(inputs, *fields): inputs for inputs in cells}.values():
+        try:
+            check(inputs)
+        except (ValueError, ImportError, OSError) as error:
+            problems.append(" ".join(str(error).split()))
+    return list(dict.fromkeys(problems))
+
+
+def _check_data(inputs: CellInputs) -> None:
+    from vdmbench.engine import choose_real_clips, make_source
+
+    make_source(inputs, "train")
+    choose_real_clips(make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
+
+
+def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
+    """Run the mixer once at toy size on the real device: a backend that cannot run says so now, not in the middle of a suite."""
+    options = inputs.mixer.model_dump()
+    mixer = registry.mixers[options.pop("name")].load()(32, **options).to(device)
+    mixer(torch.zeros(1, 4, 32, device=device))
+
+
+def problems(cells: list[CellInputs], run: Run) -> list[str]:
+    """What stands in the way of running ``cells``: device, data, backends."""
+    from vdmbench.engine import pick_device  # the engine loads much that a plan alone does not need
+
+    try:
+        device = pick_device(run.device)
+    except ValueError as error:
+        return [str(error)]
+    return [*_once(cells, ("data", "evaluate", "sample"), _check_data), *_once(cells, ("mixer",), lambda each: _check_mixer(each, device))]
+
+
+def main() -> None:
+    question = json.load(sys.stdin)
+    cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
+    found = problems(cells, Run.model_validate(question["preflight"])) if question["preflight"] else []
+    json.dump({"plan": list(_solutions(cells)), "problems": found}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

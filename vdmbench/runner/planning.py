@@ -1,0 +1,66 @@
+"""Solve and check cells without loading torch into the supervising process: both happen in one child.
+
+The child reads the declared inputs of the cells on its standard input and answers on its standard output, in JSON. Cells
+that differ only in what the answer does not depend on, such as the seed, share one answer.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vdmbench.records import Solved
+from vdmbench.suite import Cell
+from vdmbench.suite.blocks import Run
+
+
+class PlanningFailed(RuntimeError):
+    """The child died; the message holds the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell and what the solver made of it: widths and costs, or why it cannot be."""
+
+    cell: Cell
+    solved: Solved | None
+    infeasible: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The cell as ``vdmbench plan --json`` shows it."""
+        solved = self.solved.model_dump(mode="json") if self.solved else None
+        return {"identity": self.cell.identity, "variant": self.cell.variant, "point": self.cell.point, "seed": self.cell.seed,
+                "knobs": solved and solved["knobs"], "parameters": solved and solved["parameters"], "solved": solved,
+                "infeasible": self.infeasible}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every cell, solved; and what stands in the way of running them, a line each."""
+
+    cells: list[Planned]
+    problems: list[str]
+
+    @property
+    def infeasible(self) -> list[Planned]:
+        return [planned for planned in self.cells if planned.infeasible]
+
+
+def plan(cells: Sequence[Cell], *, preflight: Run | None = None) -> Plan:
+    """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
+
+    :raises PlanningFailed: the child ended abnormally.
+    """
+    question = {"cells": [cell.inputs.model_dump(mode="json") for cell in cells],
+                "preflight": preflight and preflight.model_dump(mode="json")}
+    done = subprocess.run([sys.executable, "-m", "vdmbench.runner.planner"], input=json.dumps(question), capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
+    answer = json.loads(done.stdout)
+    return Plan([Planned(cell, Solved.model_validate(each["solved"]) if each["solved"] else None, each["infeasible"])
+                 for cell, each in zip(cells, answer["plan"], strict=True)], answer["problems"])
