@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
+from vdmbench.ops.numba_scan import numba_missing, numba_scan
 
 
 def selective_scan(
@@ -24,40 +26,105 @@ def selective_scan(
     reverse: bool = False,
     backend: str = "auto",
 ) -> Float[Tensor, "batch frames channels"]:
-    """Scan a selective state space over frames (Gu and Dao 2023, arXiv 2312.00752, alg. 2; A by zero-order hold, B by Euler).
+    """Scan a selective state space over frames (Gu and Dao 2023, arXiv 2312.00752, eq. 2 and alg. 2).
+
+    A is discretised by zero-order hold and B by Euler's rule, as Mamba's code does::
 
         delta_t = softplus(dt_t + dt_bias)
-        h_t = exp(delta_t A) h_{t-1} + delta_t B_t x_t,   h_{-1} = 0
+        h_t = exp(delta_t A) h_{t-1} + delta_t B_t x_t        from h_{-1} = 0
         y_t = (C_t . h_t + D x_t) silu(gate_t)
+
+    The recurrence runs in float64 where x is float64, in float32 otherwise; y has the dtype of x. A non-finite input gives a
+    non-finite output, as in every operator of PyTorch; under ``torch.autograd.set_detect_anomaly(True)`` it raises instead and
+    the message names the argument.
+
+    Args:
+        A: negative for a state that decays.
+        D: direct path from x to y; none where absent.
+        gate: multiplies y after its SiLU; none where absent.
+        dt_bias: added to dt.
+        softplus: False takes delta = dt + dt_bias.
+        reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
+        backend: ``mamba_ssm`` (CUDA), ``numba`` (CPU), ``reference`` (a loop over frames, anywhere, differentiable twice), or
+            ``auto``, the first of these that can run.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
     """
-    return choose("selective_scan", backend, x).run(x, dt, A, B, C, D, gate, dt_bias, softplus, reverse)
+    check_direction("selective_scan", x, dt, A, B, C, D, dt_bias)
+    check_gate("selective_scan", x, gate)
+    return choose("selective_scan", backend, x).run((x, dt, A, B, C, D, dt_bias), gate, softplus, reverse)
 
 
-def _reference(
-    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None,
-    gate: Tensor | None, dt_bias: Tensor | None, softplus: bool, reverse: bool,
-) -> Tensor:
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
+"""x, dt, A, B, C, D, dt_bias."""
+
+
+def check_direction(op: str, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
+                    prefix: str = "") -> None:
+    """Raise ValueError, naming op and argument, where the inputs of one scan do not fit each other."""
+    if x.dim() != 3 or A.dim() != 2 or x.numel() == 0:
+        raise ValueError(f"{op} takes {prefix}x (batch, frames, channels), not empty, and {prefix}A (channels, state), got "
+                         f"{tuple(x.shape)} and {tuple(A.shape)}")
+    batch, frames, channels = x.shape
+    state = A.shape[1]
+    expected = {
+        "x": (x, (batch, frames, channels)), "dt": (dt, (batch, frames, channels)), "A": (A, (channels, state)),
+        "B": (B, (batch, frames, state)), "C": (C, (batch, frames, state)), "D": (D, (channels,)), "dt_bias": (dt_bias, (channels,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        _check(op, prefix + name, tensor, shape, x)
+
+
+def check_gate(op: str, x: Tensor, gate: Tensor | None) -> None:
+    """Raise ValueError where the gate is not like x."""
+    _check(op, "gate", gate, tuple(x.shape), x)
+
+
+def _check(op: str, name: str, tensor: Tensor | None, shape: tuple[int, ...], x: Tensor) -> None:
+    if tensor is None:
+        return
+    if tensor.shape != shape:
+        raise ValueError(f"{op} takes {name} of shape {shape}, got {tuple(tensor.shape)}")
+    if not tensor.is_floating_point():
+        raise ValueError(f"{op} takes {name} of a floating dtype, got {tensor.dtype}")
+    if tensor.device != x.device:
+        raise ValueError(f"{op} takes all tensors on one device, got x on {x.device} and {name} on {tensor.device}")
+    if torch.is_anomaly_enabled() and not torch.isfinite(tensor).all():
+        raise ValueError(f"{op} got a non-finite {name}")
+
+
+def reference_scan(direction: Inputs, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
+    """The definition, as a loop over frames."""
+    x, dt, A, B, C, D, dt_bias = direction
     wide = torch.promote_types(x.dtype, torch.float32)
-    A, B, C = A.to(wide), B.to(wide), C.to(wide)
+    inputs, A, B, C = x.to(wide), A.to(wide), B.to(wide), C.to(wide)
     delta = dt.to(wide) if dt_bias is None else dt.to(wide) + dt_bias.to(wide)
     if softplus:
         delta = F.softplus(delta)
     decay = torch.exp(delta[..., None] * A)  # (batch, frames, channels, state)
-    drive = (delta * x.to(wide))[..., None] * B[:, :, None]
+    drive = (delta * inputs)[..., None] * B[:, :, None]
+    frames = list(zip(decay.unbind(1), drive.unbind(1), C.unbind(1), strict=True))  # indexing [:, t] makes backward quadratic
     h = torch.zeros_like(drive[:, 0])
-    states = []
-    steps = list(zip(decay.unbind(1), drive.unbind(1), strict=True))  # indexing [:, t] would make the backward quadratic
-    for a, b in reversed(steps) if reverse else steps:
-        h = a * h + b
-        states.append(h)
-    if reverse:
-        states.reverse()
-    y = torch.einsum("bfcn,bfn->bfc", torch.stack(states, 1), C)
+    outputs = []
+    for decay_t, drive_t, C_t in reversed(frames) if reverse else frames:
+        h = decay_t * h + drive_t
+        outputs.append(torch.einsum("bcn,bn->bc", h, C_t))
+    y = torch.stack(outputs[::-1] if reverse else outputs, 1)
     if D is not None:
-        y = y + D.to(wide) * x.to(wide)
+        y = y + D.to(wide) * inputs
     if gate is not None:
         y = y * F.silu(gate.to(wide))
     return y.to(x.dtype)
 
 
-declare("selective_scan", Backend("reference", _reference))
+def _numba(direction: Inputs, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
+    return numba_scan(direction, None, gate, "single", softplus, reverse)
+
+
+declare(
+    "selective_scan",
+    Backend("mamba_ssm", mamba_ssm_scan, ("cuda",), mamba_ssm_missing),
+    Backend("numba", _numba, ("cpu",), numba_missing),
+    Backend("reference", reference_scan),
+)

@@ -1,0 +1,54 @@
+"""Where compiled Numba kernels are kept between processes.
+
+A suite runs every cell in a new process, so kernels are compiled once per machine, not once per cell. They live in the
+user's cache folder (``NUMBA_CACHE_DIR`` where it is set, else ``XDG_CACHE_HOME``, else ``~/.cache``), never beside the
+source, in a folder named by a digest of the kernels' source: Numba looks at the file of the compiled function only, and
+would serve stale code when a file that it inlines has changed. Where no folder can be written, kernels are compiled in
+each process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config
+
+_SOURCES = ("kernel_cache.py", "row_kernels.py", "scan_kernels.py")
+
+
+@cache
+def kernel_folder() -> Path | None:
+    """The folder of compiled kernels, created; None where it cannot be written."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update((Path(__file__).parent / name).read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(config.CACHE_DIR or Path(home) / "vdmbench" / "numba") / f"kernels-{digest.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
+
+
+def kernel(*, parallel: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``numba.njit`` for the entry points of kernels, kept in :func:`kernel_folder`."""
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        folder = kernel_folder()
+        if folder is None:
+            return numba.njit(parallel=parallel, error_model="numpy")(function)
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(folder)  # read when the function is decorated, and by that function alone
+        try:
+            return numba.njit(parallel=parallel, error_model="numpy", cache=True)(function)
+        finally:
+            config.CACHE_DIR = before
+    return compiled

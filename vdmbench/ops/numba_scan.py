@@ -1,0 +1,171 @@
+"""The selective scans on the CPU as PyTorch operators over the kernels of :mod:`vdmbench.ops.scan_kernels`.
+
+Operators of ``torch.library``, so that fake tensors pass through them: memory is planned without running a kernel. They save
+their inputs for the backward pass and nothing else. Numba is imported when a scan first runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_one_at_a_time = threading.Lock()  # Numba's simplest threading layer ends the process when two threads enter it
+_MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3}
+
+
+def numba_missing() -> str | None:
+    """None where Numba is installed, else how to install it."""
+    return None if importlib.util.find_spec("numba") else "numba is not installed; pip install numba"
+
+
+def numba_scan(ahead: Sequence[Tensor | None], back: Sequence[Tensor | None] | None, gate: Tensor | None, merge: str,
+               softplus: bool, reverse: bool) -> Tensor:
+    """One scan (``back`` None, merge ``single``) or two that merge; a direction is (x, dt, A, B, C, D, dt_bias).
+
+    Computed in float64 where x is, in float32 otherwise; y and every gradient have the dtype of what they belong to.
+    """
+    return _scan(_filled(ahead), [] if back is None else _filled(back), gate, _MERGES[merge], softplus, reverse)
+
+
+def _filled(direction: Sequence[Tensor | None]) -> list[Tensor]:
+    x, dt, A, B, C, D, dt_bias = direction
+    assert x is not None and dt is not None and A is not None and B is not None and C is not None
+    none = A.new_zeros(A.shape[0])
+    return [x, dt, A, B, C, none if D is None else D, none if dt_bias is None else dt_bias]
+
+
+@torch.library.custom_op("vdmbench::numba_scan", mutates_args=())
+def _scan(ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
+    from vdmbench.ops import scan_kernels
+    padding = _Padding(ahead)
+    first = padding.direction(ahead)
+    second = padding.direction(back) if back else first
+    gate_padded = padding.channels(gate) if gate is not None else first[0]
+    batch, frames, channels = first[0].shape
+    out = np.empty((batch, frames, 2 * channels if how == _MERGES["concat"] else channels), padding.dtype)
+    _run(scan_kernels.forward, out, first, second, gate_padded, gate is not None, how, softplus, reverse)
+    return padding.merged(out, how).to(ahead[0].dtype)
+
+
+@_scan.register_fake
+def _(ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
+    batch, frames, channels = ahead[0].shape
+    return ahead[0].new_empty(batch, frames, 2 * channels if how == _MERGES["concat"] else channels)
+
+
+@torch.library.custom_op("vdmbench::numba_scan_backward", mutates_args=())
+def _scan_backward(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int,
+                   softplus: bool, reverse: bool) -> list[Tensor]:
+    """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one."""
+    from vdmbench.ops import scan_kernels
+    padding = _Padding(ahead)
+    first = padding.direction(ahead)
+    second = padding.direction(back) if back else first
+    groups = min(first[0].shape[0], scan_kernels.GROUPS)
+    gate_padded = padding.channels(gate) if gate is not None else first[0]
+    d_gate = np.empty_like(gate_padded) if gate is not None else gate_padded
+    d_first = padding.gradients(first, groups)
+    d_second = padding.gradients(second, groups) if back else d_first
+    d_padded = padding.split(d_out, how)
+    _run(scan_kernels.backward, d_padded, first, second, gate_padded, d_first, d_second, d_gate, gate is not None, how, softplus,
+         reverse)
+    found = padding.unpadded(d_first) + (padding.unpadded(d_second) if back else [])
+    if gate is not None:
+        found.append(padding.merged(d_gate, _MERGES["single"]))
+    wanted = [*ahead, *back, *([] if gate is None else [gate])]
+    return [gradient.to(tensor.dtype) for gradient, tensor in zip(found, wanted, strict=True)]
+
+
+@_scan_backward.register_fake
+def _(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool,
+      reverse: bool) -> list[Tensor]:
+    return [tensor.new_empty(tensor.shape) for tensor in [*ahead, *back, *([] if gate is None else [gate])]]
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ahead, back, gate, *ctx.flags = inputs
+    ctx.counts = len(ahead), len(back)
+    ctx.save_for_backward(*ahead, *back, gate)
+
+
+def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Any, ...]:
+    *tensors, gate = ctx.saved_tensors
+    count = ctx.counts[0]
+    ahead, back = tensors[:count], tensors[count:]
+    gradients = _scan_backward(d_out, ahead, back, gate, *ctx.flags)
+    d_gate = gradients[-1] if gate is not None else None
+    return gradients[:count], gradients[count:count + len(back)], d_gate, None, None, None
+
+
+_scan.register_autograd(_differentiate, setup_context=_setup)
+
+
+def _run(kernel: Any, *arguments: Any) -> None:
+    """Run a kernel on as many threads as PyTorch uses."""
+    import numba
+    with _one_at_a_time:
+        before = numba.get_num_threads()
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        try:
+            kernel(*arguments)
+        finally:
+            numba.set_num_threads(before)
+
+
+class _Padding:
+    """Tensors to the zero-padded C-contiguous arrays that kernels take, and back."""
+
+    def __init__(self, direction: Sequence[Tensor]) -> None:
+        from vdmbench.ops import row_kernels
+        self.wide = torch.promote_types(direction[0].dtype, torch.float32)
+        self.dtype = np.float64 if self.wide is torch.float64 else np.float32
+        self.width, self.states = direction[2].shape
+        self._channels = -self.width % row_kernels.lanes(np.dtype(self.dtype).itemsize)
+        self._states = -self.states % row_kernels.STATES
+
+    def _array(self, tensor: Tensor, *padding: int) -> np.ndarray:
+        return F.pad(tensor.detach().to(self.wide), padding).contiguous().numpy() if any(padding) else (
+            tensor.detach().to(self.wide).contiguous().numpy())
+
+    def channels(self, tensor: Tensor) -> np.ndarray:
+        return self._array(tensor, 0, self._channels)
+
+    def direction(self, direction: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
+        x, dt, A, B, C, D, dt_bias = direction
+        exponent = A.detach().to(self.wide).T / float(np.log(2))  # exp(delta A) = 2^(delta A / ln 2)
+        return (self.channels(x), self.channels(dt), self._array(exponent, 0, self._channels, 0, self._states),
+                self._array(B, 0, self._states), self._array(C, 0, self._states), self.channels(D), self.channels(dt_bias))
+
+    def gradients(self, direction: tuple[np.ndarray, ...], groups: int) -> tuple[np.ndarray, ...]:
+        x, dt, A, B, C, D, dt_bias = direction
+        per_group = [np.zeros((groups, *parameter.shape), self.dtype) for parameter in (A, D, dt_bias)]
+        return (np.empty_like(x), np.empty_like(dt), per_group[0], np.empty_like(B), np.empty_like(C), *per_group[1:])
+
+    def unpadded(self, gradients: tuple[np.ndarray, ...]) -> list[Tensor]:
+        dx, ddt, dA, dB, dC, dD, ddt_bias = gradients
+        dA, dD, ddt_bias = (np.add.reduce(per_group, 0) for per_group in (dA, dD, ddt_bias))
+        width, states = self.width, self.states
+        parts = (dx[..., :width], ddt[..., :width], dA[:states, :width].T, dB[..., :states], dC[..., :states], dD[:width],
+                 ddt_bias[:width])
+        return [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]
+
+    def split(self, d_out: Tensor, how: int) -> np.ndarray:
+        """The gradient of the merged output, each direction's part padded."""
+        if how != _MERGES["concat"] or not self._channels:
+            return self.channels(d_out)
+        return self._array(torch.cat([F.pad(part, (0, self._channels)) for part in d_out.chunk(2, -1)], -1))
+
+    def merged(self, out: np.ndarray, how: int) -> Tensor:
+        """The merged output without the padding of each direction's part."""
+        tensor = torch.from_numpy(out)
+        if not self._channels:
+            return tensor
+        parts = tensor.chunk(2, -1) if how == _MERGES["concat"] else [tensor]
+        return torch.cat([part[..., :self.width] for part in parts], -1)

@@ -1,0 +1,202 @@
+"""Loops over channels as explicit SIMD code: a Python function over vectors becomes one LLVM loop inside a Numba function.
+
+Numba leaves vectorisation to LLVM, which gives up on the scan's loops: ten to fifteen arrays that might overlap, and an
+exponential that Numba has no vector form of. A *row kernel* says what happens to one vector of adjacent channels; the
+function is traced once at compile time, and its loop neither tests for overlap nor has a tail, because rows are padded to a
+multiple of :func:`lanes`. Kernels are written against four kinds of arguments, told apart by annotation:
+
+- :class:`Row`: one value a channel; ``row.value`` loads the current vector, setting it stores one.
+- ``Rows``: ``STATES`` adjacent rows of a (state, channels) array, a list of :class:`Row`.
+- ``Scalars``: ``STATES`` adjacent numbers, each the same for all channels; a list of :class:`Vector`.
+- ``Sums``: ``STATES`` adjacent numbers that receive sums over all channels; a list of :class:`Sum`.
+
+Sums are taken in an order that depends on the channels and the vector width alone, so results repeat bit for bit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+STATES = 4
+"""State rows a kernel takes at once: what they share is loaded once, and what they sum to stored once."""
+
+_VECTOR_BYTES = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 32
+_CONTRACT = ("contract",)  # a * b + c may become one fused operation; nothing may be reordered
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+def lanes(itemsize: int) -> int:
+    """Channels per vector, for elements of that many bytes; rows are padded to a multiple of it."""
+    return _VECTOR_BYTES // itemsize
+
+
+class Vector:
+    """One vector of adjacent channels while a kernel is traced; arithmetic emits LLVM instructions."""
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.value = builder, value
+
+    def constant(self, number: float) -> ir.Constant:
+        return ir.Constant(self.value.type, [float(number)] * self.value.type.count)
+
+    def _with(self, emit: Callable[..., ir.Value], other: Vector | float) -> Vector:
+        right = other.value if isinstance(other, Vector) else self.constant(other)
+        return Vector(self.builder, emit(self.value, right, flags=_CONTRACT))
+
+    def __add__(self, other: Vector | float) -> Vector:
+        return self._with(self.builder.fadd, other)
+
+    def __sub__(self, other: Vector | float) -> Vector:
+        return self._with(self.builder.fsub, other)
+
+    def __mul__(self, other: Vector | float) -> Vector:
+        return self._with(self.builder.fmul, other)
+
+    def __truediv__(self, other: Vector | float) -> Vector:
+        return self._with(self.builder.fdiv, other)
+
+    def where_below(self, bound: float, then: Vector | float, otherwise: Vector | float) -> Vector:
+        """``then`` in the channels where self < bound, ``otherwise`` elsewhere, NaN included."""
+        below = self.builder.fcmp_ordered("<", self.value, self.constant(bound))
+        chosen = [side.value if isinstance(side, Vector) else self.constant(side) for side in (then, otherwise)]
+        return Vector(self.builder, self.builder.select(below, *chosen))
+
+
+class Row:
+    """The current vector of a row in memory."""
+
+    def __init__(self, builder: ir.IRBuilder, pointer: ir.Value, vector: ir.VectorType, itemsize: int) -> None:
+        self._builder, self._itemsize = builder, itemsize
+        self._pointer = builder.bitcast(pointer, vector.as_pointer())
+
+    @property
+    def value(self) -> Vector:
+        return Vector(self._builder, self._builder.load(self._pointer, align=self._itemsize))
+
+    @value.setter
+    def value(self, vector: Vector) -> None:
+        self._builder.store(vector.value, self._pointer, align=self._itemsize)
+
+
+class Sum:
+    """A running sum over channels."""
+
+    def __init__(self, builder: ir.IRBuilder, slot: ir.Value) -> None:
+        self._builder, self._slot = builder, slot
+
+    def add(self, vector: Vector) -> None:
+        total = Vector(self._builder, self._builder.load(self._slot)) + vector
+        self._builder.store(total.value, self._slot)
+
+
+Rows, Scalars, Sums = list[Row], list[Vector], list[Sum]
+
+
+def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
+    """Make a function over vectors callable from Numba code, with arrays in place of its arguments.
+
+    A :class:`Row` takes a 1-D array with unit stride, ``Rows`` a C-contiguous (STATES, channels) array, ``Scalars`` and
+    ``Sums`` 1-D arrays with unit stride; all of one float type. The first argument is a Row and sets the channel count.
+    """
+    signature = inspect.signature(body, eval_str=True)
+    kinds = [parameter.annotation for parameter in signature.parameters.values()]
+
+    def typed(typing_context: Any, *arrays: types.Array) -> Any:
+        return types.void(*arrays), lambda *lowering: _lower(body, kinds, *lowering)
+
+    typed.__name__ = body.__name__
+    context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    typed.__signature__ = signature.replace(parameters=[context, *signature.parameters.values()])  # type: ignore[attr-defined]
+    return intrinsic(typed)
+
+
+def _lower(body: Callable[..., None], kinds: list[Any], context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+    element = context.get_data_type(signature.args[0].dtype)
+    itemsize = signature.args[0].dtype.bitwidth // 8
+    vector = ir.VectorType(element, lanes(itemsize))
+    arrays = [context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True)]
+    channels = cgutils.unpack_tuple(builder, arrays[0].shape, 1)[0]
+
+    operands: list[Any] = []
+    for kind, array in zip(kinds, arrays, strict=True):  # what does not move with the channels is set up before the loop
+        if kind is Scalars:
+            numbers = [builder.load(builder.gep(array.data, [_I64(n)])) for n in range(STATES)]
+            operands.append([Vector(builder, _broadcast(builder, number, vector)) for number in numbers])
+        elif kind is Sums:
+            zero = ir.Constant(vector, [0.0] * vector.count)
+            operands.append([Sum(builder, cgutils.alloca_once_value(builder, zero)) for _ in range(STATES)])
+        else:
+            operands.append(None)
+    with cgutils.for_range_slice(builder, _I64(0), channels, _I64(vector.count)) as (channel, _):
+        for position, (kind, array) in enumerate(zip(kinds, arrays, strict=True)):
+            if kind is Row:
+                operands[position] = Row(builder, builder.gep(array.data, [channel]), vector, itemsize)
+            elif kind is Rows:
+                starts = [builder.add(channel, builder.mul(channels, _I64(n))) for n in range(STATES)]
+                operands[position] = [Row(builder, builder.gep(array.data, [start]), vector, itemsize) for start in starts]
+        body(*operands)
+    for kind, array, operand in zip(kinds, arrays, operands, strict=True):
+        if kind is Sums:
+            for n, total in enumerate(operand):
+                builder.store(_sum_of_lanes(builder, builder.load(total._slot)), builder.gep(array.data, [_I64(n)]))
+    return context.get_dummy_value()
+
+
+def _broadcast(builder: ir.IRBuilder, number: ir.Value, vector: ir.VectorType) -> ir.Value:
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, number, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
+
+
+def _sum_of_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    count = value.type.count
+    undefined, half = ir.Constant(value.type, ir.Undefined), count // 2
+    while half:  # fold the upper half onto the lower
+        order = ir.Constant(ir.VectorType(_I32, count), [(lane + half) % count for lane in range(count)])
+        value = builder.fadd(value, builder.shuffle_vector(value, undefined, order))
+        half //= 2
+    return builder.extract_element(value, _I32(0))
+
+
+def exp2(x: Vector) -> Vector:
+    """2^x to 1e-7 (float32) and 3e-15 (float64), relative; where it would under- or overflow, the nearest power of two in range.
+
+    x = n + f with n an integer and |f| <= 1/2: adding 1.5 x 2^mantissa leaves n in the low bits of the sum, from where it is
+    shifted into the exponent of 2^n; 2^f is a polynomial.
+    """
+    single = isinstance(x.value.type.element, ir.FloatType)
+    mantissa, bias, degree, bits = (23, 127, 6, 32) if single else (52, 1023, 11, 64)
+    x = x.where_below(1.0 - bias, 1.0 - bias, x)
+    x = x.where_below(float(bias), x, float(bias))
+    builder, shift = x.builder, x.constant(1.5 * 2.0 ** mantissa + bias)
+    shifted = builder.fadd(x.value, shift)
+    fraction = Vector(builder, builder.fsub(x.value, builder.fsub(shifted, shift)))
+    integers = ir.VectorType(ir.IntType(bits), x.value.type.count)
+    exponent = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [mantissa] * integers.count))
+    return _polynomial(fraction, np.exp2, degree, -0.5, 0.5) * Vector(builder, builder.bitcast(exponent, x.value.type))
+
+
+def log1p_of_unit(u: Vector) -> Vector:
+    """log(1 + u) for u in [0, 1], accurate relative to its value: 2 artanh(s) with s = u / (2 + u) <= 1/3."""
+    single = isinstance(u.value.type.element, ir.FloatType)
+    s = u / (u + 2.0)
+    return s * _polynomial(s * s, lambda w: 2 * np.arctanh(np.sqrt(w)) / np.sqrt(w), 5 if single else 12, 0.0, 1 / 9)
+
+
+def _polynomial(x: Vector, function: Callable[[Any], Any], degree: int, low: float, high: float) -> Vector:
+    """The function on [low, high] by its interpolant at Chebyshev nodes, evaluated by Horner's rule."""
+    interpolant = np.polynomial.Chebyshev.interpolate(function, degree, domain=[low, high])
+    *lower, highest = interpolant.convert(kind=np.polynomial.Polynomial).coef
+    value = Vector(x.builder, x.constant(highest))
+    for coefficient in reversed(lower):
+        value = value * x + coefficient
+    return value
