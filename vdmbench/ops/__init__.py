@@ -5,11 +5,11 @@ from vdmbench.ops.backends import BackendUnavailable as BackendUnavailable
 from vdmbench.ops.backends import UnknownBackend as UnknownBackend
 from vdmbench.ops.backends import recording as recording
 from vdmbench.ops.backends import simulating as simulating
-from vdmbench.ops.bidirectional_scan import Direction as Direction
 from vdmbench.ops.bidirectional_scan import bidirectional_selective_scan as bidirectional_selective_scan
 from vdmbench.ops.convolution import causal_conv1d as causal_conv1d
 from vdmbench.ops.convolution import fft_convolution as fft_convolution
 from vdmbench.ops.convolution import s4d_kernel as s4d_kernel
+from vdmbench.ops.direction import Direction as Direction
 from vdmbench.ops.linear_attention import linear_attention as linear_attention
 from vdmbench.ops.linear_attention import linear_attention_quadratic as linear_attention_quadratic
 from vdmbench.ops.selective_scan import selective_scan as selective_scan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,23 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
-from vdmbench.ops.selective_scan import check_direction, check_gate, reference_scan
+from vdmbench.ops.selective_scan import reference_scan
 
 Merge = Literal["sum", "product", "concat"]
-
-
-class Direction(NamedTuple):
-    """What one direction scans, as in :func:`vdmbench.ops.selective_scan`; frames are in the order of the video in both."""
-
-    x: Float[Tensor, "batch frames channels"]
-    dt: Float[Tensor, "batch frames channels"]
-    A: Float[Tensor, "channels state"]
-    B: Float[Tensor, "batch frames state"]
-    C: Float[Tensor, "batch frames state"]
-    D: Float[Tensor, " channels"] | None = None
-    dt_bias: Float[Tensor, " channels"] | None = None
 
 
 def bidirectional_selective_scan(
@@ -57,14 +46,13 @@ def bidirectional_selective_scan(
     if merge not in get_args(Merge):
         raise ValueError(f"merge must be one of {', '.join(get_args(Merge))}, got '{merge}'")
     op = "bidirectional_selective_scan"
-    check_direction(op, *ahead, prefix="ahead.")
-    check_direction(op, *back, prefix="back.")
-    if back.x.shape != ahead.x.shape or back.x.dtype != ahead.x.dtype or back.x.device != ahead.x.device:
-        raise ValueError(f"{op} takes back.x like ahead.x, got {tuple(back.x.shape)} {back.x.dtype} on {back.x.device} and "
-                         f"{tuple(ahead.x.shape)} {ahead.x.dtype} on {ahead.x.device}")
-    if back.A.shape != ahead.A.shape:
-        raise ValueError(f"{op} takes back.A of shape {tuple(ahead.A.shape)} like ahead.A, got {tuple(back.A.shape)}")
-    check_gate(op, ahead.x, gate)
+    ahead.check(op, gate, "ahead.")
+    back.check(op, gate, "back.")
+    for name in ("x", "A"):
+        one, other = getattr(ahead, name), getattr(back, name)
+        if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
+            raise ValueError(f"{op} takes back.{name} like ahead.{name}, {tuple(one.shape)} {one.dtype} on {one.device}, got "
+                             f"{tuple(other.shape)} {other.dtype} on {other.device}")
     return choose(op, backend, ahead.x).run(ahead, back, gate, merge, softplus)
 
 

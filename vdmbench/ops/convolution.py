@@ -21,8 +21,8 @@ def causal_conv1d(
     future instead: it equals flip over frames, convolve, flip.
     """
     if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[-1]:
-        raise ValueError(f"causal_conv1d takes x (batch, frames, channels) and weight (channels, taps), got {tuple(x.shape)} and "
-                         f"{tuple(weight.shape)}")
+        raise ValueError(f"causal_conv1d takes x (batch, frames, channels) and weight (channels, taps), got {tuple(x.shape)} "
+                         f"and {tuple(weight.shape)}")
     frames, taps = x.shape[1], weight.shape[1]
     if reverse:
         weight = weight.flip(-1)
@@ -45,8 +45,8 @@ def fft_convolution(
     FFTs take powers of two only.
     """
     if x.dim() != 3 or kernel.shape != (x.shape[2], x.shape[1]):
-        raise ValueError(f"fft_convolution takes x (batch, frames, channels) and kernel (channels, frames), got {tuple(x.shape)} and "
-                         f"{tuple(kernel.shape)}")
+        raise ValueError("fft_convolution takes x (batch, frames, channels) and kernel (channels, frames), got "
+                         f"{tuple(x.shape)} and {tuple(kernel.shape)}")
     frames = x.shape[1]
     wide = torch.promote_types(x.dtype, torch.float32)
     spectrum = torch.fft.rfft(x.to(wide), n=2 * frames, dim=1)  # (batch, frames + 1, channels)
@@ -62,7 +62,9 @@ def s4d_kernel(
     C: Complex[Tensor, "channels modes"],
     frames: int,
 ) -> Float[Tensor, "channels {frames}"]:
-    """Impulse response of a diagonal SSM with B = 1, zero-order hold: K_l = 2 Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(dt A_n l).
+    """Impulse response of a diagonal SSM with B = 1 under zero-order hold.
+
+        K_l = 2 Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(dt A_n l)
 
     One of each conjugate pair of modes is held, hence 2 Re (Gu et al. 2022, arXiv 2206.11893, sec. 3 and listing 1).
     """

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import config
 
 _SOURCES = ("kernel_cache.py", "row_kernels.py", "scan_kernels.py")
+_settings: Any = numba.config
 
 
 @cache
@@ -29,8 +29,8 @@ def kernel_folder() -> Path | None:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(config.CACHE_DIR or Path(home) / "vdmbench" / "numba") / f"kernels-{digest.hexdigest()[:16]}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    folder = Path(_settings.CACHE_DIR or home / "vdmbench" / "numba") / f"scan-{digest.hexdigest()[:16]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -39,16 +39,12 @@ def kernel_folder() -> Path | None:
         return None
 
 
-def kernel(*, parallel: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``numba.njit`` for the entry points of kernels, kept in :func:`kernel_folder`."""
-    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        folder = kernel_folder()
-        if folder is None:
-            return numba.njit(parallel=parallel, error_model="numpy")(function)
-        before = config.CACHE_DIR
-        config.CACHE_DIR = str(folder)  # read when the function is decorated, and by that function alone
-        try:
-            return numba.njit(parallel=parallel, error_model="numpy", cache=True)(function)
-        finally:
-            config.CACHE_DIR = before
-    return compiled
+def kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """``numba.njit(parallel=True)`` for the entry points of kernels, kept in :func:`kernel_folder`."""
+    folder = kernel_folder()
+    before = _settings.CACHE_DIR
+    _settings.CACHE_DIR = "" if folder is None else str(folder)  # read while this function is decorated
+    try:
+        return numba.njit(parallel=True, error_model="numpy", cache=folder is not None)(function)
+    finally:
+        _settings.CACHE_DIR = before

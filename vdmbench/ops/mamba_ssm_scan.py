@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vdmbench.ops.direction import Direction
+
 _INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
-_STATES_A_PASS = 2048
+_FRAMES_A_PASS = 2048
 """Frames per pass of the kernel; it keeps two numbers a state, in float32, for each pass."""
 
 
@@ -32,10 +34,9 @@ def mamba_ssm_missing() -> str | None:
     return None
 
 
-def mamba_ssm_scan(direction: tuple[Tensor | None, ...], gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
-    """One scan; a direction is (x, dt, A, B, C, D, dt_bias)."""
+def mamba_ssm_scan(direction: Direction, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
+    """One scan, as :func:`vdmbench.ops.selective_scan`."""
     x, dt, A, B, C, D, dt_bias = direction
-    assert x is not None and dt is not None and A is not None and B is not None and C is not None
 
     def channels_first(tensor: Tensor) -> Tensor:
         return (tensor.flip(1) if reverse else tensor).to(x.dtype).transpose(1, 2).contiguous()
@@ -43,13 +44,19 @@ def mamba_ssm_scan(direction: tuple[Tensor | None, ...], gate: Tensor | None, so
     def parameter(tensor: Tensor | None) -> Tensor | None:  # the kernel takes parameters in float32 alone
         return None if tensor is None else tensor.float().contiguous()
 
-    y = _scan(channels_first(x), channels_first(dt), A.float().contiguous(), channels_first(B)[:, None], channels_first(C)[:, None],
-              parameter(D), None if gate is None else channels_first(gate), parameter(dt_bias), softplus)[0]
-    y = y.transpose(1, 2)
+    y = torch.ops.vdmbench.mamba_ssm_scan(
+        channels_first(x), channels_first(dt), A.float().contiguous(), channels_first(B)[:, None], channels_first(C)[:, None],
+        parameter(D), None if gate is None else channels_first(gate), parameter(dt_bias), softplus)[0].transpose(1, 2)
     return y.flip(1) if reverse else y
 
 
-@torch.library.custom_op("vdmbench::mamba_ssm_scan", mutates_args=())
+_INPUTS = "Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? gate, Tensor? dt_bias"
+torch.library.define("vdmbench::mamba_ssm_scan", f"({_INPUTS}, bool softplus) -> Tensor[]")
+torch.library.define("vdmbench::mamba_ssm_scan_backward",
+                     f"(Tensor dy, {_INPUTS}, Tensor states, Tensor? ungated, bool softplus) -> Tensor[]")
+
+
+@torch.library.impl("vdmbench::mamba_ssm_scan", "CUDA")
 def _scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
           dt_bias: Tensor | None, softplus: bool) -> list[Tensor]:
     """y, the states between passes, and where there is a gate y before it."""
@@ -58,21 +65,22 @@ def _scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | No
     return [gated[0], states, y] if gated else [y, states]
 
 
-@_scan.register_fake
+@torch.library.register_fake("vdmbench::mamba_ssm_scan")
 def _(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None, dt_bias: Tensor | None,
       softplus: bool) -> list[Tensor]:
     batch, channels, frames = x.shape
-    states = x.new_empty(batch, channels, -(-frames // _STATES_A_PASS), 2 * A.shape[1], dtype=torch.float32)
+    states = x.new_empty(batch, channels, -(-frames // _FRAMES_A_PASS), 2 * A.shape[1], dtype=torch.float32)
     y = torch.empty_like(dt)
     return [y, states] if gate is None else [torch.empty_like(gate), states, y]
 
 
-@torch.library.custom_op("vdmbench::mamba_ssm_scan_backward", mutates_args=())
+@torch.library.impl("vdmbench::mamba_ssm_scan_backward", "CUDA")
 def _scan_backward(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
                    dt_bias: Tensor | None, states: Tensor, ungated: Tensor | None, softplus: bool) -> list[Tensor]:
     """Gradients of x, dt, A, B, C, then of those of D, dt_bias and gate that are there."""
     kernel = importlib.import_module("selective_scan_cuda")
-    dx, ddt, dA, dB, dC, dD, ddt_bias, *rest = kernel.bwd(x, dt, A, B, C, D, gate, dt_bias, dy, states, ungated, None, softplus, False)
+    dx, ddt, dA, dB, dC, dD, ddt_bias, *rest = kernel.bwd(
+        x, dt, A, B, C, D, gate, dt_bias, dy, states, ungated, None, softplus, False)
     found = [dx, ddt, dA, dB.to(B.dtype), dC.to(C.dtype)]
     if D is not None:
         found.append(dD)
@@ -83,7 +91,7 @@ def _scan_backward(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: T
     return found
 
 
-@_scan_backward.register_fake
+@torch.library.register_fake("vdmbench::mamba_ssm_scan_backward")
 def _(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
       dt_bias: Tensor | None, states: Tensor, ungated: Tensor | None, softplus: bool) -> list[Tensor]:
     return [torch.empty_like(tensor) for tensor in (x, dt, A, B, C, D, dt_bias, gate) if tensor is not None]
@@ -99,7 +107,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     x, dt, A, B, C, D, gate, dt_bias, states, *ungated = ctx.saved_tensors
     dy = gradients[0]
     assert dy is not None
-    found = iter(_scan_backward(dy.contiguous(), x, dt, A, B, C, D, gate, dt_bias, states, ungated[0] if ungated else None, ctx.softplus))
+    found = iter(torch.ops.vdmbench.mamba_ssm_scan_backward(
+        dy.contiguous(), x, dt, A, B, C, D, gate, dt_bias, states, ungated[0] if ungated else None, ctx.softplus))
     dx, ddt, dA, dB, dC = (next(found) for _ in range(5))
     dD = None if D is None else next(found)
     ddt_bias = None if dt_bias is None else next(found)
@@ -107,4 +116,4 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     return dx, ddt, dA, dB, dC, dD, d_gate, ddt_bias, None
 
 
-_scan.register_autograd(_differentiate, setup_context=_setup)
+torch.library.register_autograd("vdmbench::mamba_ssm_scan", _differentiate, setup_context=_setup)

@@ -1,14 +1,14 @@
 """The selective scans on the CPU as PyTorch operators over the kernels of :mod:`vdmbench.ops.scan_kernels`.
 
 Operators of ``torch.library``, so that fake tensors pass through them: memory is planned without running a kernel. They save
-their inputs for the backward pass and nothing else. Numba is imported when a scan first runs.
+their inputs for the backward pass and nothing else. Numba is imported when a scan first runs. (``torch.library.custom_op``
+would do the same in fewer lines, but imports ``torch._dynamo`` at its first call, which takes over a second.)
 """
 
 from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vdmbench.ops.direction import Direction
+
 _one_at_a_time = threading.Lock()  # Numba's simplest threading layer ends the process when two threads enter it
+_ELEMENTS_A_THREAD = 16384
+"""Fewest elements of x worth waking a thread for; results do not depend on the number of threads."""
 _MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3}
 
 
@@ -25,24 +29,29 @@ def numba_missing() -> str | None:
     return None if importlib.util.find_spec("numba") else "numba is not installed; pip install numba"
 
 
-def numba_scan(ahead: Sequence[Tensor | None], back: Sequence[Tensor | None] | None, gate: Tensor | None, merge: str,
-               softplus: bool, reverse: bool) -> Tensor:
-    """One scan (``back`` None, merge ``single``) or two that merge; a direction is (x, dt, A, B, C, D, dt_bias).
+def numba_scan(ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool,
+               reverse: bool) -> Tensor:
+    """One scan (``back`` None, merge ``single``) or two that merge.
 
     Computed in float64 where x is, in float32 otherwise; y and every gradient have the dtype of what they belong to.
     """
-    return _scan(_filled(ahead), [] if back is None else _filled(back), gate, _MERGES[merge], softplus, reverse)
+    tensors = [[] if direction is None else _filled(direction) for direction in (ahead, back)]
+    return torch.ops.vdmbench.numba_scan(*tensors, gate, _MERGES[merge], softplus, reverse)
 
 
-def _filled(direction: Sequence[Tensor | None]) -> list[Tensor]:
+def _filled(direction: Direction) -> list[Tensor]:
     x, dt, A, B, C, D, dt_bias = direction
-    assert x is not None and dt is not None and A is not None and B is not None and C is not None
     none = A.new_zeros(A.shape[0])
     return [x, dt, A, B, C, none if D is None else D, none if dt_bias is None else dt_bias]
 
 
-@torch.library.custom_op("vdmbench::numba_scan", mutates_args=())
-def _scan(ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
+_INPUTS = "Tensor[] ahead, Tensor[] back, Tensor? gate, int how, bool softplus, bool reverse"
+torch.library.define("vdmbench::numba_scan", f"({_INPUTS}) -> Tensor")
+torch.library.define("vdmbench::numba_scan_backward", f"(Tensor d_out, {_INPUTS}) -> Tensor[]")
+
+
+@torch.library.impl("vdmbench::numba_scan", "CPU")
+def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
     from vdmbench.ops import scan_kernels
     padding = _Padding(ahead)
     first = padding.direction(ahead)
@@ -50,18 +59,18 @@ def _scan(ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, 
     gate_padded = padding.channels(gate) if gate is not None else first[0]
     batch, frames, channels = first[0].shape
     out = np.empty((batch, frames, 2 * channels if how == _MERGES["concat"] else channels), padding.dtype)
-    _run(scan_kernels.forward, out, first, second, gate_padded, gate is not None, how, softplus, reverse)
+    _run(scan_kernels.forward, first[0].size, out, first, second, gate_padded, gate is not None, how, softplus, reverse)
     return padding.merged(out, how).to(ahead[0].dtype)
 
 
-@_scan.register_fake
-def _(ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
+@torch.library.register_fake("vdmbench::numba_scan")
+def _(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
     batch, frames, channels = ahead[0].shape
     return ahead[0].new_empty(batch, frames, 2 * channels if how == _MERGES["concat"] else channels)
 
 
-@torch.library.custom_op("vdmbench::numba_scan_backward", mutates_args=())
-def _scan_backward(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int,
+@torch.library.impl("vdmbench::numba_scan_backward", "CPU")
+def _scan_backward(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int,
                    softplus: bool, reverse: bool) -> list[Tensor]:
     """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one."""
     from vdmbench.ops import scan_kernels
@@ -74,8 +83,8 @@ def _scan_backward(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor
     d_first = padding.gradients(first, groups)
     d_second = padding.gradients(second, groups) if back else d_first
     d_padded = padding.split(d_out, how)
-    _run(scan_kernels.backward, d_padded, first, second, gate_padded, d_first, d_second, d_gate, gate is not None, how, softplus,
-         reverse)
+    _run(scan_kernels.backward, first[0].size, d_padded, first, second, gate_padded, d_first, d_second, d_gate,
+         gate is not None, how, softplus, reverse)
     found = padding.unpadded(d_first) + (padding.unpadded(d_second) if back else [])
     if gate is not None:
         found.append(padding.merged(d_gate, _MERGES["single"]))
@@ -83,8 +92,8 @@ def _scan_backward(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor
     return [gradient.to(tensor.dtype) for gradient, tensor in zip(found, wanted, strict=True)]
 
 
-@_scan_backward.register_fake
-def _(d_out: Tensor, ahead: Sequence[Tensor], back: Sequence[Tensor], gate: Tensor | None, how: int, softplus: bool,
+@torch.library.register_fake("vdmbench::numba_scan_backward")
+def _(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool,
       reverse: bool) -> list[Tensor]:
     return [tensor.new_empty(tensor.shape) for tensor in [*ahead, *back, *([] if gate is None else [gate])]]
 
@@ -99,20 +108,20 @@ def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Any, ...]:
     *tensors, gate = ctx.saved_tensors
     count = ctx.counts[0]
     ahead, back = tensors[:count], tensors[count:]
-    gradients = _scan_backward(d_out, ahead, back, gate, *ctx.flags)
+    gradients = torch.ops.vdmbench.numba_scan_backward(d_out, ahead, back, gate, *ctx.flags)
     d_gate = gradients[-1] if gate is not None else None
     return gradients[:count], gradients[count:count + len(back)], d_gate, None, None, None
 
 
-_scan.register_autograd(_differentiate, setup_context=_setup)
+torch.library.register_autograd("vdmbench::numba_scan", _differentiate, setup_context=_setup)
 
 
-def _run(kernel: Any, *arguments: Any) -> None:
-    """Run a kernel on as many threads as PyTorch uses."""
+def _run(kernel: Any, elements: int, *arguments: Any) -> None:
+    """Run a kernel on as many threads as PyTorch uses, or fewer where x has few elements."""
     import numba
     with _one_at_a_time:
         before = numba.get_num_threads()
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(max(1, min(torch.get_num_threads(), before, elements // _ELEMENTS_A_THREAD)))
         try:
             kernel(*arguments)
         finally:
@@ -122,7 +131,7 @@ def _run(kernel: Any, *arguments: Any) -> None:
 class _Padding:
     """Tensors to the zero-padded C-contiguous arrays that kernels take, and back."""
 
-    def __init__(self, direction: Sequence[Tensor]) -> None:
+    def __init__(self, direction: list[Tensor]) -> None:
         from vdmbench.ops import row_kernels
         self.wide = torch.promote_types(direction[0].dtype, torch.float32)
         self.dtype = np.float64 if self.wide is torch.float64 else np.float32
@@ -137,7 +146,7 @@ class _Padding:
     def channels(self, tensor: Tensor) -> np.ndarray:
         return self._array(tensor, 0, self._channels)
 
-    def direction(self, direction: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
+    def direction(self, direction: list[Tensor]) -> tuple[np.ndarray, ...]:
         x, dt, A, B, C, D, dt_bias = direction
         exponent = A.detach().to(self.wide).T / float(np.log(2))  # exp(delta A) = 2^(delta A / ln 2)
         return (self.channels(x), self.channels(dt), self._array(exponent, 0, self._channels, 0, self._states),

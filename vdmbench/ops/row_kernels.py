@@ -98,7 +98,9 @@ class Sum:
         self._builder.store(total.value, self._slot)
 
 
-Rows, Scalars, Sums = list[Row], list[Vector], list[Sum]
+Rows = list[Row]
+Scalars = list[Vector]
+Sums = list[Sum]
 
 
 def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
@@ -119,7 +121,8 @@ def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
     return intrinsic(typed)
 
 
-def _lower(body: Callable[..., None], kinds: list[Any], context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+def _lower(body: Callable[..., None], kinds: list[Any], context: Any, builder: ir.IRBuilder, signature: Any,
+           values: Any) -> ir.Value:
     element = context.get_data_type(signature.args[0].dtype)
     itemsize = signature.args[0].dtype.bitwidth // 8
     vector = ir.VectorType(element, lanes(itemsize))
@@ -168,7 +171,7 @@ def _sum_of_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
 
 def exp2(x: Vector) -> Vector:
-    """2^x to 1e-7 (float32) and 3e-15 (float64), relative; where it would under- or overflow, the nearest power of two in range.
+    """2^x to 1e-7 (float32) and 3e-15 (float64), relative; beyond the range of the dtype, the nearest power of two in it.
 
     x = n + f with n an integer and |f| <= 1/2: adding 1.5 x 2^mantissa leaves n in the low bits of the sum, from where it is
     shifted into the exponent of 2^n; 2^f is a polynomial.
@@ -195,7 +198,7 @@ def log1p_of_unit(u: Vector) -> Vector:
 def _polynomial(x: Vector, function: Callable[[Any], Any], degree: int, low: float, high: float) -> Vector:
     """The function on [low, high] by its interpolant at Chebyshev nodes, evaluated by Horner's rule."""
     interpolant = np.polynomial.Chebyshev.interpolate(function, degree, domain=[low, high])
-    *lower, highest = interpolant.convert(kind=np.polynomial.Polynomial).coef
+    *lower, highest = (float(number) for number in interpolant.convert(kind=np.polynomial.Polynomial).coef)
     value = Vector(x.builder, x.constant(highest))
     for coefficient in reversed(lower):
         value = value * x + coefficient

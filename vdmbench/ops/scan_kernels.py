@@ -29,6 +29,8 @@ GROUPS = 64
 SINGLE, SUM, PRODUCT, CONCAT = range(4)
 """How directions merge; SINGLE has one direction."""
 
+Arrays = tuple[np.ndarray, ...]
+
 LN2 = float(np.log(2))
 
 
@@ -170,7 +172,7 @@ def unweigh_product(d_first: Row, d_second: Row, d_weight: Row, d_out: Row, firs
 # ---- one batch element, all frames ------------------------------------------------------------------------------
 
 @numba.njit(error_model="numpy")
-def scan(direction, element, rectified, reverse, y, kept):
+def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, y: np.ndarray, kept: np.ndarray) -> None:
     """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there."""
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
@@ -193,7 +195,8 @@ def scan(direction, element, rectified, reverse, y, kept):
 
 
 @numba.njit(error_model="numpy")
-def scan_backward(direction, gradients, element, group, rectified, reverse, dy, kept):
+def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int, rectified: bool, reverse: bool,
+                  dy: np.ndarray, kept: np.ndarray) -> None:
     """Gradients of one batch element's scan from dy (frames, channels); those of parameters are added to the group's."""
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
@@ -219,7 +222,8 @@ def scan_backward(direction, gradients, element, group, rectified, reverse, dy, 
             weigh(drive[k], delta[k], x[t])
             for n in range(0, states, STATES):
                 m = n + STATES
-                advance_keeping(delta[k], drive[k], dy[t], A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m], B[t, n:m], dC[t, n:m])
+                advance_keeping(delta[k], drive[k], dy[t], A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
+                                B[t, n:m], dC[t, n:m])
         for k in range(length - 1, -1, -1):
             t = frames - 1 - start - k if reverse else start + k
             d_delta[:] = 0
@@ -232,7 +236,7 @@ def scan_backward(direction, gradients, element, group, rectified, reverse, dy, 
 
 
 @numba.njit(error_model="numpy")
-def merge(out, first, second, gate, gated, how):
+def merge(out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, gated: bool, how: int) -> None:
     """out (frames, merged channels) = merge of the directions times silu(gate)."""
     frames, channels = first.shape
     weight, slope = np.ones((2, channels), first.dtype)
@@ -250,7 +254,8 @@ def merge(out, first, second, gate, gated, how):
 
 
 @numba.njit(error_model="numpy")
-def merge_backward(d_out, first, second, gate, d_gate, gated, how):
+def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, d_gate: np.ndarray, gated: bool,
+                   how: int) -> None:
     """The transpose of :func:`merge`; the gradients of the directions replace ``first`` and ``second``."""
     frames, channels = first.shape
     weight, slope, d_weight = np.ones((3, channels), first.dtype)
@@ -273,8 +278,9 @@ def merge_backward(d_out, first, second, gate, d_gate, gated, how):
 
 # ---- all batch elements -----------------------------------------------------------------------------------------
 
-@kernel(parallel=True)
-def forward(out, ahead, back, gate, gated, how, rectified, reverse):
+@kernel
+def forward(out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gated: bool, how: int, rectified: bool,
+            reverse: bool) -> None:
     """out (batch, frames, merged channels) from one direction, or from two that merge."""
     batch, frames, channels = ahead[0].shape
     groups = min(batch, GROUPS)
@@ -289,8 +295,9 @@ def forward(out, ahead, back, gate, gated, how, rectified, reverse):
             merge(out[element], first, second, gate[element] if gated else first, gated, how)
 
 
-@kernel(parallel=True)
-def backward(d_out, ahead, back, gate, d_ahead, d_back, d_gate, gated, how, rectified, reverse):
+@kernel
+def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d_ahead: Arrays, d_back: Arrays,
+             d_gate: np.ndarray, gated: bool, how: int, rectified: bool, reverse: bool) -> None:
     """Gradients of :func:`forward`; those of A, D and dt_bias one per group, to be added over groups."""
     batch, frames, channels = ahead[0].shape
     states = ahead[2].shape[0]

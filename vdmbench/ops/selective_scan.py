@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 
@@ -35,8 +36,8 @@ def selective_scan(
         y_t = (C_t . h_t + D x_t) silu(gate_t)
 
     The recurrence runs in float64 where x is float64, in float32 otherwise; y has the dtype of x. A non-finite input gives a
-    non-finite output, as in every operator of PyTorch; under ``torch.autograd.set_detect_anomaly(True)`` it raises instead and
-    the message names the argument.
+    non-finite output, as in any operator of PyTorch, so that a run which diverges is seen to. To find where,
+    ``torch.autograd.set_detect_anomaly(True)`` makes the scan raise and name the argument.
 
     Args:
         A: negative for a state that decays.
@@ -51,50 +52,12 @@ def selective_scan(
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
     """
-    check_direction("selective_scan", x, dt, A, B, C, D, dt_bias)
-    check_gate("selective_scan", x, gate)
-    return choose("selective_scan", backend, x).run((x, dt, A, B, C, D, dt_bias), gate, softplus, reverse)
+    direction = Direction(x, dt, A, B, C, D, dt_bias)
+    direction.check("selective_scan", gate)
+    return choose("selective_scan", backend, x).run(direction, gate, softplus, reverse)
 
 
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
-"""x, dt, A, B, C, D, dt_bias."""
-
-
-def check_direction(op: str, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
-                    prefix: str = "") -> None:
-    """Raise ValueError, naming op and argument, where the inputs of one scan do not fit each other."""
-    if x.dim() != 3 or A.dim() != 2 or x.numel() == 0:
-        raise ValueError(f"{op} takes {prefix}x (batch, frames, channels), not empty, and {prefix}A (channels, state), got "
-                         f"{tuple(x.shape)} and {tuple(A.shape)}")
-    batch, frames, channels = x.shape
-    state = A.shape[1]
-    expected = {
-        "x": (x, (batch, frames, channels)), "dt": (dt, (batch, frames, channels)), "A": (A, (channels, state)),
-        "B": (B, (batch, frames, state)), "C": (C, (batch, frames, state)), "D": (D, (channels,)), "dt_bias": (dt_bias, (channels,)),
-    }
-    for name, (tensor, shape) in expected.items():
-        _check(op, prefix + name, tensor, shape, x)
-
-
-def check_gate(op: str, x: Tensor, gate: Tensor | None) -> None:
-    """Raise ValueError where the gate is not like x."""
-    _check(op, "gate", gate, tuple(x.shape), x)
-
-
-def _check(op: str, name: str, tensor: Tensor | None, shape: tuple[int, ...], x: Tensor) -> None:
-    if tensor is None:
-        return
-    if tensor.shape != shape:
-        raise ValueError(f"{op} takes {name} of shape {shape}, got {tuple(tensor.shape)}")
-    if not tensor.is_floating_point():
-        raise ValueError(f"{op} takes {name} of a floating dtype, got {tensor.dtype}")
-    if tensor.device != x.device:
-        raise ValueError(f"{op} takes all tensors on one device, got x on {x.device} and {name} on {tensor.device}")
-    if torch.is_anomaly_enabled() and not torch.isfinite(tensor).all():
-        raise ValueError(f"{op} got a non-finite {name}")
-
-
-def reference_scan(direction: Inputs, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
+def reference_scan(direction: Direction, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
     """The definition, as a loop over frames."""
     x, dt, A, B, C, D, dt_bias = direction
     wide = torch.promote_types(x.dtype, torch.float32)
@@ -118,7 +81,7 @@ def reference_scan(direction: Inputs, gate: Tensor | None, softplus: bool, rever
     return y.to(x.dtype)
 
 
-def _numba(direction: Inputs, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
+def _numba(direction: Direction, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:
     return numba_scan(direction, None, gate, "single", softplus, reverse)
 
 
