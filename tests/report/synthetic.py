@@ -30,8 +30,22 @@ SEEDS = (0, 1, 2)
 # Per variant: memory at 16 frames and what a frame adds linearly and quadratically (GiB); distance; step seconds a frame.
 _MEMORY = {"identity": (0.9, 0.030, 0.0), "attention": (1.0, 0.055, 0.0011), "linear-attention": (1.0, 0.072, 0.0),
            "s4d": (1.0, 0.048, 0.0), "uni-mamba": (1.0, 0.052, 0.0), "bi-mamba": (1.0, 0.066, 0.0)}
-_DISTANCE = {"identity": 910.0, "attention": 300.0, "linear-attention": 520.0, "s4d": 410.0, "uni-mamba": 395.0, "bi-mamba": 286.0}
-_STEP = {"identity": 0.0021, "attention": 0.0034, "linear-attention": 0.0036, "s4d": 0.0040, "uni-mamba": 0.0042, "bi-mamba": 0.0058}
+_DISTANCE = {
+    "identity": 910.0,
+    "attention": 300.0,
+    "linear-attention": 520.0,
+    "s4d": 410.0,
+    "uni-mamba": 395.0,
+    "bi-mamba": 286.0,
+}
+_STEP = {
+    "identity": 0.0021,
+    "attention": 0.0034,
+    "linear-attention": 0.0036,
+    "s4d": 0.0040,
+    "uni-mamba": 0.0042,
+    "bi-mamba": 0.0058,
+}
 _TEMPORAL = {"identity": 0, "attention": 1_130_496, "linear-attention": 1_130_496, "s4d": 1_223_664, "uni-mamba": 1_344_496,
              "bi-mamba": 1_545_200}
 
@@ -44,7 +58,8 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
                 cuda: bool = True, suite: str = "synthetic", metric: str = "fvd", memory_factor: float = 1.0,
                 distance_factor: float = 1.0, step_factor: float = 1.0, **changes: Any) -> Record:
     """One record; numbers follow from its arguments alone."""
-    rng = np.random.default_rng([VARIANTS.index(variant) if variant in VARIANTS else 99, frames, seed])
+    number = VARIANTS.index(variant) if variant in VARIANTS else 20
+    rng = np.random.default_rng([number, frames, seed])
     base, linear, square = _MEMORY.get(variant, _MEMORY["s4d"])
     memory = int((base + linear * frames + square * frames**2) * GIB * memory_factor * (1 + 0.002 * rng.standard_normal()))
     distance = _DISTANCE.get(variant, 400.0) * (frames / 16) ** 0.35 * (1 + 0.03 * rng.standard_normal()) * distance_factor
@@ -61,29 +76,62 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
                             allocated_peak_bytes=peak if cuda else None, reserved_peak_bytes=int(peak * 1.08) if cuda else None)
 
     fields: dict[str, Any] = {
-        "identity": identity_of(variant, frames, seed), "suite": suite, "variant": variant, "point": {"data.frames": frames}, "seed": seed,
-        "declared": {"variant": variant, "seed": seed, "data": {"source": {"name": "maze"}, "frames": frames, "size": 32},
-                     "mixer": {"name": variant}, "train": {"steps": 100_000, "batch_size": 8}},
-        "attempt": Attempt(id=f"a{seed}", ordinal=1, host="node-1", boot_id="b", pid=1, process_started=1.0,
-                           started=f"2026-11-20T{VARIANTS.index(variant) if variant in VARIANTS else 20:02d}:{frames % 60:02d}:{seed:02d}+00:00"),
-        "status": status, "phase": None if ran else "train", "cohort": cohort if fitted else None,
+        "identity": identity_of(variant, frames, seed),
+        "suite": suite,
+        "variant": variant,
+        "point": {"data.frames": frames},
+        "seed": seed,
+        "declared": {
+            "variant": variant,
+            "seed": seed,
+            "data": {"source": {"name": "maze"}, "frames": frames, "size": 32},
+            "mixer": {"name": variant},
+            "train": {"steps": 100_000, "batch_size": 8},
+        },
+        "attempt": Attempt(
+            id=f"a{seed}",
+            ordinal=1,
+            host="node-1",
+            boot_id="b",
+            pid=1,
+            process_started=1.0,
+            started=f"2026-11-20T{number:02d}:{frames % 60:02d}:{seed:02d}+00:00",
+        ),
+        "status": status,
+        "phase": None if ran else "train",
+        "cohort": cohort if fitted else None,
         "message": None if ran else f"{status} in training",
-        "environment": {"gpu": "NVIDIA A100-SXM4-40GB", "torch": "2.13.0", "driver": "580.1"} if cuda else {"cpu": "EPYC", "torch": "2.13.0"},
+        "environment": {"gpu": "NVIDIA A100-SXM4-40GB", "torch": "2.13.0", "driver": "580.1"}
+        if cuda
+        else {"cpu": "EPYC", "torch": "2.13.0"},
         "backends": {"attention": ["math"]} if variant == "attention" else {},
     }
     if fitted:
         fields["solved"] = Solved(
-            knobs={"mixer_width": 1.0}, quantity="parameters.network", target=14_083_475, achieved=12_952_979 + temporal,
-            mismatch=(temporal - 1_130_496) / 14_083_475, parameters=Parameters(network=12_952_979 + temporal, temporal=temporal),
-            state_elements=frames * 51_200 if variant == "attention" else 65_536, flops_forward=frames * 412_000_000,
-            flops_temporal=frames * 31_000_000)
+            knobs={"mixer_width": 1.0},
+            quantity="parameters.network",
+            target=14_083_475,
+            achieved=12_952_979 + temporal,
+            mismatch=(temporal - 1_130_496) / 14_083_475,
+            parameters=Parameters(network=12_952_979 + temporal, temporal=temporal),
+            state_elements=frames * 51_200 if variant == "attention" else 65_536,
+            flops_forward=frames * 412_000_000,
+            flops_temporal=frames * 31_000_000,
+        )
         fields["phases"] = {"build": reading(0.05), "warm-up": reading(1.02 if ran else 0.4)}
     if ran:
         fields["phases"] |= {"train": reading(1.0), "sample": reading(0.31), "evaluate": reading(0.05)}
-        fields["training"] = Training(steps=100_000, step_seconds=Spread(median=step, q1=step * 0.99, q3=step * 1.02, count=200),
-                                      frames_per_second=8 * frames / step, final_loss=float(loss[-10:].mean()),
-                                      loss_steps=steps.tolist(), loss=loss.tolist())
-        fields["sampling"] = Sampling(clips=2048, seconds_per_clip=step * 22, frames_per_second=frames / (step * 22), sampler="ddpm", steps=256)
+        fields["training"] = Training(
+            steps=100_000,
+            step_seconds=Spread(median=step, q1=step * 0.99, q3=step * 1.02, count=200),
+            frames_per_second=8 * frames / step,
+            final_loss=float(loss[-10:].mean()),
+            loss_steps=steps.tolist(),
+            loss=loss.tolist(),
+        )
+        fields["sampling"] = Sampling(
+            clips=2048, seconds_per_clip=step * 22, frames_per_second=frames / (step * 22), sampler="ddpm", steps=256
+        )
         label = f"FVD[i3d,n=2048,f={frames}]" if metric == "fvd" else f"STE-FD[n=2048,f={frames}]"
         fields["metrics"] = {metric: MetricResult(
             name=label, value=distance, n_real=2048, n_generated=2048, kvd=distance / 12, floor=41.0,
@@ -127,7 +175,9 @@ def moving_squares(clips: int, frames: int, seed: int, noise: float = 0.0, size:
     for clip in range(clips):
         colour, start, speed = rng.uniform(120, 255, 3), rng.integers(0, size - 8, 2), rng.integers(-2, 3, 2)
         for frame in range(frames):
-            video[clip, frame] = (60 + 50 * np.sin((x + 2 * frame) / 9) + 30 * np.cos(y / 7))[..., None] * np.array([0.5, 0.7, 1.0])
+            video[clip, frame] = (60 + 50 * np.sin((x + 2 * frame) / 9) + 30 * np.cos(y / 7))[..., None] * np.array(
+                [0.5, 0.7, 1.0]
+            )
             top, left = (start + speed * frame) % (size - 8)
             video[clip, frame, top:top + 8, left:left + 8] = colour
     return np.clip(video + noise * rng.standard_normal(video.shape), 0, 255).astype(np.uint8)

@@ -56,13 +56,29 @@ def aggregate(study: Study, reference: str | None = None) -> pd.DataFrame:
             winner = best(quantity, outcomes)
             for label, outcome in outcomes.items():
                 effect = against.get(group, {}).get(label)
-                row = {"suite": group.suite, "cohort": group.cohort, **dict(group.point), "label": label, "quantity": quantity.name,
-                       "unit": quantity.unit, "mean": outcome.mean, "deviation": outcome.deviation, "n": outcome.n,
-                       "failed": len(outcome.failures), "failures": outcome.failed, "best": label == winner}
+                row = {
+                    "suite": group.suite,
+                    "cohort": group.cohort,
+                    **dict(group.point),
+                    "label": label,
+                    "quantity": quantity.name,
+                    "unit": quantity.unit,
+                    "mean": outcome.mean,
+                    "deviation": outcome.deviation,
+                    "n": outcome.n,
+                    "failed": len(outcome.failures),
+                    "failures": outcome.failed,
+                    "best": label == winner,
+                }
                 if reference:
-                    row |= {"difference": effect.difference if effect else None, "relative": effect.relative if effect else None,
-                            "low": effect.low if effect else None, "high": effect.high if effect else None,
-                            "p_holm": effect.adjusted if effect else None, "pairs": effect.n if effect else 0}
+                    row |= {
+                        "difference": effect.difference if effect else None,
+                        "relative": effect.relative if effect else None,
+                        "low": effect.low if effect else None,
+                        "high": effect.high if effect else None,
+                        "p_holm": effect.adjusted if effect else None,
+                        "pairs": effect.n if effect else 0,
+                    }
                 rows.append(row)
     frame = pd.DataFrame(rows)
     for name in ("mean", "deviation", "difference", "relative", "low", "high", "p_holm"):

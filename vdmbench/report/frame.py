@@ -13,16 +13,32 @@ from vdmbench.records import PHASES, Phase, PhaseReading, Record
 from vdmbench.report.quantities import BUILT_IN
 from vdmbench.report.results import Cell, as_cells
 
-
-_TAKEN = {"identity", "suite", "variant", "label", "seed", "status", "phase", "message", "cohort", "attempts", "matched", "mismatch",
-          "frames", "size", *(quantity.name for quantity in BUILT_IN)}
+_TAKEN = {
+    "identity",
+    "suite",
+    "variant",
+    "label",
+    "seed",
+    "status",
+    "phase",
+    "message",
+    "cohort",
+    "attempts",
+    "matched",
+    "mismatch",
+    "frames",
+    "size",
+    *(quantity.name for quantity in BUILT_IN),
+}
 
 
 def coordinate_names(paths: Iterable[str]) -> dict[str, str]:
     """Sweep paths to short column names: the last part, or the whole path where that part is another column's name."""
     paths = list(dict.fromkeys(paths))
     last = [path.rpartition(".")[2] for path in paths]
-    free = [last.count(name) == 1 and (name not in _TAKEN or path == f"data.{name}") for path, name in zip(paths, last, strict=True)]
+    free = [
+        last.count(name) == 1 and (name not in _TAKEN or path == f"data.{name}") for path, name in zip(paths, last, strict=True)
+    ]
     return {path: name if ok else path for path, name, ok in zip(paths, last, free, strict=True)}
 
 

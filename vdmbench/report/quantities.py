@@ -47,23 +47,75 @@ SCALES: dict[str, list[tuple[float, str]]] = {
 }
 
 BUILT_IN: tuple[Quantity, ...] = (
-    Quantity("parameters", "Parameters", "parameters", "neither", "exact", "Trainable parameters of the whole network, counted."),
-    Quantity("temporal_parameters", "Temporal parameters", "parameters", "neither", "exact",
-             "Trainable parameters inside the temporal mixers alone, counted."),
-    Quantity("state", "State", "elements", "lower", "exact",
-             "Recurrent state or cache after all frames of one clip, summed over temporal layers and spatial sites; "
-             "from each mixer's closed form."),
-    Quantity("flops", "Forward FLOPs", "FLOPs", "lower", "exact",
-             "One forward pass of one clip; a multiply-add counts 2; scans by formula."),
-    Quantity("temporal_flops", "Temporal FLOPs", "FLOPs", "lower", "exact", "The share of the forward FLOPs spent in temporal mixers."),
-    Quantity("peak_train_memory", "Peak training memory", "bytes", "lower", "machine",
-             "Peak over the training phase alone, reset after warm-up: what the CUDA allocator handed out; without a GPU the "
-             "resident set of the worker process, interpreter included.", "peak_train_memory_source"),
-    Quantity("peak_sample_memory", "Peak sampling memory", "bytes", "lower", "machine",
-             "The same counter over the sampling phase.", "peak_sample_memory_source"),
-    Quantity("step_time", "Training step", "s", "lower", "machine", "Median of the synchronised optimiser steps after warm-up."),
-    Quantity("train_throughput", "Training throughput", "frames/s", "higher", "machine", "Frames trained on per second of median step."),
-    Quantity("sample_time", "Sampling", "s/clip", "lower", "machine", "Seconds to generate one clip, all denoising steps included."),
+    Quantity(
+        "parameters", "Parameters", "parameters", "neither", "exact", "Trainable parameters of the whole network, counted."
+    ),
+    Quantity(
+        "temporal_parameters",
+        "Temporal parameters",
+        "parameters",
+        "neither",
+        "exact",
+        "Trainable parameters inside the temporal mixers alone, counted.",
+    ),
+    Quantity(
+        "state",
+        "State",
+        "elements",
+        "lower",
+        "exact",
+        "Recurrent state or cache after all frames of one clip, summed over temporal layers and spatial sites; "
+        "from each mixer's closed form.",
+    ),
+    Quantity(
+        "flops",
+        "Forward FLOPs",
+        "FLOPs",
+        "lower",
+        "exact",
+        "One forward pass of one clip; a multiply-add counts 2; scans by formula.",
+    ),
+    Quantity(
+        "temporal_flops",
+        "Temporal FLOPs",
+        "FLOPs",
+        "lower",
+        "exact",
+        "The share of the forward FLOPs spent in temporal mixers.",
+    ),
+    Quantity(
+        "peak_train_memory",
+        "Peak training memory",
+        "bytes",
+        "lower",
+        "machine",
+        "Peak over the training phase alone, reset after warm-up: what the CUDA allocator handed out; without a GPU the "
+        "resident set of the worker process, interpreter included.",
+        "peak_train_memory_source",
+    ),
+    Quantity(
+        "peak_sample_memory",
+        "Peak sampling memory",
+        "bytes",
+        "lower",
+        "machine",
+        "The same counter over the sampling phase.",
+        "peak_sample_memory_source",
+    ),
+    Quantity(
+        "step_time", "Training step", "s", "lower", "machine", "Median of the synchronised optimiser steps after warm-up."
+    ),
+    Quantity(
+        "train_throughput",
+        "Training throughput",
+        "frames/s",
+        "higher",
+        "machine",
+        "Frames trained on per second of median step.",
+    ),
+    Quantity(
+        "sample_time", "Sampling", "s/clip", "lower", "machine", "Seconds to generate one clip, all denoising steps included."
+    ),
     Quantity("sample_throughput", "Sampling throughput", "frames/s", "higher", "machine", "Frames generated per second."),
     Quantity("final_loss", "Final loss", "", "lower", "portable", "Training loss, mean over the last tenth of the steps."),
 )
@@ -71,8 +123,15 @@ BUILT_IN: tuple[Quantity, ...] = (
 
 def metric_quantity(name: str) -> Quantity:
     """The quantity of a declared metric; its protocol stands in the column ``<name>.protocol``."""
-    return Quantity(name, name, "", "lower", "portable",
-                    "Distance of generated to held-out real clips; the protocol is part of the number's name.", f"{name}.protocol")
+    return Quantity(
+        name,
+        name,
+        "",
+        "lower",
+        "portable",
+        "Distance of generated to held-out real clips; the protocol is part of the number's name.",
+        f"{name}.protocol",
+    )
 
 
 class UnknownQuantity(ValueError):

@@ -80,24 +80,33 @@ def latex(table: Table) -> str:
     lines = [f"% {note}" for note in (table.title, "needs \\usepackage{booktabs}", *table.notes)]
     lines += [rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}", r"\toprule",
               " & ".join(latex_text(column.header) for column in table.columns) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(shown, row)) + r" \\" for row in table.rows]
+    for index, row in enumerate(table.rows):
+        lines += [r"\midrule"] if index in table.breaks else []
+        lines.append(" & ".join(map(shown, row)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def html_table(table: Table) -> str:
     """A ``<table>`` whose fields carry the number to sort by in ``data-sort``."""
-    head = "".join(f'<th scope="col"{' class="num"' if column.numeric else ""}>{html.escape(column.header)}</th>' for column in table.columns)
+    head = "".join(f'<th scope="col"{_class("num" if column.numeric else "")}>{html.escape(column.header)}</th>'
+                   for column in table.columns)
     lines = [f'<table id="table-{html.escape(table.name)}" class="data">', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
-    for row in table.rows:
+    for index, row in enumerate(table.rows):
         fields = []
         for column, entry in zip(table.columns, row, strict=True):
-            classes = " ".join(name for name, on in (("num", column.numeric), ("best", entry.bold), ("failed", entry.failed)) if on)
-            attributes = (f' class="{classes}"' if classes else "") + ("" if entry.value is None else f' data-sort="{entry.value:.9g}"')
+            classes = " ".join(
+                name for name, on in (("num", column.numeric), ("bold", entry.bold), ("failed", entry.failed)) if on
+            )
+            attributes = _class(classes) + ("" if entry.value is None else f' data-sort="{entry.value:.9g}"')
             fields.append(f"<td{attributes}>{html.escape(entry.text)}</td>")
-        lines.append(f"<tr>{''.join(fields)}</tr>")
+        lines.append(f"<tr{_class('group' if index in table.breaks else '')}>{''.join(fields)}</tr>")
     lines += ["</tbody>", "</table>"]
     lines += ['<ul class="notes">', *(f"<li>{html.escape(note)}</li>" for note in table.notes), "</ul>"] if table.notes else []
     return "\n".join(lines) + "\n"
+
+
+def _class(names: str) -> str:
+    return f' class="{names}"' if names else ""
 
 
 _MACRO = r"""% Numbers of this report, one macro a number: \vdm{attention/frames=16/peak_train_memory} prints the mean,
@@ -123,9 +132,8 @@ def latex_numbers(summary: pd.DataFrame, coordinates: list[str], scales: dict[st
             continue
         comment = f" % {unit}" if unit else ""
         lines.append(_define(key, _plain(row["mean"] / factor)) + comment)
-        for name in ("deviation", "difference", "low", "high"):
-            if name in row and not pd.isna(row[name]):
-                lines.append(_define(f"{key}/{name}", _plain(row[name] / factor)))
+        lines += [_define(f"{key}/{name}", _plain(row[name] / factor)) for name in ("deviation", "difference", "low", "high")
+                  if name in row and not pd.isna(row[name])]
         if "relative" in row and not pd.isna(row["relative"]):
             lines.append(_define(f"{key}/relative", _plain(100 * row["relative"]) + r"\%"))
         if "p_holm" in row and not pd.isna(row["p_holm"]):
@@ -141,5 +149,5 @@ def _plain(value: float) -> str:
 
 
 def _define(key: str, text: str) -> str:
-    safe = key.translate(str.maketrans({"\\": "/", "{": "(", "}": ")", "%": " ", "#": " ", "~": "-", "^": " "}))
+    safe = key.translate(str.maketrans("\\{}%#~^", "/()  - "))
     return rf"\expandafter\def\csname vdm@{safe}\endcsname{{{text}}}"

@@ -64,7 +64,9 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
                 if key not in found or record.status == "ok" or found[key].record.status != "ok":
                     found[key] = cell
     if not found:
-        raise ResultsError(f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)")
+        raise ResultsError(
+            f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)"
+        )
     return [found[key] for key in sorted(found, key=lambda key: (first_start[key], key[0], key[1] or ""))]
 
 

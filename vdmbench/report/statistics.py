@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 MINIMUM_PAIRS = 3
 LEVEL = 0.05
@@ -28,8 +28,8 @@ class Effect:
     """A paired difference, this variant minus the reference."""
 
     difference: float
-    relative: float | None
-    """Difference as a share of the reference's mean over the same seeds; null where that is 0."""
+    base: float
+    """The reference's mean over the same seeds."""
     low: float | None
     """95 % interval of the difference; null below three pairs."""
     high: float | None
@@ -43,6 +43,14 @@ class Effect:
     @property
     def significant(self) -> bool:
         return self.adjusted is not None and self.adjusted < LEVEL
+
+    def share(self, value: float | None) -> float | None:
+        """A difference as a share of the reference; null where that is 0."""
+        return None if value is None or self.base == 0 else value / abs(self.base)
+
+    @property
+    def relative(self) -> float | None:
+        return self.share(self.difference)
 
 
 def resampled_means(pairs: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -58,13 +66,18 @@ def resampled_means(pairs: np.ndarray, seed: int = 0) -> np.ndarray:
     return pairs[chosen].mean(axis=1)
 
 
+def student_quantile(n: int) -> float:
+    """Student's 97.5 % quantile for ``n`` pairs."""
+    return float(special.stdtrit(n - 1, 1 - LEVEL / 2))
+
+
 def interval(estimate: float, replicates: np.ndarray, n: int) -> tuple[float, float, float]:
     """95 % interval and two-sided p (of no effect) of an estimate from its bootstrap replicates over ``n`` pairs."""
     error = float(np.std(replicates)) * np.sqrt(n / (n - 1))
     if error <= 1e-12 * abs(estimate):  # every seed agrees to the last digit: counted, not estimated
         return estimate, estimate, 0.0 if estimate else 1.0
-    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * error
-    return estimate - reach, estimate + reach, float(2 * stats.t.sf(abs(estimate) / error, n - 1))
+    reach = student_quantile(n) * error
+    return estimate - reach, estimate + reach, float(2 * special.stdtr(n - 1, -abs(estimate) / error))
 
 
 def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -> Effect | None:
@@ -75,14 +88,15 @@ def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -
     pairs = np.array([[values[seed], reference[seed]] for seed in seeds])
     mean, base = pairs.mean(axis=0)
     difference = float(mean - base)
-    relative = difference / abs(float(base)) if base else None
     if len(seeds) < MINIMUM_PAIRS:
-        return Effect(difference, relative, None, None, None, len(seeds))
+        return Effect(difference, float(base), None, None, None, len(seeds))
     means = resampled_means(pairs)
-    return Effect(difference, relative, *interval(difference, means[:, 0] - means[:, 1], len(seeds)), len(seeds))
+    return Effect(difference, float(base), *interval(difference, means[:, 0] - means[:, 1], len(seeds)), len(seeds))
 
 
-def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]) -> tuple[float, float, float, int] | None:
+def bootstrap(
+    samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]
+) -> tuple[float, float, float, int] | None:
     """(estimate, low, high, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
 
     ``statistic`` takes one mean an outcome and may answer None where it is not defined; the interval then is null (NaN) if
@@ -133,10 +147,9 @@ def seeds_needed(effect: Effect) -> int | None:
     if effect.low is None or effect.high is None or effect.high <= effect.low or effect.difference == 0:
         return None
     reach = (effect.high - effect.low) / 2
-    deviation = reach / float(stats.t.ppf(1 - LEVEL / 2, effect.n - 1)) * np.sqrt(effect.n)
+    deviation = reach / student_quantile(effect.n) * np.sqrt(effect.n)
     size = abs(effect.difference) / deviation
     for n in range(MINIMUM_PAIRS, 1001):
-        critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
-        if float(stats.nct.sf(critical, n - 1, size * np.sqrt(n))) >= 0.8:
+        if 1 - float(special.nctdtr(n - 1, size * np.sqrt(n), student_quantile(n))) >= 0.8:
             return n
     return None

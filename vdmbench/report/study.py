@@ -147,8 +147,15 @@ class Study:
     @cached_property
     def groups(self) -> list[Group]:
         """All groups: by suite, cohort, then coordinates in natural order."""
-        return sorted(set(self.group_of), key=lambda group: (
-            self.suites.index(group.suite), group.cohort is None, group.cohort or "", [natural(value) for _, value in group.point]))
+        return sorted(
+            set(self.group_of),
+            key=lambda group: (
+                self.suites.index(group.suite),
+                group.cohort is None,
+                group.cohort or "",
+                [natural(value) for _, value in group.point],
+            ),
+        )
 
     @cached_property
     def _outcomes(self) -> dict[str, dict[Group, dict[str, Outcome]]]:

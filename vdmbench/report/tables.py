@@ -45,10 +45,11 @@ class Table:
     columns: list[Column]
     rows: list[list[Entry]]
     notes: list[str] = field(default_factory=list)
+    breaks: frozenset[int] = frozenset()
+    """Rows before which another sweep point begins."""
 
 
-MAIN_QUANTITIES = ("parameters", "temporal_parameters", "peak_train_memory", "peak_sample_memory", "step_time", "train_throughput",
-                   "sample_time")
+MAIN_QUANTITIES = ("peak_train_memory", "peak_sample_memory", "step_time", "sample_time", "parameters", "temporal_parameters")
 
 
 def shown_value(value: float, deviation: float | None = None) -> str:
@@ -61,12 +62,22 @@ def shown_value(value: float, deviation: float | None = None) -> str:
 
 def _entry(outcome: Outcome, scale: Scale, *, bold: bool, scatter: bool) -> Entry:
     if outcome.mean is None:
-        return Entry(", ".join(sorted(set(outcome.failures.values()))), failed=True)
+        return Entry(_states(outcome), failed=True)
     deviation = scale(outcome.deviation) if scatter and outcome.deviation is not None else None
     text = shown_value(scale(outcome.mean), deviation)
     if outcome.failures and scatter:
         text += f" ({outcome.n} of {outcome.n + len(outcome.failures)})"
     return Entry(text, scale(outcome.mean), deviation, outcome.n, bold, failed=False)
+
+
+def _cells_entry(ended: Outcome) -> Entry:
+    done, total = ended.n, ended.n + len(ended.failures)
+    text = f"{done}/{total}" + (f": {ended.failed}" if ended.failures else "")
+    return Entry(text, done / total, failed=done < total)
+
+
+def _states(outcome: Outcome) -> str:
+    return ", ".join(sorted(set(outcome.failures.values())))
 
 
 def metric_header(study: Study, metric: str) -> str:
@@ -90,8 +101,9 @@ def _where(study: Study, group: Group) -> list[Entry]:
 
 
 def quantities_shown(study: Study) -> list[Quantity]:
-    """The columns of the main table."""
-    return [quantity for quantity in study.quantities if quantity.name in MAIN_QUANTITIES or quantity.name in study.metrics]
+    """The columns of the main table: distances, memory, time, size."""
+    known = {quantity.name: quantity for quantity in study.quantities}
+    return [known[name] for name in (*study.metrics, *MAIN_QUANTITIES) if name in known]
 
 
 def column_scales(study: Study, quantities: Sequence[Quantity]) -> dict[str, Scale]:
@@ -107,24 +119,24 @@ def main_table(study: Study) -> Table:
     scales = column_scales(study, quantities)
     columns = [*_identifying(study), Column("variant", "Variant"), Column("cells", "Cells")]
     for quantity in quantities:
-        title = metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scales[quantity.name])
+        title = (
+            metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scales[quantity.name])
+        )
         columns.append(Column(quantity.name, title, numeric=True, spread=quantity.reach != "exact"))
-    rows = []
+    rows: list[list[Entry]] = []
+    breaks = set()
     for group in study.groups:
+        breaks.add(len(rows))
         winners = {quantity.name: best(quantity, study.outcomes(quantity)[group]) for quantity in quantities}
         statuses = study.statuses[group]
         for label in study.labels:
             if label not in statuses:
                 continue
-            status = statuses[label]
-            done, total = status.n, status.n + len(status.failures)
-            row = [*_where(study, group), Entry(label),
-                   Entry(f"{done}/{total}" if done == total else f"{done}/{total}: {status.failed}", done / total, failed=done < total)]
-            for quantity in quantities:
-                row.append(_entry(study.outcomes(quantity)[group][label], scales[quantity.name],
-                                  bold=winners[quantity.name] == label, scatter=quantity.reach != "exact"))
-            rows.append(row)
-    return Table("main", "Results", columns, rows, _main_notes(study))
+            measured = [_entry(study.outcomes(quantity)[group][label], scales[quantity.name],
+                               bold=winners[quantity.name] == label, scatter=quantity.reach != "exact")
+                        for quantity in quantities]
+            rows.append([*_where(study, group), Entry(label), _cells_entry(statuses[label]), *measured])
+    return Table("main", "Results", columns, rows, _main_notes(study), frozenset(breaks - {0}))
 
 
 def _main_notes(study: Study) -> list[str]:
@@ -139,58 +151,55 @@ def _main_notes(study: Study) -> list[str]:
         if quantity.source and quantity.name not in study.metrics:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
             notes.append(f"{quantity.label}: {', '.join(sources)}.")
-    notes += [f"{metric.upper()}: {', '.join(study.protocols(metric))}." for metric in study.metrics if len(study.protocols(metric)) > 1]
+    notes += [
+        f"{metric.upper()}: {', '.join(study.protocols(metric))}."
+        for metric in study.metrics
+        if len(study.protocols(metric)) > 1
+    ]
     return notes
 
 
-def _percent(effect: Effect) -> str:
-    return ABSENT if effect.relative is None else f"{100 * effect.relative:+.1f} %"
-
-
 def comparison_table(study: Study, reference: str) -> Table:
-    """Every variant against the reference at every sweep point, for everything that was measured."""
+    """Every variant against the reference at every sweep point: relative difference with its interval, in per cent."""
     check_reference(study, reference)
     quantities = [quantity for quantity in quantities_shown(study) if quantity.reach != "exact"]
-    scales = column_scales(study, quantities)
-    columns = [*_identifying(study), Column("variant", "Variant"), Column("quantity", "Quantity"), Column("difference", "Difference", True),
-               Column("relative", "Relative (%)", True), Column("interval", "95 % interval"), Column("p", "p (Holm)", True),
-               Column("pairs", "Pairs", True), Column("verdict", "Verdict")]
-    rows = []
-    for quantity in quantities:
-        scale, name = scales[quantity.name], header(quantity, scales[quantity.name])
-        for group, against in effects(study, quantity, reference).items():
-            base = study.outcomes(quantity)[group].get(reference, Outcome())
-            for label, effect in against.items():
-                start = [*_where(study, group), Entry(label), Entry(name)]
-                if effect is None:
-                    own = study.outcomes(quantity)[group][label]
-                    missing = f"{label}: {own.failed}" if own.mean is None else f"{reference}: {base.failed or 'not run'}"
-                    rows.append([*start, Entry(ABSENT), Entry(ABSENT), Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(missing, failed=True)])
-                    continue
-                rows.append([*start, *_effect_entries(effect, scale, quantity)])
-    notes = [f"Differences are variant minus {reference}, paired by seed. Interval: bootstrap over seeds with Student quantiles."]
-    return Table("comparison", f"Against {reference}", columns, rows, notes)
+    against = {quantity.name: effects(study, quantity, reference) for quantity in quantities}
+    columns = [*_identifying(study), Column("variant", "Variant")]
+    columns += [
+        Column(
+            quantity.name,
+            f"{quantity.label if quantity.name not in study.metrics else metric_header(study, quantity.name)} (%)",
+            True,
+        )
+        for quantity in quantities
+    ]
+    rows: list[list[Entry]] = []
+    breaks = set()
+    for group in study.groups:
+        breaks.add(len(rows))
+        for label in study.labels:
+            if label != reference and label in study.statuses[group]:
+                entries = [_difference(against[quantity.name][group][label], study.outcomes(quantity)[group], label, reference)
+                           for quantity in quantities]
+                rows.append([*_where(study, group), Entry(label), *entries])
+    notes = [
+        f"Variant minus {reference}, as a share of {reference}, over the seeds that both have; in parentheses the 95 % "
+        "interval (bootstrap over seeds with Student quantiles; at least three pairs).",
+        "Bold: different from the reference, p < 0.05 after Holm's correction over the variants of a sweep point.",
+    ]
+    return Table("comparison", f"Against {reference}", columns, rows, notes, frozenset(breaks - {0}))
 
 
-def _effect_entries(effect: Effect, scale: Scale, quantity: Quantity) -> list[Entry]:
-    difference = scale(effect.difference)
-    places = decimals(difference)
-    if effect.low is None or effect.high is None:
-        interval = ABSENT
-    else:
-        interval = f"{scale(effect.low):+.{places}f} to {scale(effect.high):+.{places}f}"
-    if effect.adjusted is None:
-        verdict = "too few seeds"
-    elif not effect.significant:
-        verdict = "no difference shown"
-    elif quantity.better == "neither":
-        verdict = "differs"
-    else:
-        verdict = "better" if (difference < 0) == (quantity.better == "lower") else "worse"
-    relative = None if effect.relative is None else 100 * effect.relative
-    shown_p = ABSENT if effect.adjusted is None else "<0.001" if effect.adjusted < 0.001 else f"{effect.adjusted:.3f}"
-    return [Entry(f"{difference:+.{places}f}", difference), Entry(_percent(effect), relative), Entry(interval),
-            Entry(shown_p, effect.adjusted), Entry(str(effect.n), effect.n), Entry(verdict, bold=effect.significant)]
+def _difference(effect: Effect | None, outcomes: dict[str, Outcome], label: str, reference: str) -> Entry:
+    if effect is None or effect.relative is None:
+        own, base = outcomes.get(label, Outcome()), outcomes.get(reference, Outcome())
+        missing = _states(own) if own.mean is None else f"{reference}: {_states(base) or 'not run'}"
+        return Entry(missing if effect is None else ABSENT, failed=effect is None)
+    text = f"{100 * effect.relative:+.1f}"
+    low, high = effect.share(effect.low), effect.share(effect.high)
+    if low is not None and high is not None:
+        text += f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    return Entry(text, 100 * effect.relative, bold=effect.significant)
 
 
 def failures_table(study: Study) -> Table:
@@ -201,6 +210,15 @@ def failures_table(study: Study) -> Table:
     for cell, group, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
         record = cell.record
         if record.status != "ok":
-            rows.append([*_where(study, group), Entry(label), Entry(str(record.seed), record.seed), Entry(record.status, failed=True),
-                         Entry(record.phase or ABSENT), Entry(record.message or ABSENT), Entry(str(cell.attempts), cell.attempts)])
+            rows.append(
+                [
+                    *_where(study, group),
+                    Entry(label),
+                    Entry(str(record.seed), record.seed),
+                    Entry(record.status, failed=True),
+                    Entry(record.phase or ABSENT),
+                    Entry(record.message or ABSENT),
+                    Entry(str(cell.attempts), cell.attempts),
+                ]
+            )
     return Table("failures", "Cells without a result", columns, rows)

@@ -33,7 +33,10 @@ class UnknownFigure(ValueError):
 
 
 def draw(study: Study, name: str, style: Style | str = "default") -> Figure:
-    """One figure by name; its axes are ``figure.axes``. Raises :class:`UnknownFigure`, or :class:`NothingToDraw` with the reason."""
+    """One figure by name; its axes are ``figure.axes``.
+
+    Raises :class:`UnknownFigure`, or :class:`NothingToDraw` with the reason.
+    """
     if name not in FIGURES:
         raise UnknownFigure(f"unknown figure '{name}'; known: {', '.join(FIGURES)}")
     return FIGURES[name][0](study, find_style(style) if isinstance(style, str) else style)

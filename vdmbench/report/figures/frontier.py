@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,57 +29,74 @@ from vdmbench.report.study import Study
 from vdmbench.report.tables import column_scales, metric_header, shown_value
 
 
-def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scale: Scale, look: dict[str, Look]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Point:
+    """One variant at one sweep point: memory and distance of the seeds that have both."""
+
+    memory: np.ndarray
+    distance: np.ndarray
+
+
+def frontier_points(study: Study, metric: Quantity, panel: Panel, label: str) -> tuple[list[Point], str | None]:
+    """A variant's points in a panel, by memory; and the status of a sweep point where it has none."""
+    memory = study.quantity("peak_train_memory")
+    points, lost = [], None
+    for group in panel.groups:
+        if label not in study.outcomes(metric)[group]:
+            continue
+        distance, used = study.outcomes(metric)[group][label], study.outcomes(memory)[group][label]
+        seeds = sorted(set(distance.values) & set(used.values))
+        if seeds:
+            points.append(Point(*(np.array([outcome.values[seed] for seed in seeds]) for outcome in (used, distance))))
+        else:
+            lost = main_status(distance if distance.failures else used)
+    return sorted(points, key=lambda point: float(point.memory.mean())), lost
+
+
+def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scale: Scale,
+                  looks: dict[str, Look]) -> dict[str, str]:
     """One panel: the mean of each variant with bars of one deviation, its seeds as faint dots, its widths joined by a line.
 
     Returns the variants that have no point here, with their status.
     """
-    memory = study.quantity("peak_train_memory")
     every_x: list[float] = []
     every_y: list[float] = []
     lost: dict[str, str] = {}
-    drawn: set[str] = set()
     for label in study.labels:
-        points = []
-        for group in panel.groups:
-            if label not in study.outcomes(metric)[group]:
-                continue
-            distance, used = study.outcomes(metric)[group][label], study.outcomes(memory)[group][label]
-            seeds = sorted(set(distance.values) & set(used.values))
-            if seeds:
-                points.append((np.array([scale(used.values[seed]) for seed in seeds]), np.array([distance.values[seed] for seed in seeds])))
-            else:
-                lost[label] = main_status(distance if distance.failures else used)
+        points, status = frontier_points(study, metric, panel, label)
         if not points:
+            if status is not None:
+                lost[label] = status
             continue
-        points.sort(key=lambda point: point[0].mean())
-        style = {"color": look[label].colour, "zorder": 3}
-        for x, y in points:
+        look, means, tips = looks[label], [], []
+        for x, y in ((point.memory / scale.factor, point.distance) for point in points):
+            spread = float(y.std(ddof=1)) if len(y) > 1 else 0.0
             if len(x) > 1:
-                tag(axes.plot(x, y, marker=".", markersize=3, linestyle="none", alpha=0.45, **style)[0], look[label])
-                bars = axes.errorbar(x.mean(), y.mean(), yerr=y.std(ddof=1), xerr=x.std(ddof=1), fmt="none", elinewidth=0.8, **style)
+                tag(axes.plot(x, y, ".", color=look.colour, markersize=3, alpha=0.45, zorder=3)[0], look)
+                bars = axes.errorbar(x.mean(), y.mean(), spread, x.std(ddof=1), fmt="none", elinewidth=0.8, ecolor=look.colour)
                 for bar in bars.lines[2]:
-                    tag(bar, look[label])
-            every_x += [*x, x.mean()]
-            every_y += [*y, y.mean() + (y.std(ddof=1) if len(y) > 1 else 0), y.mean() - (y.std(ddof=1) if len(y) > 1 else 0)]
-        line = axes.plot([x.mean() for x, _ in points], [y.mean() for _, y in points], marker=look[label].marker, markersize=5.5,
-                         markeredgecolor="white", markeredgewidth=0.5, color=look[label].colour, zorder=4)[0]
-        tag(line, look[label], [f"{label}: {metric.label} {shown_value(y.mean(), y.std(ddof=1) if len(y) > 1 else None)} at "
-                                f"{shown_value(x.mean())} {scale.unit}, {len(x)} seeds" for x, y in points])
-        drawn.add(label)
-        if look[label].dashes:
-            line.set_dashes(look[label].dashes)
-    lost = {label: status for label, status in lost.items() if label not in drawn}
+                    tag(bar, look)
+            means.append((float(x.mean()), float(y.mean())))
+            distance, memory = shown_value(y.mean(), spread or None), shown_value(x.mean())
+            tips.append(f"{label}: {metric.label} {distance} at {memory} {scale.unit}, {len(x)} seeds")
+            every_x += [*x]
+            every_y += [*y, y.mean() + spread, max(y.mean() - spread, 0.5 * y.mean())]
+        line = axes.plot(*zip(*means, strict=True), color=look.colour, marker=look.marker, markersize=5.5,
+                         markeredgecolor="white", markeredgewidth=0.5, zorder=4)[0]
+        tag(line, look, tips)
+        if look.dashes:
+            line.set_dashes(look.dashes)
     log_axis(axes.xaxis, every_x)
-    log_axis(axes.yaxis, [y for y in every_y if y > 0], head_room=min(0.5, 0.09 * len(lost) + 0.02) if lost else 0.0)
+    log_axis(axes.yaxis, every_y, head_room=min(0.5, 0.09 * len(lost) + 0.02) if lost else 0.0)
     axes.set_title(panel.title)
-    axes.set_xlabel(header(memory, scale))
+    axes.set_xlabel(header(study.quantity("peak_train_memory"), scale))
     for row, (label, status) in enumerate(lost.items()):
-        y = 0.95 - 0.09 * row
-        cross = axes.plot([0.97], [y], marker=STATUS_MARKERS.get(status, "1"), color=look[label].colour, markersize=5.5, markeredgewidth=1.5,
+        height, marker = 0.95 - 0.09 * row, STATUS_MARKERS.get(status, "1")
+        cross = axes.plot([0.97], [height], marker=marker, color=looks[label].colour, markersize=5.5, markeredgewidth=1.5,
                           linestyle="none", transform=axes.transAxes, clip_on=False)
-        tag(cross[0], look[label], [f"{label}: {status}"])
-        tag(axes.text(0.93, y, label, ha="right", va="center", fontsize="small", color=INK, transform=axes.transAxes), look[label])
+        tag(cross[0], looks[label], [f"{label}: {status}"])
+        name = axes.text(0.93, height, label, ha="right", va="center", fontsize="small", color=INK, transform=axes.transAxes)
+        tag(name, looks[label])
     return lost
 
 
@@ -88,13 +107,8 @@ def frontier_figure(study: Study, style: Style) -> Figure:
     memory = study.quantity("peak_train_memory")
     widths = [name for name in study.coordinates if name not in ("frames", "size")]
     along = widths[0] if len(widths) == 1 else None
-    shown = []
-    for metric in map(study.quantity, study.metrics):
-        for panel in panels(study, along):
-            both = any(set(outcome.values) & set(study.outcomes(memory)[group][label].values)
-                       for group in panel.groups for label, outcome in study.outcomes(metric)[group].items())
-            if both:
-                shown.append((metric, panel))
+    shown = [(metric, panel) for metric in map(study.quantity, study.metrics) for panel in panels(study, along)
+             if any(frontier_points(study, metric, panel, label)[0] for label in study.labels)]
     if not shown:
         raise NothingToDraw("no cell has both a distance and a memory peak")
     scale = column_scales(study, [memory])[memory.name]

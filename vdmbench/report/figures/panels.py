@@ -12,7 +12,6 @@ from vdmbench.report.figures.style import MAXIMUM_PANELS, STATUS_MARKERS, Look, 
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.study import Group, Outcome, Study
 
-
 T = TypeVar("T")
 
 
@@ -74,8 +73,18 @@ def mark_failures(axes: Axes, failed: Mapping[str, list[tuple[float, str]]], loo
         for x, status in marks:
             row = at.get(x, 0)
             at[x] = row + 1
-            cross = axes.plot([x], [0.955 - 0.075 * row], marker=STATUS_MARKERS.get(status, "1"), color=looks[label].colour, zorder=5,
-                              linestyle="none", markersize=5.5, markeredgewidth=1.5, transform=axes.get_xaxis_transform(), clip_on=False)
+            cross = axes.plot(
+                [x],
+                [0.955 - 0.075 * row],
+                marker=STATUS_MARKERS.get(status, "1"),
+                color=looks[label].colour,
+                zorder=5,
+                linestyle="none",
+                markersize=5.5,
+                markeredgewidth=1.5,
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+            )
             tag(cross[0], looks[label], [f"{label} at {x:g}: {status}"])
     return {status for marks in failed.values() for _, status in marks}
 

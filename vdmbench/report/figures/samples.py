@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from vdmbench.records import ResultsError
@@ -35,7 +36,9 @@ def read_clips(cell: Cell, name: str) -> np.ndarray | None:
             return None
         clips = archive[name]
     if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] not in (1, 3):
-        raise ResultsError(f"{path}: '{name}' must be uint8 (clips, frames, height, width, 1 or 3), got {clips.dtype} {clips.shape}")
+        raise ResultsError(
+            f"{path}: '{name}' must be uint8 (clips, frames, height, width, 1 or 3), got {clips.dtype} {clips.shape}"
+        )
     return clips
 
 
@@ -79,8 +82,8 @@ def samples_figure(study: Study, style: Style, group: Group | None = None) -> Fi
     count = 8
     with applied(style):
         side = style.double * 0.87 / count
-        figure = Figure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0)  # type: ignore[union-attr]
+        figure = Figure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25),
+                        layout=ConstrainedLayoutEngine(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0))
         grid = figure.subplots(len(clips.rows), count, squeeze=False)
         for number, (row, (label, videos)) in enumerate(zip(grid, clips.rows.items(), strict=True)):
             frames = strip(videos[0], count)
@@ -100,11 +103,24 @@ def wall_gif(clips: Clips, *, rows: int = 3, frames_per_second: int = 8) -> byte
     columns = [videos[:rows] for videos in clips.rows.values()]
     height, frames = min(map(len, columns)), min(videos.shape[1] for videos in columns)
     gap = 2
-    images = []
+    images: list[Image.Image] = []
     for frame in range(frames):
-        tiles = [np.pad(np.concatenate([np.pad(clip[frame], ((0, gap), (0, 0), (0, 0)), constant_values=128) for clip in videos[:height]]),
-                        ((0, 0), (0, gap), (0, 0)), constant_values=128) for videos in columns]
-        images.append(Image.fromarray(np.concatenate(tiles, axis=1)[:-gap, :-gap].squeeze()).quantize(128, dither=Image.Dither.NONE))
+        tiles = [
+            np.pad(
+                np.concatenate(
+                    [np.pad(clip[frame], ((0, gap), (0, 0), (0, 0)), constant_values=128) for clip in videos[:height]]
+                ),
+                ((0, 0), (0, gap), (0, 0)),
+                constant_values=128,
+            )
+            for videos in columns
+        ]
+        images.append(Image.fromarray(np.concatenate(tiles, axis=1)[:-gap, :-gap].squeeze()))
+    thumbnails = np.concatenate(
+        [np.asarray(images[index].convert("RGB")) for index in np.linspace(0, frames - 1, 4).astype(int)]
+    )
+    palette = Image.fromarray(thumbnails).quantize(192)  # one palette for the whole clip: no flicker that is not the model's
+    images = [image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=1000 // frames_per_second, loop=0)
     return buffer.getvalue()

@@ -48,20 +48,24 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
         lost = [(x, main_status(outcome)) for x, outcome in outcomes if outcome.mean is None]
         if lost:
             failed[label] = lost
-        known = [(x, scale(outcome.mean), scale(outcome.deviation or 0.0)) for x, outcome in outcomes if outcome.mean is not None]
+        known = [
+            (x, scale(outcome.mean), scale(outcome.deviation or 0.0)) for x, outcome in outcomes if outcome.mean is not None
+        ]
         if not known:
             continue
         x, mean, deviation = map(np.array, zip(*known, strict=True))
         values += [*(mean + deviation), *np.maximum(mean - deviation, 0.5 * mean)]
-        line = axes.plot(x, mean, color=look[label].colour, marker=look[label].marker, markeredgecolor="white", markeredgewidth=0.4,
-                         zorder=3)[0]
+        line = axes.plot(
+            x, mean, color=look[label].colour, marker=look[label].marker, markeredgecolor="white", markeredgewidth=0.4, zorder=3
+        )[0]
         tag(line, look[label], [f"{label}, {frames:g} frames: {shown_value(value, spread or None)} {scale.unit}".strip()
                                 for frames, value, spread in known])
         if look[label].dashes:
             line.set_dashes(look[label].dashes)
         if np.any(deviation > 0):
-            band = axes.fill_between(x, np.maximum(mean - deviation, 0.5 * mean), mean + deviation, color=look[label].colour, alpha=0.18,
-                                     linewidth=0)
+            band = axes.fill_between(
+                x, np.maximum(mean - deviation, 0.5 * mean), mean + deviation, color=look[label].colour, alpha=0.18, linewidth=0
+            )
             tag(band, look[label])
     log_axis(axes.xaxis, sorted(length.values()), exact=True)
     log_axis(axes.yaxis, values, head_room=min(0.5, 0.085 * rows_of_failures(failed) + 0.02) if failed else 0.0)

@@ -14,8 +14,9 @@ from typing import Any
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -41,8 +42,12 @@ class Look:
 def looks(labels: Sequence[str]) -> dict[str, Look]:
     """A look for each label, in declared order; the three lists have lengths without a common factor, so none comes twice
     within 264."""
-    return {label: Look(f"variant-{index}", PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
-            for index, label in enumerate(labels)}
+    return {
+        label: Look(
+            f"variant-{index}", PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)]
+        )
+        for index, label in enumerate(labels)
+    }
 
 
 @dataclass(frozen=True)
@@ -99,16 +104,45 @@ def find_style(name: str) -> Style:
 def applied(style: Style) -> Iterator[None]:
     """Draw and save inside this: type, weights and embedded fonts of ``style``."""
     serif = ["Times New Roman", "Nimbus Roman", "STIX Two Text", "STIXGeneral", "DejaVu Serif"]
-    settings = {
-        "font.family": style.family, "font.serif": serif, "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
-        "font.size": style.size, "axes.labelsize": style.size, "axes.titlesize": style.size, "xtick.labelsize": style.size - 1,
-        "ytick.labelsize": style.size - 1, "legend.fontsize": style.size - 0.5, "mathtext.fontset": "stix" if style.family == "serif" else "dejavusans",
-        "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "vdmbench", "savefig.dpi": 300, "figure.dpi": 150,
-        "axes.linewidth": 0.6, "lines.linewidth": 1.2, "lines.markersize": 4.2, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-        "xtick.major.size": 2.6, "ytick.major.size": 2.6, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.grid": True, "grid.color": FAINT, "grid.linewidth": 0.5, "axes.axisbelow": True, "legend.frameon": False,
-        "legend.handlelength": 2.4, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
-        "ytick.color": INK, "figure.facecolor": PAPER, "axes.facecolor": "none", "savefig.facecolor": PAPER,
+    settings: dict[Any, Any] = {
+        "font.family": style.family,
+        "font.serif": serif,
+        "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
+        "font.size": style.size,
+        "axes.labelsize": style.size,
+        "axes.titlesize": style.size,
+        "xtick.labelsize": style.size - 1,
+        "ytick.labelsize": style.size - 1,
+        "legend.fontsize": style.size - 0.5,
+        "mathtext.fontset": "stix" if style.family == "serif" else "dejavusans",
+        "pdf.fonttype": 42,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "vdmbench",
+        "savefig.dpi": 300,
+        "figure.dpi": 150,
+        "axes.linewidth": 0.6,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 4.2,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.6,
+        "ytick.major.size": 2.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.5,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "legend.handlelength": 2.4,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "figure.facecolor": PAPER,
+        "axes.facecolor": "none",
+        "savefig.facecolor": PAPER,
     }
     with matplotlib.rc_context(settings):
         yield
@@ -117,15 +151,17 @@ def applied(style: Style) -> Iterator[None]:
 MAXIMUM_PANELS = 24
 
 
-def small_multiples(style: Style, count: int, *, height: float = 0.72, columns: int | None = None) -> tuple[ReportFigure, list[Axes]]:
+def small_multiples(
+    style: Style, count: int, *, height: float = 0.72, columns: int | None = None
+) -> tuple[ReportFigure, list[Axes]]:
     """A figure of ``count`` equal panels: one column wide for a single panel, two for more; height as a share of width."""
     columns = columns or (count if count <= 3 else 4 if count % 4 == 0 or count > 6 else 3 if count > 4 else 2)
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     width = style.single if count == 1 else style.double
     panel = width / columns
-    figure = ReportFigure(figsize=(width, rows * panel * height + 0.3 * style.size / 8), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.05)  # type: ignore[union-attr]
+    figure = ReportFigure(figsize=(width, rows * panel * height + 0.3 * style.size / 8),
+                          layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.05))
     axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     return figure, axes
 
@@ -148,7 +184,9 @@ def share_labels(figure: Figure) -> None:
 
 def variant_handle(label: str, look: Look) -> Line2D:
     """The legend's entry of a variant."""
-    line = Line2D([], [], color=look.colour, marker=look.marker, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label)
+    line = Line2D(
+        [], [], color=look.colour, marker=look.marker, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label
+    )
     if look.dashes:
         line.set_dashes(look.dashes)
     return line
@@ -175,8 +213,16 @@ def shared_legend(figure: Figure, handles: Sequence[Line2D], style: Style) -> No
                   borderaxespad=0.1, borderpad=0.2, labelspacing=0.35)
 
 
-_ROUNDEST_FIRST = ((1.0,), (2.0, 5.0), (3.0, 1.5, 7.0), (4.0, 6.0, 8.0), (2.5, 1.2, 3.5, 9.0, 4.5), tuple(value / 10 for value in range(10, 100)),
-                   tuple(value / 100 for value in range(100, 1000)), tuple(value / 1000 for value in range(1000, 10000)))
+_ROUNDEST_FIRST = (
+    (1.0,),
+    (2.0, 5.0),
+    (3.0, 1.5, 7.0),
+    (4.0, 6.0, 8.0),
+    (2.5, 1.2, 3.5, 9.0, 4.5),
+    tuple(value / 10 for value in range(10, 100)),
+    tuple(value / 100 for value in range(100, 1000)),
+    tuple(value / 1000 for value in range(1000, 10000)),
+)
 
 
 def log_ticks(low: float, high: float, gap: float) -> list[float]:
@@ -205,8 +251,8 @@ def log_axis(axis: Axis, values: Sequence[float], *, exact: bool = False, head_r
     top = (span + 2 * margin) * head_room / (1 - head_room)
     middle = (math.log(low) + math.log(high)) / 2
     limits = math.exp(middle - span / 2 - margin), math.exp(middle + span / 2 + margin + top)
-    ticks = sorted(set(values)) if exact else log_ticks(*limits, gap=0.17 if axis.axis_name == "x" else 0.1)
-    if axis.axis_name == "x":
+    ticks = sorted(set(values)) if exact else log_ticks(*limits, gap=0.17 if isinstance(axis, XAxis) else 0.1)
+    if isinstance(axis, XAxis):
         axis.axes.set_xscale("log")
         axis.axes.set_xlim(*limits)
     else:

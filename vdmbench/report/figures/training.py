@@ -48,13 +48,17 @@ def draw_training(axes: Axes, study: Study, panel: Panel, look: dict[str, Look])
         steps, losses = curve
         mean = losses.mean(axis=0)
         settled = steps >= steps[-1] * 0.02
-        visible += [value for value in (*losses.min(axis=0)[settled], *losses.max(axis=0)[settled]) if np.isfinite(value) and value > 0]
+        visible += [
+            value for value in (*losses.min(axis=0)[settled], *losses.max(axis=0)[settled]) if np.isfinite(value) and value > 0
+        ]
         line = axes.plot(steps, mean, color=look[label].colour, linewidth=1.0)[0]
         tag(line, look[label])
         if look[label].dashes:
             line.set_dashes(look[label].dashes)
         if len(losses) > 1:
-            band = axes.fill_between(steps, losses.min(axis=0), losses.max(axis=0), color=look[label].colour, alpha=0.16, linewidth=0)
+            band = axes.fill_between(
+                steps, losses.min(axis=0), losses.max(axis=0), color=look[label].colour, alpha=0.16, linewidth=0
+            )
             tag(band, look[label])
         drawn.append(label)
     if visible:

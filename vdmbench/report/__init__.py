@@ -1,0 +1,48 @@
+"""From records to tables, figures, verdicts and a gate. Never imports torch.
+
+What a notebook needs is here: ``Study.of(read_results([folder]))``, then ``study.frame``, ``aggregate(study)``,
+``main_table(study)`` or ``draw(study, "frontier").axes``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vdmbench.report.aggregate import aggregate
+    from vdmbench.report.figures import draw
+    from vdmbench.report.frame import tidy
+    from vdmbench.report.gate import Comparison, Thresholds, compare
+    from vdmbench.report.results import read_results
+    from vdmbench.report.study import Study
+    from vdmbench.report.tables import comparison_table, main_table
+    from vdmbench.report.write import write_report, write_tables
+
+_PUBLIC = {
+    "aggregate": "aggregate", "draw": "figures", "tidy": "frame", "Comparison": "gate", "Thresholds": "gate", "compare": "gate",
+    "read_results": "results", "Study": "study", "comparison_table": "tables", "main_table": "tables", "write_report": "write",
+    "write_tables": "write",
+}
+
+__all__ = [
+    "Comparison",
+    "Study",
+    "Thresholds",
+    "aggregate",
+    "compare",
+    "comparison_table",
+    "draw",
+    "main_table",
+    "read_results",
+    "tidy",
+    "write_report",
+    "write_tables",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the gate needs no matplotlib, the tables need no Pillow."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'vdmbench.report' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"vdmbench.report.{_PUBLIC[name]}"), name)

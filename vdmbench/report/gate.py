@@ -1,0 +1,282 @@
+"""The gate: did anything get worse between two sets of records, and could that be told at all?
+
+Cells are joined on identity, never on order. What is compared, and where, follows from a quantity's reach
+(:mod:`vdmbench.report.quantities`):
+
+- *exact* (parameters, state, FLOPs): any change at all is a regression, on any machine: the same declaration builds
+  another network.
+- *portable* (distances, final loss): judged on any machine, under one protocol only, by per cent **and** absolute change.
+- *machine* (memory, time): judged within one hardware cohort only. Elsewhere the gate cannot decide, unless it is asked to
+  judge ``portable`` quantities alone, which is what a CI on machines of unknown make does against a committed baseline.
+
+Time is judged on ratios: each cell's new over old, divided by the median of that ratio over all cells of the cohort, so
+that a busy machine slows no single variant; the common factor is judged on its own, by a looser limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vdmbench.report.frame import tidy
+from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
+from vdmbench.report.results import Cell, read_results, results_folders
+from vdmbench.report.tables import shown_value
+
+
+class Threshold(BaseModel):
+    """A change counts where it exceeds both limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    percent: float = Field(ge=0)
+    """Of the baseline's value."""
+    absolute: float = Field(ge=0)
+    """In base units: bytes, seconds, or the metric's own."""
+
+
+class Thresholds(BaseModel):
+    """What counts as a change, by quantity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    memory: Threshold = Threshold(percent=3, absolute=4 * 2**20)
+    """Peaks, in bytes."""
+    time: Threshold = Threshold(percent=25, absolute=1e-4)
+    """A cell's time against the other cells of its run, in seconds."""
+    common_time: Threshold = Threshold(percent=60, absolute=0)
+    """The factor by which a whole run is slower."""
+    distance: Threshold = Threshold(percent=10, absolute=1e-6)
+    """Declared metrics; a metric of its own may stand in ``metrics``."""
+    final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
+    """Training loss."""
+    metrics: dict[str, Threshold] = Field(default_factory=dict)
+    """By metric name, before ``distance``."""
+
+
+class Verdict(StrEnum):
+    """What became of one quantity of one cell."""
+
+    UNCHANGED = "unchanged"
+    IMPROVED = "improved"
+    REGRESSION = "regression"
+    STATUS = "status changed"
+    MISSING = "missing"
+    NEW = "new"
+    PROTOCOL = "other protocol"
+    HARDWARE = "other hardware"
+    NOT_JUDGED = "not judged"
+
+
+FAILS = {Verdict.REGRESSION}
+UNDECIDED = {Verdict.MISSING, Verdict.PROTOCOL, Verdict.HARDWARE}
+UNFINISHED = ("started", "interrupted", "skipped")
+MOST_ROWS = 60
+"""That a pull request comment can hold."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One judgement."""
+
+    cell: str
+    quantity: str
+    verdict: Verdict
+    baseline: float | None = None
+    new: float | None = None
+    note: str = ""
+
+    @property
+    def change(self) -> float | None:
+        """Relative; null where the baseline is 0 or either value is unknown."""
+        return None if self.baseline in (None, 0) or self.new is None else (self.new - self.baseline) / abs(self.baseline)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All judgements and what follows from them."""
+
+    rows: list[Row]
+    problem: str | None = None
+    """Why nothing could be compared at all."""
+    cells: int = 0
+    """Joined."""
+    counts: dict[Verdict, int] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing is worse; 1 a regression; 4 the gate could not decide."""
+        if any(row.verdict in FAILS for row in self.rows):
+            return 1
+        return 4 if self.problem or any(row.verdict in UNDECIDED for row in self.rows) else 0
+
+    def markdown(self) -> str:
+        """Fit for a pull request comment: the outcome, then every row that is not plainly unchanged."""
+        outcome = {0: "no regression", 1: "regression", 4: "could not decide"}[self.exit_code]
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+        lines = [
+            f"**vdmbench compare: {outcome}**",
+            "",
+            f"{self.problem}." if self.problem else f"{self.cells} cells joined; {counted}.",
+        ]
+        shown = sorted((row for row in self.rows if row.verdict not in (Verdict.UNCHANGED, Verdict.NOT_JUDGED)),
+                       key=lambda row: (row.verdict not in FAILS, row.verdict not in UNDECIDED))
+        if shown:
+            lines += ["", "| Cell | Quantity | Baseline | New | Change | Outcome |", "|---|---|---:|---:|---:|---|"]
+            for row in shown[:MOST_ROWS]:
+                change = "" if row.change is None else f"{100 * row.change:+.1f} %"
+                note = f": {row.note}" if row.note else ""
+                fields = [row.cell, row.quantity, _shown(row.baseline), _shown(row.new), change, f"{row.verdict}{note}"]
+                lines.append(f"| {' | '.join(text.replace('|', '/') for text in fields)} |")
+        if len(shown) > MOST_ROWS:
+            lines += ["", f"... and {len(shown) - MOST_ROWS} more."]
+        return "\n".join(lines) + "\n"
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1e6 else shown_value(value)
+
+
+def compare(baseline: Path, new: Path, thresholds: Thresholds | None = None, *, portable: bool = False) -> Comparison:
+    """Judge the records under ``new`` by those under ``baseline``.
+
+    :param portable: judge only what does not depend on the machine; memory and time are listed as not judged.
+    """
+    for side, path in (("baseline", baseline), ("new side", new)):
+        if not results_folders(path):
+            return Comparison([], f"the {side} has no results: {path}")
+    return compare_cells(read_results([baseline]), read_results([new]), thresholds, portable=portable)
+
+
+def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thresholds | None = None, *,
+                  portable: bool = False) -> Comparison:
+    """The same for cells that were read already."""
+    limits = thresholds or Thresholds()
+    old_by_id = {cell.record.identity: cell for cell in baseline}
+    new_by_id = {cell.record.identity: cell for cell in new}
+    if not old_by_id or not new_by_id:
+        return Comparison([], f"the {'new side' if old_by_id else 'baseline'} has no records")
+    rows: list[Row] = []
+    joined = [identity for identity in old_by_id if identity in new_by_id]
+    for identity, cell in old_by_id.items():
+        if identity not in new_by_id:
+            rows.append(
+                Row(_name(cell), "cell", Verdict.MISSING, note="in the baseline only: not run, or declared otherwise now")
+            )
+    rows += [Row(_name(new_by_id[identity]), "cell", Verdict.NEW) for identity in new_by_id if identity not in old_by_id]
+    if joined:
+        before, after = (
+            _table([old_by_id[identity] for identity in joined]),
+            _table([new_by_id[identity] for identity in joined]),
+        )
+        slower = _common_factors(joined, before, after, old_by_id, new_by_id)
+        for identity in joined:
+            rows += _judge_cell(
+                old_by_id[identity], new_by_id[identity], before[identity], after[identity], slower, limits, portable
+            )
+        if not portable:
+            for cohort, factor in slower.items():
+                worse = 100 * (factor - 1) > limits.common_time.percent
+                rows.append(Row(cohort, "common time factor", Verdict.REGRESSION if worse else Verdict.UNCHANGED, 1.0, factor,
+                                "median over all cells of new over old step time"))
+    rows += _other_hardware(joined, old_by_id, new_by_id, portable)
+    judged = (Verdict.UNCHANGED, Verdict.IMPROVED, Verdict.REGRESSION)
+    problem = None if any(row.verdict in judged for row in rows) else "no quantity of any cell could be judged"
+    counts = {verdict: count for verdict in Verdict if (count := sum(row.verdict == verdict for row in rows))}
+    return Comparison(rows, problem, len(joined), counts)
+
+
+def _name(cell: Cell) -> str:
+    record = cell.record
+    point = [f"{path.rpartition('.')[2]}={value}" for path, value in record.point.items()]
+    return " ".join([record.variant, *point, f"seed={record.seed}"])
+
+
+_Values = dict[str, float | str | None]
+
+
+def _table(cells: Sequence[Cell]) -> dict[str, _Values]:
+    """Values by identity and column."""
+    frame = tidy(cells)
+    frame = frame.astype(object).where(frame.notna(), None)
+    return {row["identity"]: row for row in frame.to_dict("records")}  # type: ignore[misc]
+
+
+def _common_factors(joined: Sequence[str], before: dict[str, _Values], after: dict[str, _Values], old: dict[str, Cell],
+                    new: dict[str, Cell]) -> dict[str, float]:
+    """Per cohort: the median of new over old step time, where at least three cells tell it."""
+    ratios: dict[str, list[float]] = {}
+    for identity in joined:
+        cohort = old[identity].record.cohort
+        was, now = before[identity]["step_time"], after[identity]["step_time"]
+        if cohort is not None and cohort == new[identity].record.cohort and isinstance(was, float) and isinstance(now, float):
+            ratios.setdefault(cohort, []).append(now / was)
+    return {cohort: median(values) for cohort, values in ratios.items() if len(values) >= 3}
+
+
+def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, Cell], portable: bool) -> list[Row]:
+    """One row for each pair of cohorts across which memory and time were not judged."""
+    pairs = {(old[identity].record.cohort, new[identity].record.cohort): None for identity in joined}
+    return [Row("all cells", "memory and time", Verdict.NOT_JUDGED if portable else Verdict.HARDWARE,
+                note=f"{before}, now {after}; judge only what does not depend on the machine with --portable")
+            for before, after in pairs if before != after and before is not None and after is not None]
+
+
+def _judge_cell(old: Cell, new: Cell, before: _Values, after: _Values, slower: dict[str, float], limits: Thresholds,
+                portable: bool) -> list[Row]:
+    name = _name(new)
+    if old.record.status != new.record.status:
+        if new.record.status in UNFINISHED:
+            return [Row(name, "status", Verdict.MISSING, note=f"{old.record.status}, now {new.record.status}")]
+        if new.record.status == "ok":
+            return [Row(name, "status", Verdict.IMPROVED, note=f"{old.record.status}, now ok")]
+        worse = old.record.status == "ok"
+        return [Row(name, "status", Verdict.REGRESSION if worse else Verdict.STATUS,
+                    note=f"{old.record.status}, now {new.record.status}: {new.record.message or 'no message'}")]
+    same_hardware = old.record.cohort == new.record.cohort
+    rows = []
+    metrics = dict.fromkeys([*old.record.metrics, *new.record.metrics])
+    for quantity in (*BUILT_IN, *map(metric_quantity, metrics)):
+        if quantity.name in ("train_throughput", "sample_throughput"):
+            continue  # the inverse of a time that is judged
+        was, now = before.get(quantity.name), after.get(quantity.name)
+        if was is None and now is None:
+            continue
+        values = (was if isinstance(was, int | float) else None, now if isinstance(now, int | float) else None)
+        if quantity.reach == "machine" and (portable or not same_hardware):
+            rows.append(Row(name, quantity.name, Verdict.NOT_JUDGED, *values))
+        elif values[0] is None or values[1] is None:
+            side = "baseline" if values[0] is None else "new side"
+            rows.append(Row(name, quantity.name, Verdict.MISSING, *values, note=f"no value on the {side}"))
+        elif quantity.source and before.get(quantity.source) != after.get(quantity.source):
+            rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values,
+                            note=f"{before.get(quantity.source)}, now {after.get(quantity.source)}"))
+        elif quantity.reach == "portable" and old.record.data != new.record.data:
+            rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values, note="taken on other data"))
+        else:
+            factor = slower.get(new.record.cohort or "", 1.0) if quantity.unit in ("s", "s/clip") else 1.0
+            rows.append(Row(name, quantity.name, _judge(quantity, values[0], values[1] / factor, limits), *values,
+                            note=f"run slower by {factor:.2f} throughout" if factor != 1.0 else ""))
+    return rows
+
+
+def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds) -> Verdict:
+    if quantity.reach == "exact":
+        return Verdict.UNCHANGED if was == now else Verdict.REGRESSION
+    limit = _limit(quantity, limits)
+    change = now - was
+    if abs(change) <= limit.absolute or abs(change) <= limit.percent / 100 * abs(was):
+        return Verdict.UNCHANGED
+    return Verdict.REGRESSION if (change > 0) == (quantity.better == "lower") else Verdict.IMPROVED
+
+
+def _limit(quantity: Quantity, limits: Thresholds) -> Threshold:
+    if quantity.name in limits.metrics:
+        return limits.metrics[quantity.name]
+    by_unit = {"bytes": limits.memory, "s": limits.time, "s/clip": limits.time}
+    return limits.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, limits.distance)

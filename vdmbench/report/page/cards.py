@@ -1,0 +1,149 @@
+"""One card a cell: what was declared, what the solver made of it, what was measured and by what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vdmbench.records import PHASES, MetricResult, Record
+from vdmbench.report.page.inline_svg import escaped
+from vdmbench.report.results import Cell
+from vdmbench.report.tables import ABSENT, shown_value
+
+_GIB = 2**30
+
+
+def cell_card(cell: Cell, label: str, where: str) -> str:
+    """A closed ``<details>``; its summary line names variant, point, seed and status."""
+    record = cell.record
+    state = "ok" if record.status == "ok" else "failed"
+    parts = [
+        _facts("Cell", _identity_facts(cell)),
+        _facts("As solved", _solved_facts(record)),
+        _phases(record),
+        _facts("Training and sampling", _run_facts(record)),
+        *(_metric(name, result) for name, result in record.metrics.items()),
+        _facts("Kernels that ran", [(op, ", ".join(names)) for op, names in record.backends.items()]),
+        _facts("Environment", _flat(record.environment)),
+        _facts("Data", _flat(record.data)),
+        _facts(
+            "Device memory (NVML)", _flat(record.device_memory.model_dump(exclude_none=True)) if record.device_memory else []
+        ),
+        _stderr(record),
+        f"<h4>Declared</h4><pre>{escaped(json.dumps(record.declared, indent=1))}</pre>",
+    ]
+    head = (f"<b>{escaped(label)}</b> <span>{escaped(where)}</span> <span>seed {record.seed}</span> "
+            f'<i class="{state}">{escaped(record.status)}</i>')
+    words = escaped(f"{label} {where} seed {record.seed} {record.status}".lower())
+    return f'<details class="cell" data-words="{words}"><summary>{head}</summary><div>{"".join(parts)}</div></details>'
+
+
+def _facts(title: str, facts: list[tuple[str, Any]]) -> str:
+    shown = [(name, value) for name, value in facts if value is not None]
+    if not shown:
+        return ""
+    rows = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in shown)
+    return f"<section><h4>{escaped(title)}</h4><dl>{rows}</dl></section>"
+
+
+def _identity_facts(cell: Cell) -> list[tuple[str, Any]]:
+    record = cell.record
+    return [("identity", record.identity), ("suite", record.suite), ("hardware cohort", record.cohort or "did not run"),
+            ("attempts", cell.attempts), ("started (UTC)", record.attempt.started), ("ended (UTC)", record.attempt.ended),
+            ("ended in phase", record.phase), ("message", record.message),
+            ("exit", None if record.exit is None else f"code {record.exit.code}, signal {record.exit.signal or 'none'}")]
+
+
+def _solved_facts(record: Record) -> list[tuple[str, Any]]:
+    solved = record.solved
+    if solved is None:
+        return []
+    facts: list[tuple[str, Any]] = [(f"knob {name}", f"{value:g}") for name, value in solved.knobs.items()]
+    if solved.quantity:
+        mismatch = ABSENT if solved.mismatch is None else f"{100 * solved.mismatch:+.2f} %"
+        facts.append((f"matched {solved.quantity}", f"{solved.achieved:,} of {solved.target:,} ({mismatch})"))
+    facts += [
+        ("parameters, network", f"{solved.parameters.network:,}"),
+        ("parameters, temporal", f"{solved.parameters.temporal:,}"),
+        ("state, elements a clip", f"{solved.state_elements:,}"),
+        ("forward FLOPs a clip", f"{solved.flops_forward:,}"),
+        ("of these temporal", f"{solved.flops_temporal:,}"),
+    ]
+    facts += [(f"layer {path}", f"{layer.channels} channels, inner width {layer.inner_width}, {layer.parameters:,} parameters")
+              for path, layer in solved.layers.items()]
+    return facts
+
+
+def _phases(record: Record) -> str:
+    if not record.phases:
+        return ""
+    counters = (("rss_peak_bytes", "RSS"), ("allocated_peak_bytes", "allocated"), ("reserved_peak_bytes", "reserved"),
+                ("nvml_peak_bytes", "NVML"))
+    head = "".join(f'<th class="num">{name} (GiB)</th>' for _, name in counters)
+    rows = []
+    for phase in PHASES:
+        reading = record.phases.get(phase)
+        if reading is not None:
+            values = [getattr(reading, counter) for counter, _ in counters]
+            fields = "".join(
+                f'<td class="num">{ABSENT if value is None else shown_value(value / _GIB)}</td>' for value in values
+            )
+            rows.append(f'<tr><td>{phase}</td><td class="num">{shown_value(reading.seconds)}</td>{fields}</tr>')
+    return (f'<section><h4>Phases</h4><table><thead><tr><th>Phase</th><th class="num">time (s)</th>{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></section>")
+
+
+def _run_facts(record: Record) -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = []
+    if (training := record.training) is not None:
+        facts += [("optimiser steps", training.steps), ("resumed at step", training.first_step or None),
+                  ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}")]
+        if (step := training.step_seconds) is not None:
+            facts.append(
+                (
+                    "step time (s)",
+                    f"median {shown_value(step.median)}, quartiles {shown_value(step.q1)} to {shown_value(step.q3)}, "
+                    f"{step.count} steps",
+                )
+            )
+    if (sampling := record.sampling) is not None:
+        facts.append(("sampling", f"{sampling.clips} clips, {sampling.sampler}, {sampling.steps} steps, "
+                      f"{shown_value(sampling.seconds_per_clip)} s/clip"))
+    return facts
+
+
+def _metric(name: str, result: MetricResult) -> str:
+    facts: list[tuple[str, Any]] = [
+        ("value", f"{result.value:.5g}"),
+        ("real clips", result.n_real),
+        ("generated clips", result.n_generated),
+        (
+            "95 % interval over clips",
+            None if result.interval is None else f"{result.interval[0]:.5g} to {result.interval[1]:.5g}",
+        ),
+        ("floor (real against real)", None if result.floor is None else f"{result.floor:.5g}"),
+        ("kernel distance (KVD)", None if result.kvd is None else f"{result.kvd:.5g}"),
+        *((f"control: {control}", f"{value:.5g}") for control, value in result.controls.items()),
+    ]
+    warnings = [f"this metric did not see: {', '.join(result.blind)}"] if result.blind else []
+    warnings += ["fewer clips than feature dimensions: the covariance is rank-deficient"] if result.rank_deficient else []
+    warnings += result.warnings
+    notes = "".join(f'<p class="warning">{escaped(warning)}</p>' for warning in warnings)
+    return _facts(f"{result.name} ({name})", facts).replace("</section>", f"{notes}</section>")
+
+
+def _stderr(record: Record) -> str:
+    tail = record.exit.stderr_tail if record.exit else ""
+    if not tail.strip():
+        return ""
+    return f"<section><h4>Last lines of stderr</h4><pre>{escaped(tail[-4000:])}</pre></section>"
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            facts += _flat(value, f"{prefix}{key}.")
+        else:
+            facts.append((f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value))
+    return facts

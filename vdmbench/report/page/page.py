@@ -1,0 +1,142 @@
+"""The report as one HTML file that needs nothing else: no network, no folder beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+from vdmbench.report.figures.samples import Clips
+from vdmbench.report.figures.style import PALETTE, looks
+from vdmbench.report.page.cards import cell_card
+from vdmbench.report.page.inline_svg import escaped, themed
+from vdmbench.report.page.summary import summary_section
+from vdmbench.report.render import html_table
+from vdmbench.report.study import Study
+from vdmbench.report.tables import Table
+
+
+def _static(name: str) -> str:
+    return files("vdmbench.report.page").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def build_page(
+    study: Study,
+    *,
+    title: str,
+    tables: Sequence[Table],
+    figures: Mapping[str, tuple[str, str]],
+    undrawn: Mapping[str, str],
+    walls: Sequence[tuple[Clips, bytes]],
+    downloads: Mapping[str, str],
+    verdicts: str = "",
+) -> str:
+    """The page's HTML.
+
+    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``walls``: clips with
+    their gif. ``downloads``: file name to text.
+    ``verdicts``: an HTML section that stands before all else.
+    """
+    sections = [
+        verdicts,
+        summary_section(study),
+        *map(_table_section, tables),
+        _figures_section(study, figures, undrawn),
+        _samples_section(walls),
+        _method_section(study),
+        _cells_section(study),
+        _downloads_section(downloads),
+    ]
+    template = _static("page.html")
+    palette = "".join(f"--variant-{index}: {colour}; " for index, colour in enumerate(PALETTE))
+    parts = {
+        "title": escaped(title),
+        "style": _static("page.css").replace("/*palette*/", palette),
+        "script": _static("page.js"),
+        "body": "\n".join(filter(None, sections)),
+    }
+    for name, text in parts.items():
+        head, _, tail = template.partition(f"<!--{name}-->")
+        template = head + text + tail
+    return template
+
+
+def _table_section(table: Table) -> str:
+    if not table.rows:
+        return ""
+    tools = f'<label class="filter">Filter <input type="search" data-filter="table-{escaped(table.name)}"></label>'
+    return (f'<section id="{escaped(table.name)}"><h2>{escaped(table.title)}</h2>{tools}'
+            f'<div class="scroll">{html_table(table)}</div></section>')
+
+
+def _figures_section(study: Study, figures: Mapping[str, tuple[str, str]], undrawn: Mapping[str, str]) -> str:
+    buttons = "".join(
+        f'<button type="button" data-toggle="{look.key}" aria-pressed="true"><i style="background:{themed(look.colour)}"></i>'
+        f"{escaped(label)}</button>"
+        for label, look in looks(study.labels).items()
+    )
+    drawn = "".join(f'<figure id="figure-{name}"{_wide(svg)}>{svg}<figcaption>{escaped(caption)}</figcaption></figure>'
+                    for name, (svg, caption) in figures.items())
+    missing = "".join(f"<li>{escaped(name)}: {escaped(reason)}</li>" for name, reason in undrawn.items())
+    note = f'<p class="quiet">Not drawn:</p><ul class="notes">{missing}</ul>' if missing else ""
+    return (
+        f'<section id="figures"><h2>Figures</h2><div class="toggles" role="group" aria-label="Variants shown">{buttons}</div>'
+        f'<div class="figures">{drawn}</div>{note}</section>'
+    )
+
+
+def _wide(svg: str) -> str:
+    width = float(svg.partition('viewBox="0 0 ')[2].split()[0])
+    return ' class="wide"' if width > 360 else ""
+
+
+def _samples_section(walls: Sequence[tuple[Clips, bytes]]) -> str:
+    blocks = []
+    for clips, gif in walls:
+        heads = "".join(f"<span>{escaped(label)}</span>" for label in clips.rows)
+        picture = base64.b64encode(gif).decode()
+        where = clips.group.where or "all cells"
+        blocks.append(
+            f'<figure class="wall" style="--columns:{len(clips.rows)}"><div class="heads">{heads}</div>'
+            f'<img src="data:image/gif;base64,{picture}" alt="sampled clips, {escaped(where)}">'
+            f"<figcaption>{escaped(where)}, seed {clips.seed}: the same clips of every variant, from the same noise."
+            "</figcaption></figure>"
+        )
+    if not blocks:
+        return ""
+    return ('<section id="samples"><h2>Samples</h2><button type="button" id="play" aria-pressed="true">Pause</button>'
+            f"{''.join(blocks)}</section>")
+
+
+def _method_section(study: Study) -> str:
+    rows = []
+    for quantity in study.quantities:
+        source = ""
+        if quantity.source:
+            source = "; ".join(dict.fromkeys(text for text in study.frame[quantity.source] if isinstance(text, str)))
+        reach = {
+            "exact": "follows from the declaration",
+            "portable": "any machine, within tolerance",
+            "machine": "this hardware only",
+        }
+        rows.append(f"<tr><td>{escaped(quantity.label)}</td><td>{escaped(quantity.how)}</td><td>{escaped(source)}</td>"
+                    f"<td>{reach[quantity.reach]}</td></tr>")
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Quantity", "How", "Counter or protocol", "Holds on"))
+    return ('<section id="method"><h2>How each number was measured</h2><div class="scroll">'
+            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>")
+
+
+def _cells_section(study: Study) -> str:
+    cards = [cell_card(cell, label, group.where)
+             for cell, label, group in zip(study.cells, study.frame["label"], study.group_of, strict=True)]
+    return ('<section id="cells"><h2>Cells</h2><label class="filter">Filter <input type="search" data-filter-cells></label>'
+            f"{''.join(cards)}</section>")
+
+
+def _downloads_section(downloads: Mapping[str, str]) -> str:
+    links = ""
+    for name, text in downloads.items():
+        content = base64.b64encode(text.encode()).decode()
+        address = f"data:text/csv;charset=utf-8;base64,{content}"
+        links += f'<li><a download="{escaped(name)}" href="{address}">{escaped(name)}</a></li>'
+    return f'<section id="downloads"><h2>Data</h2><ul>{links}</ul></section>' if links else ""

@@ -1,0 +1,80 @@
+"""What was compared, matched how, on what, and how much of it was done: the first thing on the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from vdmbench.report.page.inline_svg import escaped
+from vdmbench.report.study import Study
+from vdmbench.report.tables import metric_header
+
+
+def summary_section(study: Study) -> str:
+    """Facts in a list, then what a reader must know before reading on."""
+    statuses = Counter(cell.record.status for cell in study.cells)
+    done = statuses.pop("ok", 0)
+    failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    facts = [("Compared", ", ".join(study.labels)), ("Held equal", _matching(study)), ("Swept", _sweep(study)),
+             ("Seeds", f"{len(study.seeds)} ({', '.join(map(str, study.seeds))}), paired across variants"),
+             ("Cells", f"{done} of {len(study.cells)} ok" + (f"; {failed}" if failed else "")), ("Hardware", _hardware(study)),
+             ("Judged by", ", ".join(metric_header(study, metric) for metric in study.metrics) or "no metric")]
+    rows = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(text)}</dd>" for name, text in facts if text)
+    warnings = "".join(f'<p class="warning">{escaped(text)}</p>' for text in warnings_of(study))
+    return f'<section id="summary"><h2>What was compared</h2><dl>{rows}</dl>{warnings}</section>'
+
+
+def warnings_of(study: Study) -> list[str]:
+    """What limits every number below."""
+    texts = []
+    if len(study.seeds) < 3:
+        texts.append("Fewer than three seeds: points are shown, no difference is claimed.")
+    if len(study.cohorts) > 1:
+        texts.append(f"{len(study.cohorts)} hardware cohorts: they are shown apart and never averaged.")
+    if study.superseded:
+        texts.append(f"{len(study.superseded)} older records of the same variant, point and seed were declared otherwise and "
+                     "are left out.")
+    for metric in study.metrics:
+        blind = sorted({name for text in study.frame[f"{metric}.blind"] if isinstance(text, str) for name in text.split(", ")})
+        if blind:
+            texts.append(f"{metric} did not see these controls in at least one cell: {', '.join(blind)}.")
+        if any(flag is True for flag in study.frame[f"{metric}.rank_deficient"]):
+            texts.append(f"{metric} was taken from fewer clips than it has feature dimensions in at least one cell.")
+        smallest = study.frame[f"{metric}.n_generated"].min()
+        if smallest < 2048:
+            texts.append(f"{metric} was taken from as few as {smallest} clips; published Fréchet distances use 2048, and "
+                         "values at different counts do not compare.")
+    return texts
+
+
+def _matching(study: Study) -> str:
+    quantities = list(dict.fromkeys(text for text in study.frame["matched"] if isinstance(text, str)))
+    if not quantities:
+        return "nothing: variants as declared"
+    worst = study.frame["mismatch"].abs().max()
+    knobs = [name.removeprefix("knob.") for name in map(str, study.frame) if name.startswith("knob.")]
+    moved = f"; moved: {', '.join(knobs)}" if knobs else ""
+    return (
+        f"{', '.join(quantities)}, within {100 * worst:.2g} %{moved}" if worst == worst else f"{', '.join(quantities)}{moved}"
+    )
+
+
+def _sweep(study: Study) -> str:
+    parts = []
+    for name in study.coordinates:
+        values = list(dict.fromkeys(group[name] for group in study.groups))
+        parts.append(f"{name}: {', '.join(map(str, values))}")
+    return "; ".join(parts)
+
+
+def _hardware(study: Study) -> str:
+    described: dict[str, str] = {}
+    for cell in study.cells:
+        if cell.record.cohort is not None:
+            described.setdefault(cell.record.cohort, _machine(cell.record.environment))
+    return "; ".join(f"{cohort}{f' ({text})' if text else ''}" for cohort, text in described.items())
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    keys = ("gpu", "cpu", "torch", "driver", "cuda")
+    return ", ".join(f"{key} {environment[key]}" for key in keys if isinstance(environment.get(key), str | int | float))
