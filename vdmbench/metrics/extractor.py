@@ -14,8 +14,6 @@ from torch import Tensor
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import InvalidVideo, check_uint8
 
-BATCH_FRAMES = 256  # frames in one forward: activations of a few hundred MiB
-
 
 @runtime_checkable
 class Extractor(Interface):
@@ -24,6 +22,8 @@ class Extractor(Interface):
     name: str
     num_features: int
     minimum_frames: int
+    frames_at_once: int
+    """Frames in one forward whose activations fit in memory."""
     scale_floor: float | None
 
     def __call__(self, videos: UInt8[Tensor, "batch frames channels height width"]) -> Float[Tensor, "batch features"]:
@@ -95,7 +95,7 @@ def extract_batch(
     if videos.shape[1] < extractor.minimum_frames:
         raise InvalidVideo(f"'{extractor.name}' needs at least {extractor.minimum_frames} frames, got {videos.shape[1]}")
     device = _device(extractor)
-    piece = max(1, BATCH_FRAMES // videos.shape[1])
+    piece = max(1, extractor.frames_at_once // videos.shape[1])
     features = torch.cat([extractor(part.to(device)).cpu() for part in videos.split(piece)])
     if not torch.isfinite(features).all():
         raise InvalidVideo(f"'{extractor.name}' gave features that are not finite")

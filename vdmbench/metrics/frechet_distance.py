@@ -21,8 +21,8 @@ class FrechetDistance(Metric):
     the extractor is I3D on clips resized to 224 pixels, and goes by the extractor's name everywhere else.
 
     Args:
-        extractor: a module from uint8 clips to (batch, ``num_features``), with ``minimum_frames`` and ``scale_floor``; one
-            object may serve several metrics, and torchmetrics' ``FeatureShare`` then runs it once a batch.
+        extractor: a module as :class:`~vdmbench.metrics.extractor.Extractor` says. One object may serve several metrics;
+            torchmetrics' ``FeatureShare`` then runs it once a batch.
         divisor: covariances divide by "n-1" or by "n".
         reset_real_features: whether :meth:`reset` forgets the real clips too.
     """
@@ -44,7 +44,7 @@ class FrechetDistance(Metric):
         self, extractor: nn.Module, *, divisor: Divisor = "n-1", reset_real_features: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for attribute in ("num_features", "minimum_frames", "scale_floor"):
+        for attribute in ("num_features", "minimum_frames", "frames_at_once", "scale_floor"):
             if not hasattr(extractor, attribute):
                 raise ValueError(f"extractor {type(extractor).__name__} has no '{attribute}': see vdmbench.metrics.extractor")
         self.extractor, self.divisor, self.reset_real_features = extractor, divisor, reset_real_features

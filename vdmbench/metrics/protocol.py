@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Resize = Literal["half-pixel", "legacy", "antialias"]
@@ -33,6 +33,10 @@ class Protocol:
     """What the extractor is fed: [-1, 1], or [0, 1]."""
     divisor: Literal["n-1", "n"] = "n-1"
     """What sums of squares are divided by in a covariance."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the extractor."""
+    clips: int | None = None
+    """Clips on each side that the protocol prescribes; null: any, said in the name."""
     frames: int | None = None
     """Frames the extractor sees in one clip; null: as many as the clips have."""
     stride: int = 1
@@ -56,7 +60,7 @@ class Protocol:
     def canonical(self) -> dict[str, Any]:
         """JSON-able form for a cell's identity and for the key of a cached reference; the preset's name is no part."""
         fields = asdict(self)
-        del fields["name"], fields["comparable"]
+        del fields["name"], fields["comparable"], fields["clips"]
         return fields
 
     def digest(self) -> str:
@@ -67,9 +71,37 @@ class Protocol:
         """The metric's printed name, e.g. ``FVD[i3d,n=2048,f=16]`` or ``STE-FD[n=64,f=16]``; n is real/generated."""
         count = str(real) if real == generated else f"{real}/{generated}"
         if self.extractor == "i3d":
-            preset = [] if self.name == "standard" else [self.name]
-            return f"FVD[{','.join(['i3d', *preset, f'n={count}', f'f={frames}'])}]"
+            told = [self.name] if self.name != "standard" else []
+            told += [self.precision] if self.precision != "fp32" else []
+            told += [f"weights={str(self.weights)[:8]}"] if self.weights != I3D_WEIGHTS else []
+            return f"FVD[{','.join(['i3d', *told, f'n={count}', f'f={frames}'])}]"
         return f"{self.extractor.upper()}-FD[n={count},f={frames}]"
 
 
+I3D_WEIGHTS = "16cc267a58f06b24ad589fbd3f204353c5f99c456c0db10c94c31abbd850d4c7"
+"""Digest of the Kinetics-400 arrays that FVD is defined on (deepmind/i3d-kinetics-400/1), see ``i3d.checkpoint.digest``."""
+
 STE = Protocol(name="ste", extractor="ste", weights=None, size=32, resize="antialias", value_range="unit", scale_floor=0.01)
+
+
+def _fvd(name: str, **changes: Any) -> Protocol:
+    return replace(Protocol(name=name, extractor="i3d", weights=I3D_WEIGHTS, size=224, resize="half-pixel"), **changes)
+
+
+FVD_PRESETS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        # What current codebases agree on: half-pixel resize, [-1, 1], N - 1, the clips' own length.
+        _fvd("standard"),
+        # Skorokhodov et al. 2022 (StyleGAN-V): covariance over N, 2048 clips a side.
+        _fvd("fvd2048_16f", divisor="n", frames=16, window="first", clips=2048),
+        _fvd("fvd2048_128f", divisor="n", frames=128, window="first", clips=2048),
+        _fvd("fvd2048_128f_subsample8f", divisor="n", frames=16, stride=8, window="first", clips=2048),
+        # Unterthiner et al. 2018: TensorFlow 1's resize without half-pixel centres.
+        _fvd("tf1", resize="legacy"),
+        # Oshima et al. 2024: fed [0, 1] instead of [-1, 1], whole clips; comparable with that paper alone.
+        _fvd("oshima2024", resize="legacy", value_range="unit", comparable=False),
+        # Windows of 16 frames over the whole length of long video.
+        _fvd("windows16", frames=16, window="all"),
+    )
+}

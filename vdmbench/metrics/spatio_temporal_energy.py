@@ -59,6 +59,7 @@ class SpatioTemporalEnergy(nn.Module):
 
     name = "ste"
     minimum_frames = max(TAPS[0], max(GAPS) + 1)
+    frames_at_once = 256
     scale_floor: float | None = 0.01
     """Features of mixed units: a distance divides each by its deviation in the reference, at least this one."""
 

@@ -1,0 +1,42 @@
+"""The distance along a long video: a fault at the end is not averaged away by a good start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vdmbench.metrics.extractor import ClipFeatures
+from vdmbench.metrics.frechet import Gaussian, frechet_distance
+from vdmbench.metrics.protocol import Protocol
+from vdmbench.metrics.reference import Reference
+
+
+def drift_curve(protocol: Protocol, reference: Reference, generated: ClipFeatures, scale: Tensor | None) -> list[dict[str, Any]]:
+    """Distance of the generated windows at each position to all real windows, with the same for held-out real windows.
+
+    Every position is judged against the same reference, all real windows: a video that stays itself gives a level line,
+    at the height of its floor. Positions with fewer than two windows on either side are left out.
+    """
+    def fit(features: Tensor) -> Gaussian:
+        return Gaussian.fit(features if scale is None else features / scale, protocol.divisor)
+
+    real = fit(reference.real.features)
+    step = (protocol.frames or generated.frames) * protocol.stride
+    positions, held_positions = position_in_video(generated), position_in_video(reference.held_out)
+    curve = []
+    for position in positions.unique().tolist():
+        fake = generated.features[positions == position]
+        held_out = reference.held_out.features[held_positions == position][: len(fake)]
+        if min(len(fake), len(held_out)) < 2:
+            continue
+        curve.append({"frame": position * step, "n": len(fake), "value": float(frechet_distance(real, fit(fake))),
+                      "floor": float(frechet_distance(real, fit(held_out))), "floor_n": len(held_out)})
+    return curve
+
+
+def position_in_video(clips: ClipFeatures) -> Tensor:
+    """Index of each row's window within its video; rows of a video follow each other."""
+    first = torch.searchsorted(clips.videos.contiguous(), clips.videos.contiguous())
+    return torch.arange(len(clips)) - first
