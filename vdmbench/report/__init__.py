@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vdmbench.report.aggregate import aggregate
+    from vdmbench.report.aggregation import aggregate
     from vdmbench.report.figures import draw
     from vdmbench.report.frame import tidy
     from vdmbench.report.gate import Comparison, Thresholds, compare
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from vdmbench.report.write import write_report, write_tables
 
 _PUBLIC = {
-    "aggregate": "aggregate", "draw": "figures", "tidy": "frame", "Comparison": "gate", "Thresholds": "gate", "compare": "gate",
-    "read_results": "results", "Study": "study", "comparison_table": "tables", "main_table": "tables", "write_report": "write",
+    "aggregate": "aggregation",
+    "draw": "figures",
+    "tidy": "frame",
+    "Comparison": "gate",
+    "Thresholds": "gate",
+    "compare": "gate",
+    "read_results": "results",
+    "Study": "study",
+    "comparison_table": "tables",
+    "main_table": "tables",
+    "write_report": "write",
     "write_tables": "write",
 }
 

@@ -119,7 +119,7 @@ _MACRO = r"""% Numbers of this report, one macro a number: \vdm{attention/frames
 
 
 def latex_numbers(summary: pd.DataFrame, coordinates: list[str], scales: dict[str, tuple[float, str]]) -> str:
-    """One macro for every number of :func:`~vdmbench.report.aggregate.aggregate`, in the units of the main table."""
+    """One macro for every number of :func:`~vdmbench.report.aggregation.aggregate`, in the units of the main table."""
     several = [name for name in ("suite", "cohort") if summary[name].nunique() > 1]
     lines = [_MACRO.rstrip("\n")]
     for row in summary.to_dict("records"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vdmbench.report.aggregate import best, check_reference, effects
+from vdmbench.report.aggregation import best, check_reference, effects
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
 from vdmbench.report.statistics import Effect
 from vdmbench.report.study import Group, Outcome, Study

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vdmbench.records import write_atomically
-from vdmbench.report.aggregate import aggregate, check_reference
+from vdmbench.report.aggregation import aggregate, check_reference
 from vdmbench.report.figures import FIGURES, NothingToDraw, draw, find_style, save
 from vdmbench.report.figures.samples import all_clips, wall_gif
 from vdmbench.report.figures.style import ReportFigure

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+from synthetic import make_record, make_records, store
+
+from vdmbench.records import MetricResult
+from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare, compare_cells
+from vdmbench.report.results import as_cells
+
+BASE = as_cells(make_records(frames=(16, 32), cuda=False))
+
+
+def _compare(new, **options):
+    return compare_cells(BASE, as_cells(new), **options)
+
+
+def _verdicts(comparison, verdict) -> set[str]:
+    return {row.quantity for row in comparison.rows if row.verdict == verdict}
+
+
+def test_equal_records_pass() -> None:
+    comparison = _compare(make_records(frames=(16, 32), cuda=False))
+    assert comparison.exit_code == 0
+    assert set(comparison.counts) == {Verdict.UNCHANGED}
+    assert "no regression" in comparison.markdown()
+
+
+def test_planted_memory_and_distance_regressions_are_caught() -> None:
+    memory = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=1.05))
+    assert (memory.exit_code, _verdicts(memory, Verdict.REGRESSION)) == (1, {"peak_train_memory", "peak_sample_memory"})
+    distance = _compare(make_records(frames=(16, 32), cuda=False, distance_factor=1.2))
+    assert (distance.exit_code, _verdicts(distance, Verdict.REGRESSION)) == (1, {"fvd"})
+    better = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=0.9, distance_factor=0.8))
+    assert (better.exit_code, _verdicts(better, Verdict.IMPROVED)) == (0, {"peak_train_memory", "peak_sample_memory", "fvd"})
+
+
+def test_one_slow_variant_is_caught_and_a_busy_machine_is_not_blamed_on_it() -> None:
+    slow = [make_record(record.variant, record.point["data.frames"], record.seed, cuda=False, status=record.status,
+                        step_factor=1.5 if record.variant == "s4d" else 1.1) for record in make_records(frames=(16, 32))]
+    comparison = _compare(slow)
+    assert comparison.exit_code == 1
+    assert {row.cell.split()[0] for row in comparison.rows if row.verdict == Verdict.REGRESSION} == {"s4d"}
+    assert _compare(make_records(frames=(16, 32), cuda=False, step_factor=1.3)).exit_code == 0
+    assert _verdicts(_compare(make_records(frames=(16, 32), cuda=False, step_factor=2.0)), Verdict.REGRESSION) == {
+        "common time factor"
+    }
+
+
+def test_both_limits_must_be_exceeded() -> None:
+    loose = Thresholds(memory=Threshold(percent=1, absolute=2**40))
+    assert _compare(make_records(frames=(16, 32), cuda=False, memory_factor=1.5), thresholds=loose).exit_code == 0
+    strict = Thresholds(metrics={"fvd": Threshold(percent=1, absolute=0)})
+    assert _compare(make_records(frames=(16, 32), cuda=False, distance_factor=1.02), thresholds=strict).exit_code == 1
+    with pytest.raises(ValidationError):
+        Thresholds.model_validate({"memori": {"percent": 1, "absolute": 1}})
+
+
+def test_joined_on_identity_whatever_the_order() -> None:
+    assert _compare(list(reversed(make_records(frames=(16, 32), cuda=False)))).exit_code == 0
+
+
+def test_a_missing_cell_cannot_be_decided_and_a_new_one_is_told() -> None:
+    fewer = _compare(make_records(frames=(16, 32), cuda=False)[1:])
+    assert (fewer.exit_code, fewer.counts[Verdict.MISSING]) == (4, 1)
+    assert "in the baseline only" in fewer.markdown()
+    more = _compare([*make_records(frames=(16, 32), cuda=False), make_record("hydra", 16, 0, cuda=False)])
+    assert (more.exit_code, more.counts[Verdict.NEW]) == (0, 1)
+
+
+def test_an_empty_side_cannot_be_decided(tmp_path) -> None:
+    full = store(tmp_path / "full", [make_record("s4d")])
+    (tmp_path / "nothing").mkdir()
+    for baseline, new in ((full, tmp_path / "nothing"), (tmp_path / "nothing", full), (tmp_path / "absent", full)):
+        comparison = compare(baseline, new)
+        assert comparison.exit_code == 4
+        assert "no results" in comparison.markdown()
+    assert compare(full, full).exit_code == 0
+    assert compare_cells(BASE, []).exit_code == 4
+
+
+@pytest.mark.parametrize(("status", "code"), [("oom", 1), ("nan", 1), ("timeout", 1), ("interrupted", 4), ("started", 4)])
+def test_a_changed_status(status, code) -> None:
+    new = make_records(frames=(16, 32), cuda=False)
+    new[0] = make_record("identity", 16, 0, cuda=False, status=status)
+    assert _compare(new).exit_code == code
+    assert f"ok, now {status}" in _compare(new).markdown()
+
+
+def test_a_cell_that_works_again_is_an_improvement() -> None:
+    new = [make_record(record.variant, record.point["data.frames"], record.seed, cuda=False)
+           for record in make_records(frames=(16, 32))]
+    comparison = _compare(new)
+    assert (comparison.exit_code, comparison.counts[Verdict.IMPROVED]) == (0, 7)
+
+
+def test_nothing_but_failures_on_both_sides_is_no_pass() -> None:
+    failed = as_cells([make_record("s4d", status="infeasible")])
+    comparison = compare_cells(failed, failed)
+    assert comparison.exit_code == 4
+    assert "could be judged" in comparison.markdown()
+
+
+def test_another_machine_cannot_be_decided_unless_only_the_portable_is_judged() -> None:
+    new = make_records(frames=(16, 32), cuda=False, cohort="another", memory_factor=3.0, step_factor=9.0)
+    comparison = _compare(new)
+    assert comparison.exit_code == 4
+    assert "a100-40gb, now another" in comparison.markdown()
+    assert _compare(new, portable=True).exit_code == 0
+    worse = make_records(frames=(16, 32), cuda=False, cohort="another", distance_factor=1.2)
+    assert _compare(worse, portable=True).exit_code == 1
+
+
+def test_another_network_under_the_same_declaration_is_a_regression_anywhere() -> None:
+    new = make_records(frames=(16, 32), cuda=False, cohort="another")
+    solved = new[0].solved
+    new[0] = new[0].model_copy(update={"solved": solved.model_copy(update={"flops_forward": solved.flops_forward - 1})})
+    comparison = _compare(new, portable=True)
+    assert (comparison.exit_code, _verdicts(comparison, Verdict.REGRESSION)) == (1, {"flops"})
+
+
+def test_another_protocol_or_other_data_cannot_be_decided() -> None:
+    new = make_records(frames=(16, 32), cuda=False)
+    new[0] = new[0].model_copy(
+        update={"metrics": {"fvd": MetricResult(name="FVD[i3d,n=16,f=16]", value=900, n_real=16, n_generated=16)}}
+    )
+    comparison = _compare(new)
+    assert (comparison.exit_code, _verdicts(comparison, Verdict.PROTOCOL)) == (4, {"fvd"})
+    assert "FVD[i3d,n=2048,f=16], now FVD[i3d,n=16,f=16]" in comparison.markdown()
+    new = [record.model_copy(update={"data": {"train": "other"}}) for record in make_records(frames=(16, 32), cuda=False)]
+    assert _compare(new).exit_code == 4
+
+
+def test_a_value_that_is_gone_cannot_be_decided() -> None:
+    new = make_records(frames=(16, 32), cuda=False)
+    new[0] = new[0].model_copy(update={"metrics": {}})
+    assert _compare(new).exit_code == 4

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from synthetic import make_record, store
+
+from vdmbench.report import write_report
+
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+
+
+class _Page(HTMLParser):
+    """Balanced tags, attributes, and visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(report) -> _Page:
+    return _Page((report / "index.html").read_text())
+
+
+def test_it_is_whole_html(page) -> None:
+    assert page.open == []
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_fetched_from_elsewhere(page, report) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), (tag, name, value)
+    text = (report / "index.html").read_text()
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", text)
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_summary_comes_first_and_counts_failures(page) -> None:
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section" and "id" in attributes]
+    assert sections == ["summary", "main", "comparison", "failures", "figures", "samples", "method", "cells", "downloads"]
+    assert "29 of 36 ok; 3 infeasible, 1 nan, 3 oom" in page.text
+    assert "fvd did not see these controls in at least one cell: reversed" in page.text
+
+
+def test_every_cell_has_a_card_with_its_inputs(page, study) -> None:
+    cards = [attributes for tag, attributes in page.elements if tag == "details"]
+    assert len(cards) == len(study.cells)
+    for words in (
+        "knob mixer_width",
+        "matched parameters.network",
+        "control: frozen",
+        "floor (real against real)",
+        "Kernels that ran",
+        "hardware cohort",
+        "14,083,475",
+    ):
+        assert words in page.text
+
+
+def test_points_of_figures_say_what_they_are(page) -> None:
+    tips = [attributes["data-tip"] for _, attributes in page.elements if "data-tip" in attributes]
+    assert "attention at 32: oom" in tips
+    assert any(tip.startswith("bi-mamba, 16 frames: 2.0") and tip.endswith("GiB") for tip in tips)
+
+
+def test_samples_are_inside(page) -> None:
+    pictures = [attributes["src"] for tag, attributes in page.elements if tag == "img"]
+    assert len(pictures) == 2
+    assert all(source.startswith("data:image/gif;base64,R0lGOD") for source in pictures)
+
+
+def test_text_of_records_cannot_become_markup(tmp_path) -> None:
+    hostile = "<img src=x onerror=alert(1)>\"'&"
+    record = make_record(
+        hostile,
+        identity="0" * 20,
+        cohort=hostile,
+        environment={hostile: hostile},
+        backends={hostile: [hostile]},
+        declared={hostile: "</pre><script>alert(1)</script>"},
+    )
+    results = store(tmp_path / "r", [record, make_record(hostile, seed=1, identity="1" * 20, status="error", message=hostile)])
+    write_report([results], tmp_path / "out", title=hostile)
+    page = _Page((tmp_path / "out" / "index.html").read_text())
+    assert page.open == []
+    assert "img" not in {tag for tag, _ in page.elements}
+    assert sum(tag == "script" for tag, _ in page.elements) == 1
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+def test_everything_is_written_and_the_same_twice(report, results, tmp_path) -> None:
+    names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
+    assert {"index.html", "tables/main.md", "tables/main.csv", "tables/main.tex", "tables/main.html", "tables/numbers.tex",
+            "tables/comparison.md", "tables/failures.md", "data/cells.csv", "data/cells.parquet", "data/summary.csv",
+            "figures/frontier.pdf", "samples/synthetic_a100-40gb_frames=16.gif"} <= names
+    again = write_report([results], tmp_path / "again", reference="attention", title="Temporal layers <at> the same memory")
+    assert again[-1].name == "index.html"
+    for path in again:
+        assert path.read_bytes() == (report / path.relative_to(tmp_path / "again")).read_bytes(), path.name

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import io
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic import make_record
+
+from vdmbench.report import Study, aggregate, comparison_table, main_table
+from vdmbench.report.quantities import UnknownQuantity, choose_scale, find_quantity, significant
+from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
+from vdmbench.report.tables import column_scales, failures_table, shown_value
+
+GOLDEN = Path(__file__).parent / "golden"
+FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", ["main", "comparison", "failures"])
+def test_golden(study, name, ending) -> None:
+    """Set VDMBENCH_UPDATE_GOLDEN=1 to write them anew, and read the difference."""
+    table = {"main": main_table, "comparison": lambda study: comparison_table(study, "attention"), "failures": failures_table}[
+        name
+    ](study)
+    text = FORMATS[ending](table)
+    path = GOLDEN / f"{name}.{ending}"
+    if os.environ.get("VDMBENCH_UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_golden_numbers(study) -> None:
+    scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
+    text = latex_numbers(aggregate(study, "attention"), study.coordinates, scales)
+    path = GOLDEN / "numbers.tex"
+    if os.environ.get("VDMBENCH_UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+    assert r"\expandafter\def\csname vdm@attention/frames=32/fvd\endcsname{oom $\times$3}" in text
+
+
+def test_failures_are_visible_and_never_zero(study) -> None:
+    table = main_table(study)
+    rows = {
+        (row[0].text, row[1].text): {column.key: entry for column, entry in zip(table.columns, row, strict=True)}
+        for row in table.rows
+    }
+    assert len(rows) == 12
+    lost = rows["32", "attention"]
+    assert (lost["cells"].text, lost["fvd"].text, lost["fvd"].value) == ("0/3: oom ×3", "oom", None)
+    assert rows["16", "linear-attention"]["peak_train_memory"].text == "infeasible"
+    assert rows["32", "s4d"]["fvd"].text.endswith("(2 of 3)")
+
+
+def test_csv_carries_full_numbers_with_unit_and_leaves_the_unknown_empty(study) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_text(main_table(study)))))
+    cell = next(row for row in rows if row["Variant"] == "attention" and row["Frames"] == "16")
+    exact = study.frame[(study.frame["label"] == "attention") & (study.frame["frames"] == 16)]["peak_train_memory"].astype(
+        float
+    )
+    assert float(cell["Peak training memory (GiB)"]) == pytest.approx(exact.mean() / 2**30, rel=1e-8)
+    assert cell["Peak training memory (GiB) n"] == "3"
+    lost = next(row for row in rows if row["Variant"] == "attention" and row["Frames"] == "32")
+    assert lost["Peak training memory (GiB)"] == ""
+
+
+def test_under_three_seeds_nothing_is_bold() -> None:
+    study = Study.of([make_record(variant, seed=seed) for variant in ("identity", "attention", "s4d") for seed in (0, 1)])
+    for table in (main_table(study), comparison_table(study, "attention")):
+        assert not any(entry.bold for row in table.rows for entry in row)
+    assert any("nothing is claimed" in note for note in main_table(study).notes)
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+
+def test_text_of_records_is_escaped_in_every_format() -> None:
+    hostile = 'a|b_c*<script>alert("&")</script>\\input{x}%$#{}~^\n<b>'
+    study = Study.of([make_record(hostile, status="error", message=hostile, identity="0" * 20)])
+    for table in (main_table(study), failures_table(study)):
+        page = _Text()
+        page.feed(html_table(table))
+        assert {"script", "b"}.isdisjoint(page.tags)
+        assert 'alert("&")' in page.text
+        for line in markdown(table).splitlines():
+            if line.startswith("|"):
+                assert line.replace("\\|", "").count("|") == len(table.columns) + 1
+        assert "<script>" not in markdown(table).replace("\\<", "")
+        source = "\n".join(line for line in latex(table).splitlines() if not line.startswith("%"))
+        assert r"\textbackslash{}input\{x\}\%\$\#\{\}\textasciitilde{}\textasciicircum{}" in source
+        assert source.count("\n") < 12
+        assert len(list(csv.reader(io.StringIO(csv_text(table))))) == 2
+
+
+def test_numbers_are_plain_decimals() -> None:
+    assert [significant(value) for value in (1234567.0, 1234.5, 12.345, 0.0012345, 0)] == [
+        "1234567",
+        "1234",
+        "12.3",
+        "0.00123",
+        "0",
+    ]
+    assert shown_value(1.38203, 0.0026) == "1.382 ± 0.003"
+    assert shown_value(922.3, 24.8) == "922 ± 25"
+    assert shown_value(14.0) == "14.0"
+
+
+def test_one_unit_a_column_named() -> None:
+    memory = find_quantity("peak_train_memory", [])
+    assert choose_scale(memory, [300 * 2**20, 500 * 2**20]).unit == "MiB"
+    assert choose_scale(memory, [2**30, 2**34, 2**35]).unit == "GiB"
+    assert choose_scale(memory, []).unit in ("B", "KiB", "MiB", "GiB")
+    with pytest.raises(UnknownQuantity, match="did you mean 'peak_train_memory'"):
+        find_quantity("peak_training_memory", ["fvd"])
+
+
+def test_cohorts_and_suites_have_columns_when_there_are_several() -> None:
+    records = [make_record("s4d", seed=0, cohort=cohort, suite=suite) for cohort in ("a", "b") for suite in ("x", "y")]
+    table = main_table(Study.of(records))
+    assert [column.key for column in table.columns[:3]] == ["suite", "cohort", "frames"]
+    assert len(table.rows) == 4
