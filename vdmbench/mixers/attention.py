@@ -54,6 +54,7 @@ class Attention(Mixer):
     ) -> None:
         super().__init__(channels, causal=causal)
         self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
+        self.inner_width = self.heads.inner
         self.rotary = Rotary(self.heads.dim) if rotary else None
         self.relative_bias = (
             RelativeBias(self.heads.count, buckets=buckets, max_distance=max_distance, causal=causal) if relative_bias else None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vdmbench.mixers import flops
 from vdmbench.ops import causal_conv1d
 
-Direction = Literal["forward", "both"]
+TimeDirection = Literal["forward", "both"]
 Merge = Literal["sum", "concat", "product"]
 
 
@@ -37,6 +37,21 @@ class Core(nn.Module):
     ) -> Float[Tensor, "batch frames channels"]:
         """``reverse`` equals flip over frames, forward, flip. The output is multiplied by SiLU of ``gate``."""
         raise NotImplementedError
+
+    def both_ways(
+        self,
+        against: Core,
+        past: Float[Tensor, "batch frames channels"],
+        future: Float[Tensor, "batch frames channels"],
+        *,
+        gate: Float[Tensor, "batch frames channels"] | None,
+        merge: Merge,
+    ) -> Float[Tensor, "batch frames width"]:
+        """This core along time on ``past`` and another against it on ``future``, merged, then times SiLU of ``gate``."""
+        y = merge_directions(self(past), against(future, reverse=True), merge)
+        if gate is None:
+            return y
+        return y * F.silu(gate).repeat(1, 1, y.shape[-1] // gate.shape[-1])
 
     def scan_flops(self, frames: int) -> int:
         """FLOPs per site of its recurrence or convolution, without its linear maps."""
@@ -74,19 +89,14 @@ class Branch(nn.Module):
         super().__init__()
         self.before, self.conv, self.core, self.after = before, conv, core, after
 
-    def forward(
-        self,
-        x: Float[Tensor, "batch frames channels"],
-        *,
-        gate: Float[Tensor, "batch frames inner"] | None = None,
-        reverse: bool = False,
-    ) -> Float[Tensor, "batch frames width"]:
-        """``gate`` is the core's; ``reverse`` equals flip over frames, forward, flip."""
+    def enter(self, x: Float[Tensor, "batch frames channels"], *, reverse: bool = False) -> Float[Tensor, "batch frames inner"]:
+        """What the core sees; ``reverse`` equals flip over frames, enter, flip."""
         if self.before is not None:
             x = self.before(x)
-        if self.conv is not None:
-            x = F.silu(self.conv(x, reverse=reverse))
-        y = self.core(x, gate=gate, reverse=reverse)
+        return x if self.conv is None else F.silu(self.conv(x, reverse=reverse))
+
+    def leave(self, y: Float[Tensor, "batch frames inner"]) -> Float[Tensor, "batch frames width"]:
+        """What becomes of the core's output."""
         return y if self.after is None else self.after(y)
 
     @property
@@ -112,31 +122,41 @@ class Directions(nn.Module):
         ValueError: unknown direction or merge, or a merge other than ``sum`` where there is nothing to merge.
     """
 
-    def __init__(self, branch: Callable[[], Branch], *, direction: Direction, merge: Merge) -> None:
+    def __init__(self, branch: Callable[[], Branch], *, direction: TimeDirection, merge: Merge) -> None:
         super().__init__()
         if direction not in ("forward", "both"):
             raise ValueError(f"direction must be 'forward' or 'both', got '{direction}'")
         if merge not in ("sum", "concat", "product"):
             raise ValueError(f"merge must be 'sum', 'concat' or 'product', got '{merge}'")
         if direction == "forward" and merge != "sum":
-            raise ValueError(f"merge '{merge}' has no effect in one direction: set direction to 'both', or leave merge at 'sum'")
+            raise ValueError(f"merge '{merge}' has no effect in one direction: set direction to 'both', or keep merge 'sum'")
         self.along = branch()
         self.against = branch() if direction == "both" else None
-        self.merge = merge
+        self.merge: Merge = merge
 
     def forward(
         self, x: Float[Tensor, "batch frames channels"], *, gate: Float[Tensor, "batch frames inner"] | None = None
     ) -> Float[Tensor, "batch frames width"]:
-        """The merged branches, times SiLU of the gate; a single branch gates inside its core, where kernels fuse it."""
+        """The merged branches; ``gate`` multiplies, through SiLU, those that end in their cores, where kernels fuse it."""
         if self.against is None:
-            return self.along(x, gate=gate)
-        past, future = self.along(x), self.against(x, reverse=True)
-        if self.merge == "concat":
-            merged = torch.cat([past, future], -1)
-            return merged if gate is None else merged * F.silu(gate).repeat(1, 1, 2)
-        merged = past + future if self.merge == "sum" else past * future
-        return merged if gate is None else merged * F.silu(gate)
+            along = self.along.core(self.along.enter(x), gate=gate)
+            return self.along.leave(along)
+        past, future = self.along.enter(x), self.against.enter(x, reverse=True)
+        if self.along.after is None:
+            return self.along.core.both_ways(self.against.core, past, future, gate=gate, merge=self.merge)
+        past = self.along.leave(self.along.core(past))
+        future = self.against.leave(self.against.core(future, reverse=True))
+        return merge_directions(past, future, self.merge)
 
     @property
     def branches(self) -> list[Branch]:
         return [self.along] if self.against is None else [self.along, self.against]
+
+
+def merge_directions(
+    past: Float[Tensor, "batch frames channels"], future: Float[Tensor, "batch frames channels"], merge: Merge
+) -> Float[Tensor, "batch frames width"]:
+    """Sum, product, or both side by side."""
+    if merge == "concat":
+        return torch.cat([past, future], -1)
+    return past + future if merge == "sum" else past * future

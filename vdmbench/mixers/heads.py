@@ -41,8 +41,7 @@ class Heads(nn.Module):
 
     def split(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (batch, heads, frames, head_dim)."""
-        qkv = self.to_qkv(x).unflatten(-1, (3, self.count, self.dim))  # (batch, frames, 3, heads, head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = (part.unflatten(-1, (self.count, self.dim)).transpose(1, 2) for part in self.to_qkv(x).chunk(3, -1))
         return q, k, v
 
     def join(self, mixed: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch frames channels"]:

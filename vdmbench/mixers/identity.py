@@ -13,6 +13,7 @@ class Identity(Mixer):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, causal=True)
+        self.inner_width = channels
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         return x

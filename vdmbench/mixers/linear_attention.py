@@ -16,12 +16,13 @@ from vdmbench.ops import linear_attention
 
 
 class LinearAttention(Mixer):
-    """phi(q) (phi(k)^T v) over frames, phi a softmax (Shen et al. 2018, arXiv 1812.01243) or a ReLU (Cai et al. 2022, arXiv 2205.14756).
+    """phi(q) (phi(k)^T v) over frames, phi a softmax (Shen et al. 2018, arXiv 1812.01243) or a ReLU (Cai et al. 2022,
+    arXiv 2205.14756).
 
     Rotary embedding belongs after the feature maps and in the numerator alone, where it turns the weight of a pair of
     frames by their distance and leaves the weights' sum positive (Su et al. 2021, arXiv 2104.09864, sec. 3.3, eq. 19):
-    ``rotary="after-map"``. The published layer rotates first, ``"before-map"``, where a softmax or a ReLU undoes the dependence on
-    distance, and scales its output by head_dim^-1/2, by which it starts that much smaller than softmax attention.
+    ``rotary="after-map"``. The published layer rotates first, ``"before-map"``, where a softmax or a ReLU undoes the
+    dependence on distance, and scales its output by head_dim^-1/2, by which it starts that much smaller than softmax attention.
 
     Args:
         channels: width of input and output.
@@ -53,6 +54,7 @@ class LinearAttention(Mixer):
         if rotary not in ("none", "before-map", "after-map"):
             raise ValueError(f"rotary of linear attention must be 'none', 'before-map' or 'after-map', got '{rotary}'")
         self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
+        self.inner_width = self.heads.inner
         self.feature_map = feature_map
         self.rotary = None if rotary == "none" else Rotary(self.heads.dim)
         self.rotate_first = rotary == "before-map"

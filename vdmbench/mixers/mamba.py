@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Core, Direction, Merge
+from vdmbench.mixers.directions import Core, Merge, TimeDirection
 from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
-from vdmbench.ops import selective_scan
+from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
 
 DT_RANGE = (1e-3, 1e-1)
 """Initial step sizes, log-uniform (Gu and Dao 2023, sec. 3.6)."""
@@ -59,19 +58,25 @@ class S6Core(Core):
         gate: Float[Tensor, "batch frames channels"] | None = None,
         reverse: bool = False,
     ) -> Float[Tensor, "batch frames channels"]:
+        x, dt, A, B, C, D, dt_bias = self._scanned(x)
+        return selective_scan(x, dt, A, B, C, D, gate=gate, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
+
+    def both_ways(
+        self,
+        against: Core,
+        past: Float[Tensor, "batch frames channels"],
+        future: Float[Tensor, "batch frames channels"],
+        *,
+        gate: Float[Tensor, "batch frames channels"] | None,
+        merge: Merge,
+    ) -> Float[Tensor, "batch frames width"]:
+        assert isinstance(against, S6Core)
+        ahead, back = self._scanned(past), against._scanned(future)
+        return bidirectional_selective_scan(ahead, back, gate=gate, merge=merge, backend=self.backend)
+
+    def _scanned(self, x: Tensor) -> Direction:
         dt, B, C = self.x_proj(x).split(self.widths, -1)
-        return selective_scan(
-            x,
-            F.linear(dt, self.dt_proj.weight),
-            -torch.exp(self.A_log),
-            B,
-            C,
-            self.D,
-            gate=gate,
-            dt_bias=self.dt_proj.bias,
-            reverse=reverse,
-            backend=self.backend,
-        )
+        return Direction(x, F.linear(dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias)
 
     def scan_flops(self, frames: int) -> int:
         """For each number of the state: exp(delta A), (delta x) B, a h + b and C h, 7; for each channel: delta x, D x + y
@@ -92,7 +97,7 @@ class Mamba(SSMMixer):
         self,
         channels: int,
         *,
-        direction: Direction = "forward",
+        direction: TimeDirection = "forward",
         merge: Merge = "sum",
         block: BlockName = "mamba",
         expand: float = EXPAND,

@@ -20,9 +20,11 @@ class Mixer(nn.Module):
         channels: width of input and output.
         causal: output frame t depends on input frames 0..t alone. What such a mixer must remember between frames is
             counted by :meth:`state_size`.
+        inner_width: features that it mixes over frames; the knob ``expand`` moves it.
     """
 
     causal: bool
+    inner_width: int
 
     def __init__(self, channels: int, *, causal: bool) -> None:
         super().__init__()

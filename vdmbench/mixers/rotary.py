@@ -42,13 +42,13 @@ class Rotary(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch heads frames head_dim"]:
         frequencies = self._frequencies(x.device) if self.frequencies is None else self.frequencies
-        wide = torch.promote_types(x.dtype, torch.float32)
+        wide = torch.promote_types(x.dtype, torch.float32)  # half precision has no complex product, and too few digits for t
+        still = frequencies.new_zeros((x.shape[-1] - self.width) // 2)  # pairs that are not rotated turn by 0
         frames = torch.arange(x.shape[2], device=x.device, dtype=wide)
-        angle = frames[:, None] * frequencies.to(wide)  # (frames, width / 2)
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        even, odd = x[..., : self.width : 2], x[..., 1 : self.width : 2]
-        turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2)
-        return turned if self.width == x.shape[-1] else torch.cat([turned, x[..., self.width :]], -1)
+        angle = frames[:, None] * torch.cat([frequencies, still]).to(wide)  # (frames, head_dim / 2)
+        turn = torch.polar(torch.ones_like(angle), angle)
+        pairs = torch.view_as_complex(x.to(wide).unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
 
     def _frequencies(self, device: torch.device | None) -> Tensor:
         pairs = torch.arange(0, self.width, 2, device=device, dtype=torch.float32)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Core, Direction, Merge
+from vdmbench.mixers.directions import Core, Merge, TimeDirection
 from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
 from vdmbench.ops import fft_convolution, s4d_kernel
 
@@ -20,7 +20,8 @@ DT_RANGE = (1e-3, 1e-1)
 
 
 class S4DCore(Core):
-    """x'(t) = A x + u, y = 2 Re(C x) + D u for each channel, by its impulse response (Gu et al. 2022, arXiv 2206.11893, sec. 3).
+    """x'(t) = A x + u, y = 2 Re(C x) + D u for each channel, by its impulse response (Gu et al. 2022,
+    arXiv 2206.11893, sec. 3).
 
     A starts as S4D-Lin, A_n = -1/2 + i pi n (eq. 9), and its real part stays negative through an exponential.
 
@@ -75,7 +76,7 @@ class S4D(SSMMixer):
         self,
         channels: int,
         *,
-        direction: Direction = "forward",
+        direction: TimeDirection = "forward",
         merge: Merge = "sum",
         block: BlockName = "mamba",
         expand: float = EXPAND,

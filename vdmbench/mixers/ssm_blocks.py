@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Branch, CausalConv, Core, Direction, Directions, Merge
+from vdmbench.mixers.directions import Branch, CausalConv, Core, Directions, Merge, TimeDirection
 from vdmbench.mixers.mixer import Mixer, inner_width
 
 BlockName = Literal["mlp", "glu", "gss", "mamba"]
@@ -62,8 +62,8 @@ class GLUBlock(nn.Module):
 
 
 class GSSBlock(nn.Module):
-    """A gate of ``inner`` channels around a core between linear maps (Mehta et al. 2022, arXiv 2206.13947, eq. 3.1-3.4), and its
-    two-directional form (Wang et al. 2022, arXiv 2212.10544, sec. 3.2) (version 10)."""
+    """A gate of ``inner`` channels around a core between linear maps (Mehta et al. 2022, arXiv 2206.13947, sec. 3.2), and
+    its two-directional form (Wang et al. 2022, arXiv 2212.10544, sec. 3.2) (version 10)."""
 
     def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
         super().__init__()
@@ -83,8 +83,8 @@ class GSSBlock(nn.Module):
 
 
 class MambaBlock(nn.Module):
-    """Causal convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions projections
-    and gate are shared (Zhu et al. 2024, arXiv 2401.09417, alg. 1) (version 20)."""
+    """Causal convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions
+    projections and gate are shared (Zhu et al. 2024, arXiv 2401.09417, alg. 1) (version 20)."""
 
     def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int, conv: int) -> None:
         super().__init__()
@@ -115,7 +115,15 @@ class SSMMixer(Mixer):
     """
 
     def __init__(
-        self, channels: int, core: MakeCore, *, direction: Direction, merge: Merge, block: BlockName, expand: float, conv: int
+        self,
+        channels: int,
+        core: MakeCore,
+        *,
+        direction: TimeDirection,
+        merge: Merge,
+        block: BlockName,
+        expand: float,
+        conv: int,
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         if block not in ("mlp", "glu", "gss", "mamba"):
@@ -127,6 +135,7 @@ class SSMMixer(Mixer):
         in_time = partial(Directions, direction=direction, merge=merge)
         widths = 2 if merge == "concat" else 1
         inner = inner_width(channels, expand)
+        self.inner_width = channels if block == "glu" else inner
         self.block: nn.Module
         if block == "mlp":
             self.block = MLPBlock(channels, core, in_time, widths, inner=inner)

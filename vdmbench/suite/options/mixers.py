@@ -24,13 +24,15 @@ class HeadOptions(Declared):
     head_dim: int = Field(32, ge=1)
     """Features of a head; at expand 1, where heads is null."""
     heads: int | None = Field(None, ge=1)
-    """Number of heads, null for channels / head_dim; a number fixes the inner width at heads * head_dim on every level, as
-    published."""
+    """Number of heads, null for channels / head_dim.
+
+    A number fixes the inner width at heads * head_dim on every level, as published.
+    """
 
     @model_validator(mode="after")
     def _one_rule_for_the_width(self) -> Self:
         if self.heads is not None and self.expand != 1:
-            raise ValueError(f"heads {self.heads} fixes the inner width at heads * head_dim: leave expand at 1, got {self.expand}")
+            raise ValueError(f"heads {self.heads} fixes the inner width at heads * head_dim: keep expand 1, got {self.expand}")
         return self
 
 
@@ -58,7 +60,7 @@ class AttentionOptions(HeadOptions):
         if self.relative_bias and self.max_distance <= exact:
             raise ValueError(f"max_distance must be over {exact}, where the logarithmic buckets begin, got {self.max_distance}")
         if not self.relative_bias and (self.buckets, self.max_distance) != (32, 1024):
-            raise ValueError("buckets and max_distance have no effect without relative_bias: set relative_bias to true, or leave both")
+            raise ValueError("buckets and max_distance have no effect without relative_bias: set it to true, or keep both")
         return self
 
 
@@ -85,11 +87,17 @@ class StateSpaceOptions(Declared):
     direction: Literal["forward", "both"] = "forward"
     """Scan along time (causal), or along and against it with parameters of their own."""
     merge: Literal["sum", "concat", "product"] = "sum"
-    """How both directions become one; only with direction both. Published: concat in mlp, sum in glu and mamba, product in gss."""
+    """How both directions become one; only with direction both.
+
+    Published: concat in mlp, sum in glu and mamba, product in gss.
+    """
     block: Literal["mlp", "glu", "gss", "mamba"] = "mamba"
     """What surrounds the core: the paper's versions 1, 2, 10 and 20."""
     expand: float = Field(2.0, gt=0)
-    """Inner width over channels, rounded to a multiple of 8: hidden layer (mlp), gate (gss), core and gate (mamba); glu has none."""
+    """Inner width over channels, rounded to a multiple of 8.
+
+    Of the hidden layer (mlp), of the gate (gss), of core and gate (mamba); glu has none.
+    """
     state: int = Field(16, ge=1)
     """State size N a channel."""
     conv: int = Field(4, ge=1)
@@ -98,7 +106,7 @@ class StateSpaceOptions(Declared):
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> Self:
         if self.direction == "forward" and self.merge != "sum":
-            raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or leave merge at sum")
+            raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or keep merge sum")
         if self.block != "mamba" and self.conv != 4:
             raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4, got {self.conv}")
         if self.block == "glu" and self.expand != 2:

@@ -19,5 +19,7 @@ class UNet3DOptions(Declared):
     channels: int = Field(3, ge=1)
     """Image channels."""
     preset: Literal["fair", "oshima2024"] = "fair"
-    """fair: frames meet in the temporal layers alone. oshima2024: exactly as published, with group norms over all frames and one
-    table of positions for all layers."""
+    """Frames meet in the temporal layers alone (fair), or exactly as published (oshima2024).
+
+    The published network pools its group norms over all frames, and has one table of positions for all layers.
+    """

@@ -1,0 +1,30 @@
+"""Where frames meet: a mixer at every place of the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import Mixer
+from vdmbench.networks.norms import ChannelNorm
+
+
+class TemporalLayer(nn.Module):
+    """x + mixer(norm(x)) over the frames of each place."""
+
+    def __init__(self, channels: int, mixer: Callable[[int], Mixer]) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.mixer = mixer(channels)
+
+    def forward(
+        self, x: Float[Tensor, "images channels height width"], frames: int
+    ) -> Float[Tensor, "images channels height width"]:
+        """``images`` is batch times ``frames``, a clip's frames next to each other."""
+        height, width = x.shape[-2:]
+        clip = self.norm(x.permute(0, 2, 3, 1)).unflatten(0, (-1, frames))  # (batch, frames, height, width, channels)
+        sites = clip.permute(0, 2, 3, 1, 4).flatten(0, 2)  # (batch height width, frames, channels)
+        mixed = self.mixer(sites).unflatten(0, (-1, height, width))
+        return x + mixed.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)

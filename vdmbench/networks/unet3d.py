@@ -1,0 +1,142 @@
+"""The space-time factorised UNet: frames are images to every layer but the temporal ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from vdmbench.mixers import Mixer
+from vdmbench.networks.denoiser import Denoiser
+from vdmbench.networks.resblock import ResBlock
+from vdmbench.networks.shared_positions import SharedPositions
+from vdmbench.networks.spatial_attention import SpatialAttention
+from vdmbench.networks.temporal_layer import TemporalLayer
+from vdmbench.networks.time_embedding import TimeEmbedding
+
+CHANNELS_PER_HEAD = 8
+"""The spatial layers, and the published temporal attention, have base_channels / 8 heads; group norms have 8 groups."""
+
+
+class Level(nn.Module):
+    """Two residual blocks, linear attention over places, a temporal layer."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, mixer: Callable[[int], Mixer], heads: int, embedding: int, pool_frames: bool
+    ) -> None:
+        super().__init__()
+        self.block1 = ResBlock(inputs, outputs, embedding=embedding, pool_frames=pool_frames)
+        self.block2 = ResBlock(outputs, outputs, embedding=embedding, pool_frames=pool_frames)
+        self.spatial = SpatialAttention(outputs, heads=heads, linear=True)
+        self.temporal = TemporalLayer(outputs, mixer)
+
+    def forward(self, x: Tensor, frames: int, embedding: Tensor) -> Tensor:
+        x = self.block2(self.block1(x, frames, embedding), frames, embedding)
+        return self.temporal(self.spatial(x), frames)
+
+
+class Middle(nn.Module):
+    """Residual block, full attention over places, a temporal layer, residual block."""
+
+    def __init__(self, channels: int, *, mixer: Callable[[int], Mixer], heads: int, embedding: int, pool_frames: bool) -> None:
+        super().__init__()
+        self.block1 = ResBlock(channels, channels, embedding=embedding, pool_frames=pool_frames)
+        self.spatial = SpatialAttention(channels, heads=heads, linear=False)
+        self.temporal = TemporalLayer(channels, mixer)
+        self.block2 = ResBlock(channels, channels, embedding=embedding, pool_frames=pool_frames)
+
+    def forward(self, x: Tensor, frames: int, embedding: Tensor) -> Tensor:
+        x = self.spatial(self.block1(x, frames, embedding))
+        return self.block2(self.temporal(x, frames), frames, embedding)
+
+
+class UNet3D(Denoiser):
+    """UNet of Ho et al. 2022 (arXiv 2204.03458, sec. 3) in the form of Oshima et al. 2024 (arXiv 2403.07711), any mixer inside.
+
+    Frames are folded into the batch and convolved in two dimensions, channels last in memory; a mixer sees the frames of
+    one place. It takes any number of frames.
+
+    Args:
+        mixer: makes the mixer of a temporal layer from its number of channels.
+        base_channels: channels of the first level; a multiple of 8.
+        multipliers: channels of each level over ``base_channels``; height and width halve from level to level.
+        channels: image channels.
+        preset: ``fair``: frames meet in the temporal layers alone, and every layer has position encodings of its own.
+            ``oshima2024``: as published, to the parameter: group norms pool their statistics over the frames, and one
+            relative-bias table (kept, unused, under every mixer) and one set of rotary frequencies serve all layers.
+
+    Raises:
+        ValueError: sizes that do not fit, or an unknown preset.
+    """
+
+    def __init__(
+        self,
+        *,
+        mixer: Callable[[int], Mixer],
+        base_channels: int = 32,
+        multipliers: Sequence[int] = (1, 2, 4, 8),
+        channels: int = 3,
+        preset: Literal["fair", "oshima2024"] = "fair",
+    ) -> None:
+        super().__init__()
+        if base_channels < 8 or base_channels % 8:
+            raise ValueError(f"base_channels must be a multiple of 8 (8 groups in each group norm), got {base_channels}")
+        if not multipliers or min(multipliers) < 1 or channels < 1:
+            raise ValueError(f"multipliers and channels must be positive, got {tuple(multipliers)} and {channels}")
+        if preset not in ("fair", "oshima2024"):
+            raise ValueError(f"preset must be 'fair' or 'oshima2024', got '{preset}'")
+        self.channels = channels
+        pool_frames = preset == "oshima2024"
+        heads = base_channels // CHANNELS_PER_HEAD
+        widths = [base_channels * multiplier for multiplier in multipliers]
+        inputs = [base_channels, *widths[:-1]]
+
+        self.time_embedding = TimeEmbedding(base_channels)
+        embedding = self.time_embedding.width
+        level = partial(Level, mixer=mixer, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        self.stem = nn.Conv2d(channels, base_channels, 7, padding=3)
+        self.stem_temporal = TemporalLayer(base_channels, mixer)
+        self.down = nn.ModuleList(level(i, o) for i, o in zip(inputs, widths, strict=True))
+        self.downsample = nn.ModuleList(nn.Conv2d(width, width, 4, stride=2, padding=1) for width in widths[:-1])
+        self.middle = Middle(widths[-1], mixer=mixer, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        self.up = nn.ModuleList(level(2 * o, i) for i, o in reversed(list(zip(inputs, widths, strict=True))))
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, stride=2, padding=1) for width in inputs[:0:-1])
+        self.head_block = ResBlock(2 * base_channels, base_channels, embedding=None, pool_frames=pool_frames)
+        self.head = nn.Conv2d(base_channels, channels, 1)
+        self.positions = SharedPositions(heads, self.temporal_layers().values()) if preset == "oshima2024" else None
+
+    def forward(
+        self, x: Float[Tensor, "batch frames channels height width"], t: Num[Tensor, " batch"]
+    ) -> Float[Tensor, "batch frames channels height width"]:
+        self._check(x, t)
+        frames = x.shape[1]
+        embedding = self.time_embedding(t)
+        h = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (images = batch frames, channels, height, width)
+        h = stem = self.stem_temporal(self.stem(h), frames)
+        skips = []
+        for index, level in enumerate(self.down):
+            h = level(h, frames, embedding)
+            skips.append(h)
+            if index < len(self.downsample):
+                h = self.downsample[index](h)
+        h = self.middle(h, frames, embedding)
+        for index, level in enumerate(self.up):
+            h = level(torch.cat([h, skips.pop()], 1), frames, embedding)
+            if index < len(self.upsample):
+                h = self.upsample[index](h)
+        h = self.head_block(torch.cat([h, stem], 1), frames)
+        return self.head(h).unflatten(0, (-1, frames)).contiguous()
+
+    def _check(self, x: Tensor, t: Tensor) -> None:
+        if x.dim() != 5 or x.shape[2] != self.channels:
+            raise ValueError(f"x must be (batch, frames, {self.channels}, height, width), got {tuple(x.shape)}")
+        if t.shape != x.shape[:1]:
+            raise ValueError(f"t must hold one time for each of {x.shape[0]} clips, got {tuple(t.shape)}")
+        factor = 2 ** len(self.downsample)
+        if x.shape[3] % factor or x.shape[4] % factor:
+            raise ValueError(f"height and width must be multiples of {factor}, one halving for each level after the first, "
+                             f"got {x.shape[3]} x {x.shape[4]}")
