@@ -49,6 +49,6 @@ def choose_real_clips(source: Source, frames: int, *, real: int, held_out: int) 
     def windows(first: int, count: int) -> list[Window]:
         videos = range(first, len(source), 2)
         chosen = Windows([source.length(video) for video in videos], frames).reference(count)
-        return [Window(videos[window.index], window.start) for window in chosen]
+        return [Window(videos[window.video], window.start) for window in chosen]
 
     return RealClips(source, frames, windows(0, real), windows(1, held_out))

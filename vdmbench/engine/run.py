@@ -153,5 +153,5 @@ class _Run:
             real = self.real_clips
             reference = metric.reference(real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(),
                                          cache=self.reference_cache)
-            self.emit(Judged(name, MetricResult.model_validate(metric(reference, clips))))
+            self.emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
             self.emit(Progress("evaluate", number, len(self.cell.metrics)))

@@ -11,7 +11,10 @@ from typing import Any, Literal
 import torch
 
 from vdmbench.networks import build, count_parameters
+from vdmbench.networks.flops import count_flops
 from vdmbench.records import LayerCost, Parameters
+
+IMAGE_CHANNELS = 3
 
 Choice = Mapping[str, Any]
 """``{"name": ..., **options}`` of a network or a mixer."""
@@ -52,13 +55,14 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
     """
     with torch.device("meta"):
         built = build(network, mixer)
-    sites = built.temporal_sites(size, size)
-    mixers = built.temporal_layers()
-    layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width, parameters=sum(each.numel() for each in layer.parameters()),
-                              state_elements=layer.state_size(frames)) for path, layer in mixers.items()}
+    flops = count_flops(built, IMAGE_CHANNELS, frames, size, size)
+    layers = {path: LayerCost(channels=mixer.channels, inner_width=mixer.inner_width, state_elements=mixer.state_size(frames),
+                              parameters=sum(each.numel() for each in mixer.parameters()))
+              for path, mixer in built.temporal_layers().items()}
+    temporal = sum(flops.temporal.values())
     return Cost(
         parameters=parameters(network, mixer),
-        state_elements=sum(layers[path].state_elements * sites[path] for path in layers),
-        flops_forward=built.flops(frames, size, size),
-        flops_temporal=sum(built.temporal_flops(frames, size, size).values()),
+        state_elements=sum(layer.state_elements * flops.sites[path] for path, layer in layers.items()),
+        flops_forward=flops.spatial + temporal,
+        flops_temporal=temporal,
         layers=layers)

@@ -138,8 +138,8 @@ class MetricResult(Recorded):
     """Unbiased polynomial-3 MMD on the same features."""
     floor: float | None = None
     """The same distance between two disjoint sets of real clips, at the same N."""
-    floor_n: int | None = None
-    """Held-out clips of the floor; where they are fewer than the generated ones it lies too high."""
+    floor_n: list[int] | None = None
+    """Clips on the two sides of the floor; where they are fewer than in the distance, the floor lies too high."""
     interval: tuple[float, float] | None = None
     """Bootstrap interval over clips."""
     confidence: float | None = None
@@ -160,6 +160,13 @@ class MetricResult(Recorded):
     """How it was measured; numbers compare only where this is equal."""
     details: dict[str, Any] = Field(default_factory=dict)
     """Further numbers of this metric's own."""
+
+    @classmethod
+    def from_metric(cls, result: dict[str, Any]) -> MetricResult:
+        """What a metric returned, with what is its own put under ``details``."""
+        own = {key: value for key, value in result.items() if key not in cls.model_fields}
+        shared = {key: value for key, value in result.items() if key in cls.model_fields}
+        return cls.model_validate({**shared, "details": {**shared.get("details", {}), **own}})
 
 
 class DeviceMemory(Recorded):

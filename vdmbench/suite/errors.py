@@ -97,7 +97,9 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[t
         else:
             message = item["msg"].removeprefix("Value error, ")
             given = item.get("input")
-            if item["type"] not in ("value_error", "choice", "unknown_name", "problem_at") and isinstance(given, str | int | float | bool | None):
-                message = f"{message[:1].lower()}{message[1:]}, got {given!r}"
+            if item["type"] not in ("value_error", "choice", "unknown_name", "problem_at"):  # worded by pydantic
+                message = message[:1].lower() + message[1:]
+                if isinstance(given, str | int | float | bool | None):
+                    message += f", got {given!r}"
         problems.append((path, message))
     return problems

@@ -37,3 +37,29 @@ class FrechetOptions(DistanceOptions):
         if self.window != "whole" and self.frames is None:
             raise ValueError(f"window '{self.window}' needs frames, the length of a window")
         return self
+
+
+class FvdOptions(DistanceOptions):
+    """The Fréchet video distance on I3D."""
+
+    protocol: Literal[
+        "standard", "fvd2048_16f", "fvd2048_128f", "fvd2048_128f_subsample8f", "tf1", "oshima2024", "windows16"
+    ] = "standard"
+    """Named way of measuring; it is part of the number's name, and numbers of two protocols are never compared."""
+    frames: int | None = Field(None, ge=9)
+    """Frames in a measured clip, where the protocol leaves them open; null measures clips at their own length."""
+    window: Literal["whole", "first", "all"] | None = None
+    """Clips longer than frames: refused (also null), cut to their start, or cut into windows over the whole length."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the extractor; bf16 is faster and half a percent off, and is said in the name."""
+    weights: str | None = None
+    """A weight file; null finds or fetches the published one."""
+
+    @model_validator(mode="after")
+    def _frames_fit_the_protocol(self) -> Self:
+        fixed = self.protocol.startswith("fvd2048") or self.protocol == "windows16"
+        if fixed and (self.frames is not None or self.window is not None):
+            raise ValueError(f"protocol '{self.protocol}' fixes frames and window: leave them out, or declare 'standard'")
+        if self.window not in (None, "whole") and self.frames is None:
+            raise ValueError(f"window '{self.window}' needs frames, the length of a window")
+        return self

@@ -1,0 +1,33 @@
+"""The exported JSON Schema agrees with the loader."""
+
+from __future__ import annotations
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.suite.texts import MINIMAL
+from vdmbench.cli.options import shipped_suites
+from vdmbench.suite import Suite
+
+SCHEMA = Suite.model_json_schema(by_alias=True)
+
+
+def test_is_a_valid_schema_with_help_for_every_option():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$defs"]["Train"]["properties"]["learning_rate"]["description"] == "Constant."
+    assert "backend" in SCHEMA["$defs"]["MambaMambaChoice"]["properties"]
+
+
+@pytest.mark.parametrize("name", sorted(shipped_suites()))
+def test_accepts_what_is_shipped(name: str):
+    text = shipped_suites()[name].read_text()
+    # YAML 1.1 reads 1e-4 as a text, where suites read a number.
+    jsonschema.validate(yaml.safe_load(text.replace("1e-4", "0.0001").replace("1e-3", "0.001").replace("3e-4", "0.0003")), SCHEMA)
+
+
+def test_refuses_what_the_loader_refuses():
+    tree = yaml.safe_load(MINIMAL)
+    for wrong in ({"mixer": "mambo"}, {"mixer": {"name": "mamba", "directon": "both"}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**tree, "variants": {"a": wrong}}, SCHEMA)
