@@ -1,0 +1,75 @@
+"""Plans: published counts exactly, matched variants within tolerance, unreachable targets named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.suite.texts import MINIMAL
+from vdmbench.cli.options import shipped_suites
+from vdmbench.matching import Unreachable, solve
+from vdmbench.matching.plan import set_knobs
+from vdmbench.networks import build, count_parameters
+from vdmbench.suite import expand, load_suite, parse_suite
+
+
+def solutions(text: str, *overrides: str):
+    return {cell.variant: (cell.inputs, solve(cell.inputs).solved) for cell in expand(*parse_suite(text, "s.yaml", overrides))}
+
+
+def test_the_published_network_has_the_published_parameters():
+    # Oshima et al. 2024, code at base 32: the five published counts.
+    counts = {"attn": 14_083_475, "l-attn": 14_083_475, "s4d": 14_176_643, "bi-s4d": 14_256_515, "s6": 14_297_475, "bi-s6": 14_498_179}
+    suite, lines = load_suite(shipped_suites()["oshima2024_minerl"], ["seeds=[0]", "data.frames=2", "data.size=8"])
+    assert {cell.variant: solve(cell.inputs).solved.parameters.network for cell in expand(suite, lines)} == counts
+
+
+@pytest.mark.parametrize("of", ["network", "temporal"])
+@pytest.mark.parametrize("knob", ["mixer_width", "base_channels"])
+def test_variants_meet_the_reference(of, knob):
+    text = MINIMAL.replace("base_channels: 8", "base_channels: 32") + \
+        f"match: {{of: {of}, reference: bi, knob: {knob}, tolerance: 30%, exempt: [floor]}}\n"
+    found = solutions(text)
+    target = getattr(found["bi"][1].parameters, of)
+    inputs, uni = found["uni"]
+    assert uni.target == target
+    assert abs(uni.achieved - target) <= 0.3 * target
+    assert uni.mismatch == pytest.approx((uni.achieved - target) / target)
+    assert list(uni.knobs) == [knob]
+    assert getattr(uni.parameters, of) == uni.achieved
+    # What was counted without allocating is what a real network holds.
+    network, mixer = set_knobs(inputs, uni.knobs)
+    assert count_parameters(build(network, mixer)) == uni.parameters.model_dump()
+    assert found["floor"][1].knobs == {}
+
+
+def test_a_target_is_met_by_the_closest_width():
+    found = solutions(MINIMAL + "match: {of: temporal, target: 20k, tolerance: 20%, exempt: [floor]}\n")
+    for variant in ("uni", "bi"):
+        assert abs(found[variant][1].mismatch) < 0.2
+
+
+def test_an_unreachable_target_names_the_closest():
+    with pytest.raises(Unreachable, match=r"network parameters of mamba cannot reach 1,000 within 2 %; the closest is [\d,]+ \(\+"):
+        solutions(MINIMAL + "match: {of: network, target: 1k, exempt: [floor]}\n")
+    with pytest.raises(Unreachable, match="mixer 'identity' has no width to move; match by base_channels, or exempt the variant"):
+        solutions(MINIMAL + "match: {of: network, target: 1M}\n")
+
+
+def test_cost_grows_as_the_mixers_say():
+    text = MINIMAL.replace("floor: {mixer: identity}", "floor: {mixer: attention}")
+    short, long = (solutions(text, f"data.frames={frames}") for frames in (4, 8))
+    assert long["uni"][1].state_elements == short["uni"][1].state_elements
+    assert long["floor"][1].state_elements == 2 * short["floor"][1].state_elements
+    assert long["uni"][1].flops_temporal == 2 * short["uni"][1].flops_temporal
+    assert long["floor"][1].flops_temporal > 2 * short["floor"][1].flops_temporal
+    layer = long["uni"][1].layers["stem_temporal"]
+    assert (layer.channels, layer.inner_width) == (8, 16)
+
+
+def test_planning_leaves_no_trace_in_the_random_state():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    solutions(MINIMAL)
+    assert torch.equal(torch.rand(3), expected)

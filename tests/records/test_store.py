@@ -1,0 +1,135 @@
+"""Records are durable, immutable, and read back with doubt."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vdmbench.records import (
+    Attempt,
+    MetricResult,
+    ProcessIdentity,
+    Record,
+    ResultsError,
+    ResultsFolder,
+    Training,
+    write_atomically,
+)
+from vdmbench.records.lock import try_lock
+
+
+def record(ordinal: int = 1, *, status: str = "started", me: ProcessIdentity | None = None, **fields) -> Record:
+    me = me or ProcessIdentity.current()
+    attempt = Attempt(id=f"a{ordinal}", ordinal=ordinal, host=me.host, boot_id=me.boot_id, pid=me.pid,
+                      process_started=me.process_started, started="2026-01-01T00:00:00+00:00")
+    return Record(identity="cell", suite="s", variant="v", seed=0, declared={}, attempt=attempt, status=status, **fields)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> ResultsFolder:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.prepare()
+    return folder
+
+
+def test_a_finished_attempt_counts_and_cannot_be_changed(results):
+    folder = results.new_attempt(record())
+    results.finish(folder, record(status="ok"))
+    assert [each.status for each in results.records()] == ["ok"]
+    with pytest.raises(FileExistsError):
+        results.finish(folder, record(status="error"))
+    assert [each.status for each in results.records()] == ["ok"]
+
+
+def test_an_ok_attempt_counts_over_later_ones(results):
+    for ordinal, status in enumerate(["error", "ok", "oom"], start=1):
+        results.finish(results.new_attempt(record(ordinal)), record(ordinal, status=status))
+    history = results.history("cell")
+    assert [each.status for each in history.attempts] == ["error", "ok", "oom"]
+    assert history.latest.attempt.ordinal == 2
+    assert results.next_ordinal("cell") == 4
+
+
+def test_an_attempt_is_interrupted_once_its_process_is_dead(results):
+    child = subprocess.run([sys.executable, "-c", "from vdmbench.records import ProcessIdentity as P; import dataclasses, json;"
+                            "print(json.dumps(dataclasses.asdict(P.current())))"], capture_output=True, text=True, check=True)
+    dead = ProcessIdentity(**json.loads(child.stdout))
+    results.new_attempt(record(1, me=dead))
+    assert results.history("cell").latest.status == "interrupted"
+    results.new_attempt(record(2))
+    assert results.history("cell").latest.status == "started"
+
+
+def test_a_reused_pid_or_a_reboot_does_not_pass_for_the_process():
+    me = ProcessIdentity.current()
+    assert me.alive() is True
+    assert ProcessIdentity(me.host, me.boot_id, me.pid, me.process_started + 1).alive() is False
+    assert ProcessIdentity(me.host, "another-boot", me.pid, me.process_started).alive() is False
+    assert ProcessIdentity("another-host", me.boot_id, me.pid, me.process_started).alive() is None
+
+
+def test_nan_and_infinity_come_back_as_they_went(results):
+    training = Training(steps=3, final_loss=math.nan, loss_steps=[1, 2], loss=[math.inf, -math.inf])
+    metric = MetricResult(name="m", value=math.inf, n_real=2, n_generated=2)
+    folder = results.new_attempt(record())
+    results.finish(folder, record(status="nan", training=training, metrics={"m": metric}))
+    back = results.records()[0]
+    assert math.isnan(back.training.final_loss)
+    assert back.training.loss == [math.inf, -math.inf]
+    assert back.metrics["m"].value == math.inf
+    json.loads(folder.record.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "not JSON"), (b"\x00\xff{", "not JSON"), (b'{"record_schema": 1, "identi', "not JSON"), (b"[]", "record schema None"),
+    (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1"), (b'{"record_schema": 1}', "identity: Field required"),
+])
+def test_a_damaged_record_is_named(results, content, message):
+    folder = results.new_attempt(record())
+    folder.record.write_bytes(content)
+    with pytest.raises(ResultsError, match=message) as refused:
+        results.records()
+    assert str(folder.record) in str(refused.value)
+
+
+def test_a_folder_of_no_results_or_of_another_schema_is_refused(tmp_path, results):
+    with pytest.raises(ResultsError, match="no results there; run a suite first"):
+        ResultsFolder(tmp_path / "nothing").records()
+    (results.path / "folder.json").write_text('{"record_schema": 7}')
+    for use in (results.prepare, results.records):
+        with pytest.raises(ResultsError, match="record schema 7, this vdmbench writes 1; choose another folder"):
+            use()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResultsError, match="cannot be written .* choose another folder with --results"):
+        ResultsFolder(tmp_path / "file" / "results").prepare()
+
+
+def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
+    target = tmp_path / "target.json"
+    write_atomically(target, b"old")
+    code = ("import resource, signal, sys; from pathlib import Path; from vdmbench.records import write_atomically;"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+            "write_atomically(Path(sys.argv[1]), b'x' * 5000)")
+    done = subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False)
+    assert "File too large" in done.stderr
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["target.json"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_only_one_holds_a_lock(tmp_path):
+    path = tmp_path / "cells" / "lock"
+    with try_lock(path) as first, try_lock(path) as second:
+        assert (first, second) == (True, False)
+    with try_lock(path) as again:
+        assert again
