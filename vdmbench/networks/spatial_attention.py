@@ -30,10 +30,13 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images channels height width"]:
         last = x.permute(0, 2, 3, 1)  # (images, height, width, channels), as it lies in memory
-        qkv = self.to_qkv(self.norm(last)).flatten(1, 2).chunk(3, -1)
+        return x + self.attend(self.norm(last)).permute(0, 3, 1, 2)
+
+    def attend(self, x: Float[Tensor, "images height width channels"]) -> Float[Tensor, "images height width channels"]:
+        """Without norm and residual."""
+        qkv = self.to_qkv(x).flatten(1, 2).chunk(3, -1)
         q, k, v = (part.unflatten(-1, (self.heads, HEAD_DIM)).transpose(1, 2) for part in qkv)  # (images, heads, places, 32)
         mixed = linear_attention(q, k, v) if self.linear else attention(q, k, v)
         # The scale is applied to the map, which is smaller than the activations.
         weight = self.to_out.weight * HEAD_DIM**-0.5 if self.linear else self.to_out.weight
-        out = F.linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias)  # (images, places, channels)
-        return x + out.unflatten(1, last.shape[1:3]).permute(0, 3, 1, 2)
+        return F.linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias).unflatten(1, x.shape[1:3])
