@@ -1,0 +1,121 @@
+"""``manifest.json``: what a recorded data set holds and how it was made, written last, so that its presence means *complete*.
+
+Every video is listed with its hash, so that a changed, torn or exchanged file is found when it is first read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from vdmbench.data.source import DataError, fingerprint_of
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Video:
+    """One file of a data set."""
+
+    sha256: str
+    """Of the file's bytes."""
+    bytes: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set: its origin, and its videos by path relative to its folder, ``train/`` and ``test/`` included."""
+
+    origin: Mapping[str, Any]
+    """What made it: the recorder, every option of it, the package's version."""
+    videos: Mapping[str, Video]
+
+    def __post_init__(self) -> None:
+        of_train = {video.sha256: name for name, video in self.videos.items() if name.startswith("train/")}
+        for name, video in self.videos.items():
+            if name.startswith("test/") and video.sha256 in of_train:
+                raise DataError(f"{name} has the same content as {of_train[video.sha256]}; test videos are never trained on")
+
+    @property
+    def content(self) -> str:
+        """SHA-256 (hex) of all videos' names and hashes."""
+        return content_of({name: video.sha256 for name, video in self.videos.items()})
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into ``folder``, atomically."""
+        counts = {split: sum(name.startswith(f"{split}/") for name in self.videos) for split in ("train", "test")}
+        write_json(folder / MANIFEST, {"format": FORMAT, "content": self.content, "counts": counts, "origin": dict(self.origin),
+                                       "videos": {name: asdict(video) for name, video in sorted(self.videos.items())}})
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest | None:
+        """The manifest of ``folder``, or None where there is none.
+
+        Raises:
+            DataError: where it cannot be understood, or does not agree with itself.
+        """
+        path = folder / MANIFEST
+        if not path.exists():
+            return None
+        try:
+            stored = json.loads(path.read_bytes())
+            if stored["format"] != FORMAT:
+                raise DataError(f"{path} has format {stored['format']!r}, and this version of vdmbench reads format {FORMAT}")
+            manifest = cls(stored["origin"], {name: Video(**video) for name, video in stored["videos"].items()})
+            declared = stored["content"]
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is not a manifest of a data set ({type(error).__name__}: {error}); "
+                            "delete it to read the folder without, or record the data set again") from error
+        if declared != manifest.content:
+            raise DataError(f"{path} has been edited: its content hash does not fit the videos it lists; record the set again")
+        return manifest
+
+
+def content_of(hashes: Mapping[str, str]) -> str:
+    """SHA-256 (hex) of files' hashes by name."""
+    return fingerprint_of(hashes)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file so that ``path`` either is as it was or holds all of it, whenever the process or the machine stops.
+
+    Temporary file in the same folder, flush, fsync, rename, fsync of the folder.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp gives 0600, and data sets are shared
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` as JSON, atomically."""
+    with whole_file(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
