@@ -23,7 +23,7 @@ from vdmbench.data.source import DataError
 from vdmbench.data.vizdoom import record
 from vdmbench.data.vizdoom_episode import play
 
-OPTIONS: dict[str, Any] = {"episodes": 3, "test_episodes": 1, "frames": 20, "size": 32, "seed": 5, "processes": 2}
+OPTIONS: dict[str, Any] = {"episodes": 3, "test_fraction": 0.3, "frames": 20, "size": 32, "seed": 5, "processes": 2}
 pytest.importorskip("vizdoom", reason="recording needs ViZDoom: pip install 'vdmbench[record]'")
 
 
@@ -65,21 +65,22 @@ def test_resuming_keeps_finished_episodes_and_gives_the_same_recording(recorded:
     os.utime(out / "train" / "000001.npy", (1, 1))
     (out / "train" / ".000000.npy.torn").write_bytes(b"half")
     (out / "recording.json").write_text(json.dumps(Manifest.read(recorded).origin))
-    told: list[tuple[int, int]] = []
+    told: list[int] = []
 
-    record(out, **{**OPTIONS, "processes": 1}, progress=lambda done, total: told.append((done, total)))
+    record(out, **{**OPTIONS, "processes": 1}, progress=told.append)
 
     assert contents(out) == before
     assert (out / "train" / "000001.npy").stat().st_mtime == 1
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [1, 2, 3]
 
 
 def test_a_finished_recording_is_left_as_it_is(recorded: Path) -> None:
     before = contents(recorded)
-    told: list[tuple[int, int]] = []
-    manifest = record(recorded, **OPTIONS, progress=lambda done, total: told.append((done, total)))
+    told: list[int] = []
+    manifest = record(recorded, **OPTIONS, progress=told.append)
     assert contents(recorded) == before
-    assert told == [(3, 3)]
+    assert told == [3]
+    assert manifest.counts == {"train": 2, "test": 1}
     assert manifest.content == Manifest.read(recorded).content
 
 
@@ -97,10 +98,10 @@ def test_a_finished_recording_whose_file_has_changed_is_not_signed_anew(recorded
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.Signals, tmp_path: Path) -> None:
-    out, options = tmp_path / "out", {**OPTIONS, "episodes": 9, "frames": 60}
+    out, options = tmp_path / "out", {**OPTIONS, "episodes": 9, "test_fraction": 0.1, "frames": 60}
     script = tmp_path / "script.py"
     script.write_text("from vdmbench.data.vizdoom import record\nif __name__ == '__main__':\n"
-                      f"    record({str(out)!r}, **{options!r}, progress=lambda done, total: print(done, flush=True))\n")
+                      f"    record({str(out)!r}, **{options!r}, progress=lambda done: print(done, flush=True))\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(vdmbench.__file__).parents[1])}
     recorder = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                 cwd=tmp_path, env=environment, start_new_session=True)
@@ -123,7 +124,7 @@ def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.
     assert 2 <= kept < 9
 
     told: list[int] = []
-    record(out, **options, progress=lambda done, total: told.append(done))
+    record(out, **options, progress=told.append)
     assert told[0] == kept
     assert not [file for file in out.rglob(".*")]
     assert len(Folder(split="train", frames=60, size=32, path=out)) == 8
@@ -158,7 +159,7 @@ def test_every_scenario_and_policy_is_deterministic(
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"scenario": "doom3"}, "unknown scenario 'doom3'; known: my_way_home"),
     ({"policy": "run"}, "policy.*'run'"),
-    ({"test_episodes": 3}, "test_episodes=3 of episodes=3"),
+    ({"test_fraction": 1.0}, "3 of 3 test episodes"),
     ({"size": 900}, "size lies between 1 and 800"),
     ({"frame_skip": 0}, "frame_skip must be at least 1"),
     ({"processes": 0}, "processes must be at least 1"),

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from vdmbench.data.source import DataError, fingerprint_of
+from vdmbench.data.source import SPLITS, DataError, fingerprint_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -50,10 +50,15 @@ class Manifest:
         """SHA-256 (hex) of all videos' names and hashes."""
         return content_of({name: video.sha256 for name, video in self.videos.items()})
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of videos in each split."""
+        return {split: sum(name.startswith(f"{split}/") for name in self.videos) for split in SPLITS}
+
     def write(self, folder: Path) -> None:
         """Write ``manifest.json`` into ``folder``, atomically."""
-        counts = {split: sum(name.startswith(f"{split}/") for name in self.videos) for split in ("train", "test")}
-        write_json(folder / MANIFEST, {"format": FORMAT, "content": self.content, "counts": counts, "origin": dict(self.origin),
+        write_json(folder / MANIFEST, {"format": FORMAT, "content": self.content, "counts": self.counts,
+                                       "origin": dict(self.origin),
                                        "videos": {name: asdict(video) for name, video in sorted(self.videos.items())}})
 
     @classmethod

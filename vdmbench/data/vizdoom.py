@@ -31,26 +31,28 @@ RECORDING = "recording.json"
 _playing = threading.Lock()
 
 
-def record(out: Path | str, *, scenario: str = "my_way_home", episodes: int = 250, test_episodes: int = 50, frames: int = 300,
-           size: int = 64, seed: int = 0, frame_skip: int = 2, policy: Policy = "smooth-walk", processes: int | None = None,
-           progress: Callable[[int, int], None] | None = None) -> Manifest:
+def record(out: Path | str, *, scenario: str = "my_way_home", episodes: int = 250, test_fraction: float = 0.2,
+           frames: int = 300, size: int = 64, seed: int = 0, frame_skip: int = 2, policy: Policy = "smooth-walk",
+           processes: int | None = None, progress: Callable[[int], None] | None = None) -> Manifest:
     """Record episodes as ``out/train/*.npy`` and ``out/test/*.npy``, uint8 (frames, size, size, 3), and a manifest of them.
 
     Episode i depends only on the options and i, whatever the number of processes.
 
     Args:
         scenario: one of :data:`vdmbench.data.vizdoom_episode.SCENARIOS`.
-        episodes: all of them; the last ``test_episodes`` go to ``test/``.
+        episodes: of both splits together.
+        test_fraction: share of them, the last ones, that goes to ``test/``; rounded, and at least one.
         frames: of each episode.
         size: height and width, in pixels.
         frame_skip: tics (1/35 s) from one frame to the next.
         policy: ``smooth-walk`` keeps walking and turns before walls, ``random`` presses random keys.
         processes: that record at once; by default one for each core.
-        progress: called with the number of finished episodes and of all.
+        progress: called with the number of finished episodes, at the start and after each.
 
     Raises:
         DataError: where ViZDoom is missing, an option cannot be met, or ``out`` holds something else.
     """
+    test_episodes = max(1, round(episodes * test_fraction))
     _check(scenario, episodes, test_episodes, frames, size, seed, frame_skip, policy, processes)
     origin = {"recorder": "vizdoom", "engine": f"vizdoom {engine().__version__}", "vdmbench": vdmbench.__version__,
               "scenario": scenario, "episodes": episodes, "test_episodes": test_episodes, "frames": frames, "size": size,
@@ -62,13 +64,13 @@ def record(out: Path | str, *, scenario: str = "my_way_home", episodes: int = 25
 
     shape = (frames, size, size, 3)
     missing = [episode for episode, name in files.items() if not _is_whole(folder / name, shape)]
-    tell = progress or (lambda done, total: None)
-    tell(episodes - len(missing), episodes)
+    tell = progress or (lambda done: None)
+    tell(episodes - len(missing))
     if missing:
         tasks = [(str(folder.absolute() / files[episode]), scenario, policy, seed, episode, frames, size, frame_skip)
                  for episode in missing]
         _record_all(tasks, min(processes or _cores(), len(tasks)),
-                    lambda done: tell(episodes - len(missing) + done, episodes))
+                    lambda done: tell(episodes - len(missing) + done))
 
     manifest = Manifest(origin, {name: Video(sha256_of(folder / name), (folder / name).stat().st_size, frames)
                                  for name in files.values()})
@@ -89,8 +91,8 @@ def _check(scenario: str, episodes: int, test_episodes: int, frames: int, size: 
     if policy not in POLICIES:
         raise DataError(f"unknown policy '{policy}'; known: {', '.join(POLICIES)}")
     if not 1 <= test_episodes < episodes:
-        raise DataError(f"test_episodes must leave at least one of the episodes for training and be at least 1, got "
-                        f"test_episodes={test_episodes} of episodes={episodes}")
+        raise DataError(f"each split needs at least one episode, and test_fraction makes {test_episodes} of {episodes} "
+                        "test episodes")
     if not 1 <= size <= MAX_SIZE:
         raise DataError(f"size lies between 1 and {MAX_SIZE}, got {size}")
     for name, value, least in (("frames", frames, 1), ("seed", seed, 0), ("frame_skip", frame_skip, 1),
