@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ class UNet3DOptions(Declared):
 
     base_channels: int = Field(32, ge=8, multiple_of=8)
     """Channels of the first level; group norms have 8 groups."""
-    multipliers: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1)
+    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4, 8), min_length=1)
     """Channels of each level over base_channels; height and width halve from level to level."""
     channels: int = Field(3, ge=1)
     """Image channels."""
