@@ -133,3 +133,5 @@ sources.add("folder", "vdmbench.data.folder:Folder", f"{_SOURCE_OPTIONS}:FolderO
 
 metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
             "Fréchet distance on spatio-temporal-energy features (not FVD); no download")
+metrics.add("fvd", "vdmbench.metrics.catalogue:fvd", "vdmbench.suite.options.metrics:FvdOptions",
+            "Fréchet video distance on the I3D it is defined on; weights are fetched once")

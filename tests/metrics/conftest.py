@@ -1,11 +1,15 @@
-"""Procedural clips with real motion, small enough that a whole distance takes milliseconds."""
+"""Procedural clips with real motion, small enough that a whole distance takes milliseconds, and the published I3D weights."""
 
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 import torch
+
+from vdmbench.metrics.archive import WeightsUnavailable
+from vdmbench.metrics.i3d.weights import cached_weights, fetch_weights
 
 
 def moving_discs(clips: int, seed: int, frames: int = 16, side: int = 32, drift: float | None = None) -> torch.Tensor:
@@ -31,3 +35,16 @@ def moving_discs(clips: int, seed: int, frames: int = 16, side: int = 32, drift:
 def discs():
     """The maker of clips."""
     return moving_discs
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Path of the converted weights, fetched once; without a network the tests that need them are skipped with the reason."""
+    if not cached_weights().exists():
+        try:
+            fetch_weights()
+        except WeightsUnavailable as reason:
+            if os.environ.get("VDMBENCH_REQUIRE_WEIGHTS") == "1":
+                raise
+            pytest.skip(str(reason))
+    return cached_weights()

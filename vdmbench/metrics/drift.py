@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.metrics.extractor import ClipFeatures
@@ -13,7 +14,9 @@ from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.reference import Reference
 
 
-def drift_curve(protocol: Protocol, reference: Reference, generated: ClipFeatures, scale: Tensor | None) -> list[dict[str, Any]]:
+def drift_curve(
+    protocol: Protocol, reference: Reference, generated: ClipFeatures, scale: Float[Tensor, " features"] | None
+) -> list[dict[str, Any]]:
     """Distance of the generated windows at each position to all real windows, with the same for held-out real windows.
 
     Every position is judged against the same reference, all real windows: a video that stays itself gives a level line,

@@ -22,11 +22,14 @@ class Extractor(Interface):
     name: str
     num_features: int
     minimum_frames: int
-    frames_at_once: int
-    """Frames in one forward whose activations fit in memory."""
     scale_floor: float | None
+    """Features of mixed units: they are divided by their deviation in the reference, at least this one; null: as they are."""
 
-    def __call__(self, videos: UInt8[Tensor, "batch frames channels height width"]) -> Float[Tensor, "batch features"]:
+    @property
+    def frames_at_once(self) -> int:
+        """Frames in one forward whose activations fit in memory."""
+
+    def __call__(self, videos: Tensor) -> Tensor:
         """Features of each clip."""
 
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Divisor = Literal["n-1", "n"]
+BLOCK = 4096  # clips held in float64 at once
 
 
 class TooFewClips(ValueError):
@@ -65,12 +66,17 @@ class Gaussian:
     @classmethod
     def fit(cls, features: Float[Tensor, "clips features"], divisor: Divisor = "n-1") -> Gaussian:
         """Fit to features; with no more clips than features the centred features are the factor, without rounding."""
-        x = features.double()
-        freedom = _degrees_of_freedom(len(x), divisor)
-        mean = x.mean(0)
-        centred = (x - mean) / freedom**0.5
-        factor = centred if len(x) <= x.shape[1] else _factor(centred.T @ centred, len(x) - 1)
-        return cls(mean, centred.square().sum(), factor)
+        freedom = _degrees_of_freedom(len(features), divisor)
+        mean = features.mean(0, dtype=torch.float64)
+        if len(features) <= features.shape[1]:
+            factor = (features.double() - mean) / freedom**0.5
+            return cls(mean, factor.square().sum(), factor)
+        scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
+        for rows in features.split(BLOCK):
+            centred = rows.double() - mean
+            scatter.addmm_(centred.T, centred)
+        covariance = scatter / freedom
+        return cls(mean, covariance.trace(), _factor(covariance, len(features) - 1))
 
     @classmethod
     def from_moments(cls, moments: Moments, divisor: Divisor = "n-1") -> Gaussian:

@@ -25,9 +25,9 @@ class Protocol:
     """Which features: "i3d" makes a distance FVD, nothing else does."""
     weights: str | None
     """SHA-256 of the extractor's weights; null for an extractor without weights."""
-    size: int
-    """Side in pixels of the square that the extractor sees."""
-    resize: Resize
+    size: int | None
+    """Side in pixels of the square that the extractor sees; null: an extractor of the user's own decides."""
+    resize: Resize | None
     """Resampling: bilinear with half-pixel centres, TensorFlow-1 legacy bilinear, or bilinear with anti-aliasing."""
     value_range: Literal["symmetric", "unit"] = "symmetric"
     """What the extractor is fed: [-1, 1], or [0, 1]."""
@@ -54,8 +54,8 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.window != "whole" and self.frames is None:
             raise InvalidProtocol(f"protocol '{self.name}': window '{self.window}' needs frames, the length of a window")
-        if (self.frames is not None and self.frames < 1) or self.stride < 1 or self.size < 1:
-            raise InvalidProtocol(f"protocol '{self.name}': frames, stride and size must be at least 1")
+        if self.stride < 1 or (self.frames is not None and self.frames < 1):
+            raise InvalidProtocol(f"protocol '{self.name}': frames and stride must be at least 1")
 
     def canonical(self) -> dict[str, Any]:
         """JSON-able form for a cell's identity and for the key of a cached reference; the preset's name is no part."""

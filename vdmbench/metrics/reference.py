@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vdmbench.metrics.controls import CONTROLS
+from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, extract_batch, in_batches, windows
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import check_uint8
@@ -36,23 +34,17 @@ class Reference:
     held_out: ClipFeatures
     controls: dict[str, ClipFeatures]
     """Rows match the first rows of ``held_out``."""
+    apart: ClipFeatures | None = None
+    """The real clips that floor and controls are measured against, where held-out clips are among ``real``."""
 
     def save(self, path: Path) -> None:
         """Write as safetensors; the file appears whole or not at all."""
         sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
-        tensors = {f"{name}.{part}": getattr(clips, part).contiguous()
+        if self.apart is not None:
+            sets["apart"] = self.apart
+        tensors = {f"{name}.{part}": getattr(clips, part)
                    for name, clips in sets.items() for part in ("features", "videos")}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            save_file(tensors, temporary, metadata={"key": self.key, "frames": str(self.real.frames)})
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        save_tensors(tensors, path, {"key": self.key, "frames": str(self.real.frames)})
 
     @classmethod
     def load(cls, path: Path, key: str) -> Reference:
@@ -69,7 +61,7 @@ class Reference:
                     tensor, tensors[name.removesuffix("features") + "videos"], int(metadata["frames"]))
                 for name, tensor in tensors.items() if name.endswith(".features")}
         controls = {name: sets[f"control.{name}"] for name in CONTROLS}
-        return cls(key, sets["real"], sets["held_out"], controls)
+        return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
 
 def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed: int) -> str:

@@ -23,7 +23,8 @@ def temporal_profile(clips: Tensor | Iterable[Tensor]) -> dict[str, float | dict
     - ``dynamic_degree``: share of pixels whose luma, anywhere in the clip, has left its first value by more than 8/255.
     - ``similarity``: correlation of the luma of two frames, by their gap (1, 2, 4, ...), averaged over pairs.
     """
-    flicker, dynamic, similar, count = 0.0, 0.0, {}, 0
+    flicker, dynamic, count = 0.0, 0.0, 0
+    similar: dict[int, float] = {}
     for batch in in_batches(clips):
         frames = check_uint8(batch).shape[1]
         if frames < 3:
@@ -46,7 +47,8 @@ def similarity_by_gap(luma: Float[Tensor, "batch frames height width"]) -> dict[
     frames = luma.flatten(2)
     frames = frames - frames.mean(2, keepdim=True)
     norms = frames.norm(dim=2)
-    result, gap = {}, 1
+    result: dict[int, Tensor] = {}
+    gap = 1
     while gap < luma.shape[1]:
         products = (frames[:, gap:] * frames[:, :-gap]).sum(2)
         scale = norms[:, gap:] * norms[:, :-gap]

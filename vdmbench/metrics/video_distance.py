@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.metrics.bootstrap import VideoDraws, bootstrap_interval
+from vdmbench.metrics.drift import drift_curve
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, in_batches
 from vdmbench.metrics.frechet import Gaussian, Moments, TooFewClips, frechet_distance, standard_scale
+from vdmbench.metrics.infinity import infinite_distance
 from vdmbench.metrics.kernel import kernel_distance
+from vdmbench.metrics.manifold import manifold_scores
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.reference import Reference, build_reference
 
 SMALL = 256  # clips under which an estimate is mostly its own bias
 CUSTOMARY = 2048  # clips of the published protocols
+PAIRED = 10_000  # clips a side for companions that compare every pair
 
 
 class VideoDistance:
-    """Fréchet distance under one protocol, its kernel companion, floor, interval and controls.
+    """Fréchet distance under one protocol, its companions, floor, interval and controls, from one pass over the clips.
 
     Build a :class:`Reference` once with :meth:`reference`, then call the object with it and the generated clips.
     """
@@ -39,11 +44,17 @@ class VideoDistance:
     ) -> None:
         if bootstrap < 2 or control_clips < 2:
             raise ValueError(f"bootstrap and control_clips must be at least 2, got {bootstrap} and {control_clips}")
+        if not 0.5 < confidence < 1:
+            raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence}")
         self.extractor, self.protocol = extractor, protocol
         self.bootstrap, self.confidence, self.control_clips, self.seed = bootstrap, confidence, control_clips, seed
 
     def reference(
-        self, real: Tensor | Iterable[Tensor], held_out: Tensor | Iterable[Tensor], *, fingerprint: str,
+        self,
+        real: Tensor | Iterable[Tensor],
+        held_out: Tensor | Iterable[Tensor],
+        *,
+        fingerprint: str,
         cache: Path | None = None,
     ) -> Reference:
         """Measure real and held-out real clips, or find them in the folder ``cache``; see :func:`build_reference`."""
@@ -66,78 +77,102 @@ class VideoDistance:
             raise ValueError(f"generated clips have {generated.frames} frames and the reference {reference.real.frames}: "
                              "distances at different lengths say nothing of each other")
         scale = self._scale(reference)
-        real, held_out, fake = (clips.features.double() / scale for clips in (reference.real, reference.held_out, generated))
-        fitted = self._fit(real)
-        distance = float(frechet_distance(fitted, self._fit(fake)))
-        paired = held_out[: len(fake)]
+        real, fake = self._scaled(reference.real, scale), self._scaled(generated, scale)
         interval = bootstrap_interval(
-            lambda x, y: frechet_distance(self._fit(x), self._fit(y)), real, fake, real_videos=reference.real.videos,
-            generated_videos=generated.videos, replicates=self.bootstrap, confidence=self.confidence, seed=self.seed)
-        controls = self._controls(reference, fitted, scale)
-        deficient = min(len(real), len(fake)) <= real.shape[1]
-        return {
+            self._distance, real, fake, real_videos=reference.real.videos, generated_videos=generated.videos,
+            replicates=self.bootstrap, confidence=self.confidence, seed=self.seed)
+        result: dict[str, Any] = {
             "name": self.protocol.label(len(real), len(fake), generated.frames),
-            "value": distance,
+            "value": float(self._distance(real, fake)),
             "interval": list(interval),
             "confidence": self.confidence,
-            "kvd": float(kernel_distance(real, fake)),
-            "floor": float(frechet_distance(fitted, self._fit(paired))),
-            "floor_n": len(paired),
             "n_real": len(real),
             "n_generated": len(fake),
             "videos_real": len(reference.real.videos.unique()),
             "videos_generated": len(generated.videos.unique()),
-            **controls,
-            "rank_deficient": deficient,
-            "warnings": self._warnings(len(real), len(fake), len(paired), deficient, controls["blind"]),
+            "rank_deficient": min(len(real), len(fake)) <= real.shape[1],
+            "kvd": float(kernel_distance(real[:PAIRED], fake[:PAIRED])),
+            "infinity": infinite_distance(self._distance, real, fake, seed=self.seed),
+            "manifold": manifold_scores(real[:PAIRED], fake[:PAIRED]),
+            **self._floor_and_controls(reference, fake, scale),
+            "comparable": self.protocol.comparable,
             "protocol": self.protocol.canonical(),
         }
+        if self.protocol.window == "all":
+            result["drift"] = drift_curve(self.protocol, reference, generated, scale)
+        return result | {"warnings": self._warnings(result)}
 
-    def _fit(self, features: Tensor) -> Gaussian:
-        return Gaussian.fit(features, self.protocol.divisor)
-
-    def _scale(self, reference: Reference) -> Tensor:
+    def _scale(self, reference: Reference) -> Float[Tensor, " features"] | None:
         if self.protocol.scale_floor is None:
-            return torch.ones(reference.real.features.shape[1], dtype=torch.float64)
+            return None
         return standard_scale(Moments.of(reference.real.features), self.protocol.scale_floor)
 
-    def _controls(self, reference: Reference, fitted: Gaussian, scale: Tensor) -> dict[str, Any]:
-        """Distance of each control beside the same clips unbroken; a control is seen where drawing other clips would hardly
-        ever (one-sided, at the declared confidence) have left the broken ones no further away than the whole ones."""
+    @staticmethod
+    def _scaled(clips: ClipFeatures, scale: Float[Tensor, " features"] | None) -> Float[Tensor, "rows features"]:
+        return clips.features if scale is None else clips.features.double() / scale
+
+    def _fit(self, features: Float[Tensor, "rows features"]) -> Gaussian:
+        return Gaussian.fit(features, self.protocol.divisor)
+
+    def _distance(self, real: Tensor, generated: Tensor) -> Tensor:
+        return frechet_distance(self._fit(real), self._fit(generated))
+
+    def _floor_and_controls(
+        self, reference: Reference, fake: Float[Tensor, "rows features"], scale: Float[Tensor, " features"] | None
+    ) -> dict[str, Any]:
+        """Distance of held-out real clips, as many as were generated, and of the broken ones beside the same unbroken.
+
+        ``value_at_floor_n`` is the distance of generated clips against the same real ones and at the floor's own count, for
+        where held-out clips are fewer: those two may be compared, whatever the counts.
+
+        A control is seen where drawing other clips would hardly ever (one-sided, at the declared confidence) have left the
+        broken clips no further away than the whole ones.
+        """
+        against = self._scaled(reference.apart or reference.real, scale)
+        fitted = self._fit(against)
+        held_out = self._scaled(reference.held_out, scale)
+        floor = held_out[: len(fake)]
         values: dict[str, float] = {}
-        blind = []
-        clean_value = math.nan
+        blind, clean_value, used = [], math.nan, 0
         for name, clips in reference.controls.items():
-            broken = clips.features.double() / scale
-            clean = reference.held_out.features[: len(broken)].double() / scale
-            clean_value = float(frechet_distance(fitted, self._fit(clean)))
+            broken = self._scaled(clips, scale)
+            used = len(broken)
+            clean = held_out[:used]
             values[name] = float(frechet_distance(fitted, self._fit(broken)))
-            draw = VideoDraws(clips.videos, self.seed)
-            excess = []
+            clean_value = float(frechet_distance(fitted, self._fit(clean)))
+            draw, excess = VideoDraws(clips.videos, self.seed), []
             for _ in range(self.bootstrap):
                 rows = draw()
                 further, whole = (frechet_distance(fitted, self._fit(side[rows])) for side in (broken, clean))
                 excess.append(further - whole)
             if float(torch.stack(excess).quantile(1 - self.confidence)) <= 0:
                 blind.append(name)
-        count = len(next(iter(reference.controls.values())))
-        return {"controls": values, "control_clean": clean_value, "control_n": count, "blind": blind}
+        return {"floor": float(frechet_distance(fitted, self._fit(floor))), "floor_n": [len(against), len(floor)],
+                "value_at_floor_n": float(frechet_distance(fitted, self._fit(fake[: len(floor)]))),
+                "controls": values, "control_clean": clean_value, "control_n": used, "blind": blind}
 
-    def _warnings(self, real: int, fake: int, held_out: int, deficient: bool, blind: list[str]) -> list[str]:
+    def _warnings(self, result: dict[str, Any]) -> list[str]:
+        real, fake, floor = result["n_real"], result["n_generated"], result["floor_n"]
+        least, prescribed = min(real, fake), self.protocol.clips
         notes = []
-        least = min(real, fake)
+        if not self.protocol.comparable:
+            notes.append(f"protocol '{self.protocol.name}' follows one paper and is comparable with nothing else")
+        if prescribed is not None and (real, fake) != (prescribed, prescribed):
+            notes.append(f"protocol '{self.protocol.name}' prescribes {prescribed} clips a side, got {real} real and {fake} "
+                         "generated")
         if least < SMALL:
             notes.append(f"{least} clips: the distance is mostly sampling bias, read it against its floor and never against "
                          "another count")
         elif least < CUSTOMARY:
             notes.append(f"{least} clips: not comparable with numbers at the customary {CUSTOMARY}")
-        if deficient:
+        if result["rank_deficient"]:
             notes.append(f"{least} clips for {self.extractor.num_features} features: covariances are singular, the distance is "
                          "exact but its bias is large")
         if real != fake:
             notes.append(f"{real} real and {fake} generated clips")
-        if held_out != fake:
-            notes.append(f"the floor has {held_out} held-out clips where the distance has {fake}, so it lies higher")
-        if blind:
-            notes.append(f"blind to {', '.join(blind)} at this count: such damage would not have shown")
+        if floor != [real, fake]:
+            notes.append(f"the floor is of {floor[0]} against {floor[1]} real clips, the distance of {real} against {fake}: "
+                         "read the floor against value_at_floor_n")
+        if result["blind"]:
+            notes.append(f"blind to {', '.join(result['blind'])} at this count: such damage would not have shown")
         return notes

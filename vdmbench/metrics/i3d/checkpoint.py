@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,12 @@ def read_checkpoint(path: Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             scripted = any(name.endswith("/constants.pkl") for name in archive.namelist())
-        state = torch.jit.load(path, map_location="cpu").state_dict() if scripted else torch.load(path, weights_only=True)
+        state: Any = _scripted_state(path) if scripted else torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as cause:
         reason = str(cause).strip().splitlines()[0]
         raise WeightsError(f"{path}: cannot be read as torch weights ({reason})") from cause
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: holds a {type(state).__name__}, not a state dict")
     return from_state_dict(state.get("state_dict", state))
 
 
@@ -67,6 +70,13 @@ def from_state_dict(state: dict[str, Tensor]) -> Arrays:
     if any(not torch.equal(gain, torch.ones_like(gain)) for gain in gains):
         raise WeightsError("the checkpoint's normalisation has gains, so it is not the network that FVD is defined on")
     return _named(kernels, biases, means, variances)
+
+
+def _scripted_state(path: Path) -> dict[str, Tensor]:
+    """Arrays of a TorchScript file, whose code stays unrun."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as a whole; the published file is what it is
+        return torch.jit.load(path, map_location="cpu").state_dict()
 
 
 def digest(arrays: Arrays) -> str:

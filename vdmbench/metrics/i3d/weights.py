@@ -8,14 +8,13 @@ right shapes gives plausible distances.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from vdmbench.metrics.archive import PackagedFile, WeightsError, cache_folder, unpickle_arrays
+from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.i3d.checkpoint import Arrays, digest, from_flax, load_into, read_checkpoint
 from vdmbench.metrics.i3d.network import I3D
 from vdmbench.metrics.protocol import I3D_WEIGHTS
@@ -111,15 +110,5 @@ def _keep(arrays: Arrays, source: Path) -> Path:
         raise WeightsError(f"{source}: passes the self-test but differs in its last digits from the published weights: use it "
                            f"by path or ${VARIABLE}, numbers then carry its digest {found[:12]}")
     path = cached_weights()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(arrays, temporary, metadata={"source": PACKAGED.requirement, "digest": found})
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    save_tensors(arrays, path, {"source": PACKAGED.requirement, "digest": found})
     return path

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vdmbench.metrics import folders
+from vdmbench.metrics.feature_store import FeatureStore
+from vdmbench.metrics.folders import compare_folders
+from vdmbench.metrics.frechet import TooFewClips
+from vdmbench.metrics.user_extractor import InvalidExtractor
+from vdmbench.metrics.video import InvalidVideo
+
+EXTRACTOR = """
+import torch
+
+class Means(torch.nn.Module):
+    name = "means"
+    num_features = 3
+    minimum_frames = 1
+    frames_at_once = 64
+    scale_floor = None
+
+    def forward(self, videos):
+        return videos.float().mean((1, 3, 4))
+"""
+
+
+def save_clips(folder, clips: torch.Tensor):
+    folder.mkdir()
+    for index, clip in enumerate(clips):
+        np.save(folder / f"{index}.npy", clip.permute(0, 2, 3, 1).numpy())
+    return folder
+
+
+@pytest.fixture
+def means(tmp_path):
+    """An extractor of the user's own, fast enough to run folders through."""
+    (tmp_path / "means.py").write_text(EXTRACTOR)
+    return {"extractor": f"{tmp_path / 'means.py'}:Means", "allow_code": True, "bootstrap": 5, "control_clips": 4}
+
+
+def test_two_folders_of_real_video_make_an_fvd(tmp_path, weights, discs):
+    real = save_clips(tmp_path / "real", discs(6, seed=0, frames=9))
+    fake = save_clips(tmp_path / "fake", discs(4, seed=1, frames=9)[:, :1].repeat(1, 9, 1, 1, 1))
+    seen = []
+    options = {"weights": weights, "bootstrap": 4, "control_clips": 2, "cache": tmp_path / "cache"}
+    result = compare_folders(real, fake, **options, progress=lambda *step: seen.append(step))
+    fvd, companion = result["metrics"]
+    assert fvd["name"] == "FVD[i3d,n=6/4,f=9]"
+    assert companion["name"] == "STE-FD[n=6/4,f=9]"
+    assert fvd["value_at_floor_n"] > fvd["floor"] > 0
+    assert fvd["floor_n"] == [3, 3]
+    assert fvd["rank_deficient"]
+    assert set(fvd["controls"]) == {"shuffled", "frozen", "reversed", "noise"}
+    assert result["real"] == {"path": str(real), "videos": 6, "found": 6}
+    assert ("real", 6, 6) in seen
+    assert ("generated", 4, 4) in seen
+    assert json.loads(json.dumps(result)) == result
+    seen.clear()
+    again = compare_folders(real, fake, **options, progress=lambda *step: seen.append(step))
+    assert again == result
+    assert not seen  # nothing was measured twice
+
+
+def test_an_interrupted_measurement_goes_on(tmp_path, means, discs, monkeypatch):
+    monkeypatch.setattr(folders, "PART", 2)
+    real = save_clips(tmp_path / "real", discs(8, seed=0))
+    fake = save_clips(tmp_path / "fake", discs(5, seed=1))
+    whole = compare_folders(real, fake, **means, cache=None)
+
+    class Stop(Exception):
+        pass
+
+    def stop(side: str, done: int, total: int) -> None:
+        if (side, done) == ("real", 4):
+            raise Stop
+
+    with pytest.raises(Stop):
+        compare_folders(real, fake, **means, cache=tmp_path / "cache", progress=stop)
+    steps = []
+    resumed = compare_folders(real, fake, **means, cache=tmp_path / "cache", progress=lambda *step: steps.append(step))
+    assert steps[0] == ("real", 6, 8)
+    assert resumed == whole
+
+
+def test_a_torn_part_is_measured_again(tmp_path, means, discs, monkeypatch):
+    monkeypatch.setattr(folders, "PART", 2)
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(4, seed=1))
+    result = compare_folders(real, fake, **means, cache=tmp_path / "cache")
+    for part in (tmp_path / "cache").glob("*/00001.safetensors"):
+        part.write_bytes(part.read_bytes()[:20])
+    assert compare_folders(real, fake, **means, cache=tmp_path / "cache") == result
+
+
+def test_a_limit_is_a_seeded_choice(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(9, seed=0)), save_clips(tmp_path / "fake", discs(9, seed=1))
+    first, same, other = (compare_folders(real, fake, **means, limit=6, seed=seed, cache=None) for seed in (0, 0, 1))
+    assert first["real"] == {"path": str(real), "videos": 6, "found": 9}
+    assert first == same
+    assert first["metrics"][0]["value"] != other["metrics"][0]["value"]
+
+
+def test_a_users_extractor_is_never_called_fvd(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    assert compare_folders(real, fake, **means, cache=None)["metrics"][0]["name"] == "MEANS-FD[n=6,f=16]"
+    with pytest.raises(InvalidExtractor, match="allow it with --allow-code"):
+        compare_folders(real, fake, **(means | {"allow_code": False}))
+    (tmp_path / "means.py").write_text(EXTRACTOR.replace('"means"', '"FVD"'))
+    with pytest.raises(InvalidExtractor, match="taken by a published metric"):
+        compare_folders(real, fake, **means)
+    with pytest.raises(InvalidExtractor, match="no such file"):
+        compare_folders(real, fake, **(means | {"extractor": "absent.pt"}))
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    with pytest.raises(InvalidExtractor, match="is no TorchScript file"):
+        compare_folders(real, fake, **(means | {"extractor": str(tmp_path / "bad.pt")}))
+
+
+def test_a_torchscript_extractor_runs(tmp_path, means, discs):
+    class Pool(torch.nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3, 4))
+
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.trace(Pool(), torch.rand(2, 3, 4, 8, 8)).save(tmp_path / "pool.pt")
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    result = compare_folders(real, fake, **(means | {"extractor": str(tmp_path / "pool.pt")}), cache=None)
+    assert result["metrics"][0]["name"] == "POOL-FD[n=6,f=16]"
+
+
+def test_bad_folders_are_refused_in_one_line(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(1, seed=1))
+    with pytest.raises(TooFewClips, match="at least 2 generated clips, got 1"):
+        compare_folders(real, fake, **means, cache=None)
+    with pytest.raises(TooFewClips, match="at least 4 real videos, got 1"):
+        compare_folders(fake, real, **means, cache=None)
+    np.save(fake / "1.npy", np.zeros((16, 24, 24, 3), np.uint8))
+    with pytest.raises(InvalidVideo, match=r"1\.npy: is .* where the first video is"):
+        compare_folders(real, fake, **means, cache=None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidVideo, match="holds no video"):
+        compare_folders(real, tmp_path / "empty", **means, cache=None)
+
+
+def test_sides_of_other_sizes_are_measured_and_said(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1, side=24))
+    result = compare_folders(real, fake, **means, cache=None)
+    assert all(any("resized on its own" in note for note in metric["warnings"]) for metric in result["metrics"])
+
+
+def test_an_empty_store_has_no_videos(tmp_path):
+    assert FeatureStore(tmp_path / "new").videos == 0
+    assert FeatureStore(None).videos == 0

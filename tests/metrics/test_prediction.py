@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+import os
+
+import pytest
+import torch
+
+from vdmbench.metrics.archive import WeightsError, WeightsUnavailable
+from vdmbench.metrics.lpips import LPIPS, cached_lpips, load_lpips
+from vdmbench.metrics.prediction import prediction_scores
+from vdmbench.metrics.video import InvalidVideo
+
+
+@pytest.fixture(scope="module")
+def lpips():
+    try:
+        return load_lpips()
+    except WeightsUnavailable as reason:
+        if os.environ.get("VDMBENCH_REQUIRE_WEIGHTS") == "1":
+            raise
+        pytest.skip(str(reason))
+
+
+def test_lpips_gives_the_published_value(lpips):
+    black, white = -torch.ones(2, 3, 64, 64), torch.ones(2, 3, 64, 64)
+    assert lpips(black, white).tolist() == pytest.approx([0.81395, 0.81395], abs=2e-5)
+    assert lpips(white, white).tolist() == [0, 0]
+
+
+def test_lpips_is_symmetric_and_grows_with_damage(lpips, discs):
+    image = discs(1, seed=0, side=64)[0, :1].float() / 127.5 - 1
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    little, much = image + 0.05 * noise, image + 0.3 * noise
+    assert float(lpips(image, little)) == pytest.approx(float(lpips(little, image)), rel=1e-5)
+    assert 0 < float(lpips(image, little)) < float(lpips(image, much))
+
+
+def test_damaged_lpips_weights_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("VDMBENCH_CACHE", str(tmp_path))
+    cached_lpips().parent.mkdir()
+    cached_lpips().write_bytes(b"torn")
+    with pytest.raises(WeightsError, match="is damaged: delete it"):
+        load_lpips()
+
+
+def test_scores_are_per_frame():
+    true = torch.full((3, 4, 3, 32, 32), 100, dtype=torch.uint8)
+    predicted = true.clone()
+    for frame, error in enumerate((0, 1, 10, 50)):
+        predicted[:, frame] += error
+    scores = prediction_scores([(predicted[:1], true[:1]), (predicted[1:], true[1:])], LPIPS())
+    assert scores["psnr"] == pytest.approx([100, *(20 * math.log10(255 / error) for error in (1, 10, 50))], abs=1e-3)
+    assert scores["ssim"][0] == pytest.approx(1)
+    assert scores["ssim"] == sorted(scores["ssim"], reverse=True)
+    assert scores["lpips"] == [0] * 4  # without its weights the network sees nothing
+    assert set(prediction_scores([(predicted, true)])) == {"psnr", "ssim"}
+
+
+def test_sides_must_match():
+    clips = torch.zeros(2, 4, 3, 32, 32, dtype=torch.uint8)
+    with pytest.raises(InvalidVideo, match="the true ones"):
+        prediction_scores([(clips, clips[:, :3])])
+    with pytest.raises(InvalidVideo, match="differ in frames, 4 and 3"):
+        prediction_scores([(clips, clips), (clips[:, :3], clips[:, :3])])
+    with pytest.raises(InvalidVideo, match="no clips"):
+        prediction_scores([])
