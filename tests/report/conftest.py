@@ -24,7 +24,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(results: Path) -> Study:
-    return Study.of(read_results([results]))
+    return Study.of(read_results([results]), reference="attention")
 
 
 @pytest.fixture(scope="session")

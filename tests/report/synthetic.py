@@ -101,9 +101,8 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
         "phase": None if ran else "train",
         "cohort": cohort if fitted else None,
         "message": None if ran else f"{status} in training",
-        "environment": {"gpu": "NVIDIA A100-SXM4-40GB", "torch": "2.13.0", "driver": "580.1"}
-        if cuda
-        else {"cpu": "EPYC", "torch": "2.13.0"},
+        "environment": {"cpu": {"model": "AMD EPYC 7763"}, "gpus": [{"name": "NVIDIA A100-SXM4-40GB"}] if cuda else [],
+                        "torch": {"version": "2.13.0"}, "packages": {"numpy": "2.4.6"}},
         "backends": {"attention": ["math"]} if variant == "attention" else {},
     }
     if fitted:

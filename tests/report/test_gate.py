@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from synthetic import make_record, make_records, store
 
 from vdmbench.records import MetricResult
-from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare, compare_cells
+from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare_cells, compare_folders
 from vdmbench.report.results import as_cells
 
 BASE = as_cells(make_records(frames=(16, 32), cuda=False))
@@ -23,7 +23,7 @@ def test_equal_records_pass() -> None:
     comparison = _compare(make_records(frames=(16, 32), cuda=False))
     assert comparison.exit_code == 0
     assert set(comparison.counts) == {Verdict.UNCHANGED}
-    assert "no regression" in comparison.markdown()
+    assert "no regression" in comparison.to_markdown()
 
 
 def test_planted_memory_and_distance_regressions_are_caught() -> None:
@@ -63,7 +63,7 @@ def test_joined_on_identity_whatever_the_order() -> None:
 def test_a_missing_cell_cannot_be_decided_and_a_new_one_is_told() -> None:
     fewer = _compare(make_records(frames=(16, 32), cuda=False)[1:])
     assert (fewer.exit_code, fewer.counts[Verdict.MISSING]) == (4, 1)
-    assert "in the baseline only" in fewer.markdown()
+    assert "in the baseline only" in fewer.to_markdown()
     more = _compare([*make_records(frames=(16, 32), cuda=False), make_record("hydra", 16, 0, cuda=False)])
     assert (more.exit_code, more.counts[Verdict.NEW]) == (0, 1)
 
@@ -72,10 +72,10 @@ def test_an_empty_side_cannot_be_decided(tmp_path) -> None:
     full = store(tmp_path / "full", [make_record("s4d")])
     (tmp_path / "nothing").mkdir()
     for baseline, new in ((full, tmp_path / "nothing"), (tmp_path / "nothing", full), (tmp_path / "absent", full)):
-        comparison = compare(baseline, new)
+        comparison = compare_folders(baseline, new)
         assert comparison.exit_code == 4
-        assert "no results" in comparison.markdown()
-    assert compare(full, full).exit_code == 0
+        assert "no results" in comparison.to_markdown()
+    assert compare_folders(full, full).exit_code == 0
     assert compare_cells(BASE, []).exit_code == 4
 
 
@@ -84,7 +84,7 @@ def test_a_changed_status(status, code) -> None:
     new = make_records(frames=(16, 32), cuda=False)
     new[0] = make_record("identity", 16, 0, cuda=False, status=status)
     assert _compare(new).exit_code == code
-    assert f"ok, now {status}" in _compare(new).markdown()
+    assert f"ok, now {status}" in _compare(new).to_markdown()
 
 
 def test_a_cell_that_works_again_is_an_improvement() -> None:
@@ -98,14 +98,14 @@ def test_nothing_but_failures_on_both_sides_is_no_pass() -> None:
     failed = as_cells([make_record("s4d", status="infeasible")])
     comparison = compare_cells(failed, failed)
     assert comparison.exit_code == 4
-    assert "could be judged" in comparison.markdown()
+    assert "could be judged" in comparison.to_markdown()
 
 
 def test_another_machine_cannot_be_decided_unless_only_the_portable_is_judged() -> None:
     new = make_records(frames=(16, 32), cuda=False, cohort="another", memory_factor=3.0, step_factor=9.0)
     comparison = _compare(new)
     assert comparison.exit_code == 4
-    assert "a100-40gb, now another" in comparison.markdown()
+    assert "a100-40gb, now another" in comparison.to_markdown()
     assert _compare(new, portable=True).exit_code == 0
     worse = make_records(frames=(16, 32), cuda=False, cohort="another", distance_factor=1.2)
     assert _compare(worse, portable=True).exit_code == 1
@@ -126,7 +126,7 @@ def test_another_protocol_or_other_data_cannot_be_decided() -> None:
     )
     comparison = _compare(new)
     assert (comparison.exit_code, _verdicts(comparison, Verdict.PROTOCOL)) == (4, {"fvd"})
-    assert "FVD[i3d,n=2048,f=16], now FVD[i3d,n=16,f=16]" in comparison.markdown()
+    assert "FVD[i3d,n=2048,f=16], now FVD[i3d,n=16,f=16]" in comparison.to_markdown()
     new = [record.model_copy(update={"data": {"train": "other"}}) for record in make_records(frames=(16, 32), cuda=False)]
     assert _compare(new).exit_code == 4
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from vdmbench.report.aggregation import aggregate, best
 from vdmbench.report.statistics import bootstrap, corrected, holm, paired_effect, seeds_needed
-from vdmbench.report.study import NotComparable, Outcome
+from vdmbench.report.study import NotComparable, Outcome, Study
 
 
 def _by_seed(values) -> dict[int, float]:
@@ -78,7 +78,7 @@ def test_bootstrap_of_a_ratio_covers_it() -> None:
     for _ in range(300):
         seed_effect = rng.normal(0, 5, size=5)
         samples = [_by_seed(100 + seed_effect + rng.normal(0, 1, 5)), _by_seed(200 + seed_effect + rng.normal(0, 1, 5))]
-        _, low, high, n = bootstrap(samples, lambda means: means[0] / means[1])
+        _, low, high, _, n = bootstrap(samples, lambda means: means[0] / means[1])
         assert n == 5
         covered += low <= 0.5 <= high
     assert covered >= 270
@@ -94,7 +94,7 @@ def test_seeds_needed_for_the_seen_effect() -> None:
 
 
 def test_aggregate_names_failures_and_pairs(study) -> None:
-    table = aggregate(study, "attention").set_index(["frames", "label", "quantity"])
+    table = aggregate(study).set_index(["frames", "label", "quantity"])
     lost = table.loc[(32, "attention", "fvd")]
     assert np.isnan(lost["mean"])
     assert (lost["n"], lost["failed"], lost["failures"]) == (0, 3, "oom ×3")
@@ -104,4 +104,4 @@ def test_aggregate_names_failures_and_pairs(study) -> None:
     assert paired["pairs"] == 3
     assert paired["low"] < paired["difference"] < paired["high"]
     with pytest.raises(NotComparable, match="reference 'atention' is no variant"):
-        aggregate(study, "atention")
+        Study.of(study.cells, reference="atention")

@@ -22,7 +22,7 @@ FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
 @pytest.mark.parametrize("name", ["main", "comparison", "failures"])
 def test_golden(study, name, ending) -> None:
     """Set VDMBENCH_UPDATE_GOLDEN=1 to write them anew, and read the difference."""
-    table = {"main": main_table, "comparison": lambda study: comparison_table(study, "attention"), "failures": failures_table}[
+    table = {"main": main_table, "comparison": comparison_table, "failures": failures_table}[
         name
     ](study)
     text = FORMATS[ending](table)
@@ -34,7 +34,7 @@ def test_golden(study, name, ending) -> None:
 
 def test_golden_numbers(study) -> None:
     scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
-    text = latex_numbers(aggregate(study, "attention"), study.coordinates, scales)
+    text = latex_numbers(aggregate(study), study.coordinates, scales)
     path = GOLDEN / "numbers.tex"
     if os.environ.get("VDMBENCH_UPDATE_GOLDEN"):
         path.write_text(text)
@@ -68,8 +68,9 @@ def test_csv_carries_full_numbers_with_unit_and_leaves_the_unknown_empty(study) 
 
 
 def test_under_three_seeds_nothing_is_bold() -> None:
-    study = Study.of([make_record(variant, seed=seed) for variant in ("identity", "attention", "s4d") for seed in (0, 1)])
-    for table in (main_table(study), comparison_table(study, "attention")):
+    study = Study.of([make_record(variant, seed=seed) for variant in ("identity", "attention", "s4d") for seed in (0, 1)],
+                     reference="attention")
+    for table in (main_table(study), comparison_table(study)):
         assert not any(entry.bold for row in table.rows for entry in row)
     assert any("nothing is claimed" in note for note in main_table(study).notes)
 

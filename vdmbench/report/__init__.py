@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vdmbench.report.aggregation import aggregate
     from vdmbench.report.figures import draw
     from vdmbench.report.frame import tidy
-    from vdmbench.report.gate import Comparison, Thresholds, compare
+    from vdmbench.report.gate import Comparison, Thresholds, compare_folders
     from vdmbench.report.results import read_results
     from vdmbench.report.study import Study
     from vdmbench.report.tables import comparison_table, main_table
@@ -25,7 +25,7 @@ _PUBLIC = {
     "tidy": "frame",
     "Comparison": "gate",
     "Thresholds": "gate",
-    "compare": "gate",
+    "compare_folders": "gate",
     "read_results": "results",
     "Study": "study",
     "comparison_table": "tables",
@@ -39,7 +39,7 @@ __all__ = [
     "Study",
     "Thresholds",
     "aggregate",
-    "compare",
+    "compare_folders",
     "comparison_table",
     "draw",
     "main_table",

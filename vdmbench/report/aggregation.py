@@ -6,23 +6,16 @@ import pandas as pd
 
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.statistics import Effect, corrected, paired_effect
-from vdmbench.report.study import Group, NotComparable, Outcome, Study
+from vdmbench.report.study import Group, Outcome, Study
 
 
-def check_reference(study: Study, reference: str | None) -> str | None:
-    """A label of the study, or None; raises where it is neither."""
-    if reference is not None and reference not in study.labels:
-        raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(study.labels)}")
-    return reference
-
-
-def effects(study: Study, quantity: Quantity, reference: str) -> dict[Group, dict[str, Effect | None]]:
-    """Every variant against the reference, paired by seed, Holm-corrected over the variants of a group."""
+def effects(study: Study, quantity: Quantity) -> dict[Group, dict[str, Effect | None]]:
+    """Every variant against the study's reference, paired by seed, Holm-corrected over the variants of a group."""
     answer: dict[Group, dict[str, Effect | None]] = {}
     for group, outcomes in study.outcomes(quantity).items():
-        base = outcomes.get(reference, Outcome())
+        base = outcomes.get(study.reference or "", Outcome())
         answer[group] = corrected({label: paired_effect(outcome.values, base.values)
-                                   for label, outcome in outcomes.items() if label != reference})
+                                   for label, outcome in outcomes.items() if label != study.reference})
     return answer
 
 
@@ -42,16 +35,15 @@ def best(quantity: Quantity, outcomes: dict[str, Outcome]) -> str | None:
     return leader if won else None
 
 
-def aggregate(study: Study, reference: str | None = None) -> pd.DataFrame:
+def aggregate(study: Study) -> pd.DataFrame:
     """Long table: a row for every suite, cohort, sweep point, variant and quantity, failures counted and named.
 
     Columns: coordinates, ``label, quantity, unit, mean, deviation, n, failed, failures, best``, and with a reference
     ``difference, relative, low, high, p_holm, pairs``. Null where there is no number.
     """
-    check_reference(study, reference)
     rows = []
     for quantity in study.quantities:
-        against = effects(study, quantity, reference) if reference else {}
+        against = effects(study, quantity) if study.reference else {}
         for group, outcomes in study.outcomes(quantity).items():
             winner = best(quantity, outcomes)
             for label, outcome in outcomes.items():
@@ -70,7 +62,7 @@ def aggregate(study: Study, reference: str | None = None) -> pd.DataFrame:
                     "failures": outcome.failed,
                     "best": label == winner,
                 }
-                if reference:
+                if study.reference:
                     row |= {
                         "difference": effect.difference if effect else None,
                         "relative": effect.relative if effect else None,

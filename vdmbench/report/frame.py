@@ -171,7 +171,8 @@ def tidy(records: Sequence[Record | Cell], variants: Sequence[str] | None = None
     """One row a cell, in declared order; columns in base units (bytes, seconds, counts).
 
     Nothing is dropped: a cell that failed, or could not be built, is a row with its status and nulls. Sweep coordinates
-    are columns by short name, listed in ``frame.attrs["coordinates"]``; those that only some variants have are part of
+    are columns by short name, listed in ``frame.attrs["coordinates"]`` (their
+    paths in ``frame.attrs["paths"]``); those that only some variants have are part of
     ``label`` and not in that list. ``peak_train_memory`` and ``peak_sample_memory`` are the peaks a cell is judged by, with
     their counter in ``<column>_source``; the raw counters of each phase stand beside them as ``<phase>.<counter>``.
     """
@@ -183,6 +184,7 @@ def tidy(records: Sequence[Record | Cell], variants: Sequence[str] | None = None
     data = {column: _column([row.get(column) for row in rows]) for column in columns}
     frame = pd.DataFrame(data, columns=columns)
     frame.attrs["coordinates"] = [name for path, name in names.items() if path not in own]
+    frame.attrs["paths"] = {name: path for path, name in names.items()}
     return frame
 
 

@@ -15,6 +15,7 @@ that a busy machine slows no single variant; the common factor is judged on its 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -115,7 +116,24 @@ class Comparison:
             return 1
         return 4 if self.problem or any(row.verdict in UNDECIDED for row in self.rows) else 0
 
-    def markdown(self) -> str:
+    def to_json(self) -> str:
+        """Everything, for scripts."""
+        rows = [
+            {
+                "cell": row.cell,
+                "quantity": row.quantity,
+                "verdict": str(row.verdict),
+                "baseline": row.baseline,
+                "new": row.new,
+                "change": row.change,
+                "note": row.note,
+            }
+            for row in self.rows
+        ]
+        return json.dumps({"exit_code": self.exit_code, "problem": self.problem, "cells": self.cells,
+                           "counts": {str(verdict): count for verdict, count in self.counts.items()}, "rows": rows}, indent=1)
+
+    def to_markdown(self) -> str:
         """Fit for a pull request comment: the outcome, then every row that is not plainly unchanged."""
         outcome = {0: "no regression", 1: "regression", 4: "could not decide"}[self.exit_code]
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
@@ -142,7 +160,7 @@ def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 1e6 else shown_value(value)
 
 
-def compare(baseline: Path, new: Path, thresholds: Thresholds | None = None, *, portable: bool = False) -> Comparison:
+def compare_folders(baseline: Path, new: Path, thresholds: Thresholds | None = None, *, portable: bool = False) -> Comparison:
     """Judge the records under ``new`` by those under ``baseline``.
 
     :param portable: judge only what does not depend on the machine; memory and time are listed as not judged.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 
 import pandas as pd
 
@@ -22,9 +23,10 @@ def latex_text(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Text that cannot break out of a table's field, nor become markup."""
-    for character in "\\`*_[]<>|":
+    for character in "\\`*<|":
         text = text.replace(character, "\\" + character)
-    return text.replace("\n", " ")
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # inside a word it is no markup
+    return text.replace("](", "]\\(").replace("\n", " ")
 
 
 def markdown(table: Table, *, heading: bool = True) -> str:

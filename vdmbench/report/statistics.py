@@ -11,7 +11,7 @@ ratios and interpolations it needs no formula. Below three pairs nothing is clai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -20,7 +20,7 @@ from scipy import special
 
 MINIMUM_PAIRS = 3
 LEVEL = 0.05
-RESAMPLES = 4000
+RESAMPLES = 3200
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -
     return Effect(difference, float(base), *interval(difference, means[:, 0] - means[:, 1], len(seeds)), len(seeds))
 
 
-def bootstrap(
-    samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]
-) -> tuple[float, float, float, int] | None:
-    """(estimate, low, high, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
+def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]
+              ) -> tuple[float, float, float, float, int] | None:
+    """(estimate, low, high, p of zero, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
 
-    ``statistic`` takes one mean an outcome and may answer None where it is not defined; the interval then is null (NaN) if
-    that happens in more than a tenth of the resamples. None where the outcomes share no seed or the estimate is undefined.
+    ``statistic`` takes one mean an outcome and may answer None where it is not defined; interval and p are NaN where that
+    happens in more than a tenth of the resamples, or below three pairs. None where the outcomes share no seed, or the
+    statistic is not defined on all of them.
     """
     seeds = sorted(set.intersection(*(set(sample) for sample in samples))) if samples else []
     if not seeds:
@@ -109,14 +109,12 @@ def bootstrap(
     estimate = statistic(table.mean(axis=0))
     if estimate is None:
         return None
+    nothing = (estimate, np.nan, np.nan, np.nan, len(seeds))
     if len(seeds) < MINIMUM_PAIRS:
-        return estimate, np.nan, np.nan, len(seeds)
+        return nothing
     answers = [statistic(row) for row in resampled_means(table)]
     defined = np.array([answer for answer in answers if answer is not None], dtype=float)
-    if len(defined) < 0.9 * len(answers):
-        return estimate, np.nan, np.nan, len(seeds)
-    low, high, _ = interval(estimate, defined, len(seeds))
-    return estimate, low, high, len(seeds)
+    return nothing if len(defined) < 0.9 * len(answers) else (estimate, *interval(estimate, defined, len(seeds)), len(seeds))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -132,8 +130,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def corrected(effects: Mapping[Any, Effect | None]) -> dict[Any, Effect | None]:
     """The same effects with Holm's correction over all of them."""
-    from dataclasses import replace
-
     adjusted = holm([effect.p if effect else None for effect in effects.values()])
     return {key: effect and replace(effect, adjusted=p) for (key, effect), p in zip(effects.items(), adjusted, strict=True)}
 

@@ -39,6 +39,11 @@ class Group:
         return ", ".join(f"{name}={value}" for name, value in self.point)
 
 
+def point_title(point: Sequence[tuple[str, Any]]) -> str:
+    """Coordinates as a caption: ``16 frames, size 32``."""
+    return ", ".join(f"{value} frames" if name == "frames" else f"{name} {value}" for name, value in point)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One quantity of one variant in one group: a number or a status for every seed."""
@@ -75,10 +80,16 @@ class Study:
     superseded: tuple[Cell, ...]
     """Older records of the same variant, point and seed that were declared otherwise; they are named, never averaged in."""
     frame: pd.DataFrame
+    reference: str | None = None
+    """The variant that the others are compared with, if any."""
 
     @classmethod
-    def of(cls, records: Sequence[Record | Cell], variants: Sequence[str] | None = None) -> Study:
-        """Group records; raises :class:`NotComparable` for mixed protocols or memory counters, naming both."""
+    def of(cls, records: Sequence[Record | Cell], variants: Sequence[str] | None = None, reference: str | None = None) -> Study:
+        """Group records.
+
+        :param variants: in declared order; null takes the order of appearance.
+        :raises NotComparable: mixed protocols or memory counters, naming both; or an unknown reference.
+        """
         if not records:
             raise NotComparable("no records: there is nothing to report")
         latest: dict[tuple[Any, ...], Cell] = {}
@@ -93,7 +104,9 @@ class Study:
                 cell = newer
             latest[key] = cell
         cells = order_cells(list(latest.values()), variants)
-        study = cls(tuple(cells), tuple(superseded), tidy(cells, variants))
+        study = cls(tuple(cells), tuple(superseded), tidy(cells, variants), reference)
+        if reference is not None and reference not in study.labels:
+            raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(study.labels)}")
         study._refuse_mixtures()
         return study
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vdmbench.report.aggregation import best, check_reference, effects
+from vdmbench.report.aggregation import best, effects
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
 from vdmbench.report.statistics import Effect
-from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.report.study import Group, NotComparable, Outcome, Study
 
 ABSENT = "–"
 
@@ -159,11 +159,13 @@ def _main_notes(study: Study) -> list[str]:
     return notes
 
 
-def comparison_table(study: Study, reference: str) -> Table:
+def comparison_table(study: Study) -> Table:
     """Every variant against the reference at every sweep point: relative difference with its interval, in per cent."""
-    check_reference(study, reference)
+    reference = study.reference
+    if reference is None:
+        raise NotComparable("no reference to compare with; name a variant (--reference)")
     quantities = [quantity for quantity in quantities_shown(study) if quantity.reach != "exact"]
-    against = {quantity.name: effects(study, quantity, reference) for quantity in quantities}
+    against = {quantity.name: effects(study, quantity) for quantity in quantities}
     columns = [*_identifying(study), Column("variant", "Variant")]
     columns += [
         Column(

@@ -6,105 +6,124 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vdmbench.records import write_atomically
-from vdmbench.report.aggregation import aggregate, check_reference
-from vdmbench.report.figures import FIGURES, NothingToDraw, draw, find_style, save
-from vdmbench.report.figures.samples import all_clips, wall_gif
-from vdmbench.report.figures.style import ReportFigure
-from vdmbench.report.page import build_page, inline_svg
+from vdmbench.report.aggregation import aggregate
+from vdmbench.report.claims import judge_claims
+from vdmbench.report.findings import claims_table, frontier_table, scaling_table
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
 from vdmbench.report.results import read_results
 from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table, column_scales, comparison_table, failures_table, main_table
+from vdmbench.suite.claims import Claim
 
 _FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
 
 
-def report_tables(study: Study, reference: str | None = None) -> list[Table]:
-    """The report's tables, in reading order; without a reference nothing is compared."""
-    check_reference(study, reference)
-    tables = [main_table(study)]
-    if reference is not None:
-        tables.append(comparison_table(study, reference))
-    return [*tables, failures_table(study)]
+def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
+    """The report's tables that have rows, in reading order; without a reference nothing is compared."""
+    tables = [claims_table(judge_claims(study, claims))] if claims else []
+    tables.append(main_table(study))
+    if study.reference is not None:
+        tables.append(comparison_table(study))
+    tables += [frontier_table(study), scaling_table(study), failures_table(study)]
+    return [table for table in tables if table.rows]
 
 
-def write_tables(study: Study, out: Path, reference: str | None = None) -> list[Path]:
+def write_tables(study: Study, tables: Sequence[Table], out: Path) -> list[Path]:
     """``tables/<name>.{md,csv,tex,html}``, ``tables/numbers.tex``, ``data/cells.{csv,parquet}`` and ``data/summary.csv``."""
-    written = []
+    summary = aggregate(study)
+    scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
+    texts = {f"tables/{table.name}.{ending}": form(table) for table in tables for ending, form in _FORMATS.items()}
+    texts["tables/numbers.tex"] = latex_numbers(summary, study.coordinates, scales)
+    texts["data/cells.csv"] = study.frame.to_csv(index=False, lineterminator="\n")
+    texts["data/summary.csv"] = summary.to_csv(index=False, lineterminator="\n")
     for folder in ("tables", "data"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-
-    def put(path: Path, text: str) -> None:
-        write_atomically(path, text.encode())
-        written.append(path)
-
-    for table in report_tables(study, reference):
-        for ending, form in _FORMATS.items():
-            put(out / "tables" / f"{table.name}.{ending}", form(table))
-    summary = aggregate(study, reference)
-    scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
-    put(out / "tables" / "numbers.tex", latex_numbers(summary, study.coordinates, scales))
-    put(out / "data" / "cells.csv", study.frame.to_csv(index=False, lineterminator="\n"))
-    put(out / "data" / "summary.csv", summary.to_csv(index=False, lineterminator="\n"))
+    for name, text in texts.items():
+        write_atomically(out / name, text.encode())
     parquet = out / "data" / "cells.parquet"
     study.frame.to_parquet(parquet, index=False)
-    return [*written, parquet]
+    return [*(out / name for name in texts), parquet]
 
 
-def write_report(
-    results: Sequence[Path],
-    out: Path,
-    *,
-    reference: str | None = None,
-    style: str = "default",
-    title: str | None = None,
-    variants: Sequence[str] | None = None,
-) -> list[Path]:
+def write_figure(study: Study, name: str, out: Path, style: str = "default") -> list[Path]:
+    """One figure as ``out/<name>.{pdf,svg,png}``.
+
+    Raises UnknownFigure or UnknownStyle with those there are, or NothingToDraw with what is wanting.
+    """
+    from vdmbench.report.figures import draw, find_style, save
+
+    out.mkdir(parents=True, exist_ok=True)
+    look = find_style(style)
+    return save(draw(study, name, look), out / name, look)
+
+
+def write_report(results: Sequence[Path], out: Path, *, reference: str | None = None, style: str = "default",
+                 title: str | None = None, variants: Sequence[str] | None = None, claims: Sequence[Claim] = ()) -> list[Path]:
     """Everything, under ``out``; returns the files written, the page (``index.html``) last.
 
     :param results: results folders, or folders of them.
     :param reference: variant that all others are compared with; null compares none.
     :param variants: declared order; null takes the order in which cells were first started.
+    :param claims: hypotheses to judge.
     :raises ResultsError: a path without results, or a damaged record.
     :raises NotComparable: mixed protocols or counters, or an unknown reference.
+    :raises InvalidClaim: a claim that names what these records have not.
     """
-    study = Study.of(read_results(results), variants)
+    from vdmbench.report.page import build_page
+
+    study = Study.of(read_results(results), variants, reference)
+    tables = report_tables(study, claims)
+    written = write_tables(study, tables, out)
+    downloads = {path.name: path.read_text() for path in written if path.parent.name == "data" and path.suffix == ".csv"}
+    files, drawn, undrawn = _write_figures(study, out / "figures", style)
+    walls, gifs = _write_walls(study, out / "samples")
+    page = build_page(study, title=title or ", ".join(study.suites), tables=tables, figures=drawn, undrawn=undrawn, walls=walls,
+                      downloads=downloads)
+    write_atomically(out / "index.html", page.encode())
+    return [*written, *files, *gifs, out / "index.html"]
+
+
+def _write_figures(study: Study, out: Path, style: str) -> tuple[list[Path], dict[str, tuple[str, str]], dict[str, str]]:
+    """Files; name to (SVG for the page, caption); name to why it was not drawn."""
+    from vdmbench.report.figures import FIGURES, NothingToDraw, draw, find_style, save
+    from vdmbench.report.page import inline_svg
+
+    out.mkdir(exist_ok=True)
     look = find_style(style)
-    written = write_tables(study, out, reference)
+    written: list[Path] = []
     drawn: dict[str, tuple[str, str]] = {}
     undrawn: dict[str, str] = {}
-    (out / "figures").mkdir(exist_ok=True)
     for name, (_, caption) in FIGURES.items():
         try:
             figure = draw(study, name, look)
         except NothingToDraw as reason:
             undrawn[name] = str(reason)
             continue
-        written += save(figure, out / "figures" / name, look)
-        if isinstance(figure, ReportFigure):
-            drawn[name] = (inline_svg(figure, look, name=name, title=caption), caption)
-    walls = [(clips, wall_gif(clips)) for clips in all_clips(study)]
-    for clips, gif in walls:
-        (out / "samples").mkdir(exist_ok=True)
-        path = out / "samples" / f"{_file_name(clips.group)}.gif"
+        files = save(figure, out / name, look)
+        written += files
+        if name != "samples":  # the page plays them instead
+            markup = next(path for path in files if path.suffix == ".svg").read_text()
+            drawn[name] = (inline_svg(markup, figure.tips, name=name, title=caption), caption)
+    return written, drawn, undrawn
+
+
+def _write_walls(study: Study, out: Path) -> tuple[list[tuple[Group, list[str], int, bytes]], list[Path]]:
+    """For every sweep point with samples: (group, what the columns are, seed, gif); and the files."""
+    from vdmbench.report.figures.samples import all_clips, wall_gif
+
+    walls, written = [], []
+    for clips in all_clips(study):
+        out.mkdir(exist_ok=True)
+        gif = wall_gif(clips)
+        path = out / f"{_file_name(clips.group)}.gif"
         write_atomically(path, gif)
         written.append(path)
-    page = build_page(
-        study,
-        title=title or ", ".join(study.suites),
-        tables=report_tables(study, reference),
-        figures=drawn,
-        undrawn=undrawn,
-        walls=walls,
-        downloads={path.name: path.read_text() for path in written if path.parent.name == "data" and path.suffix == ".csv"},
-    )
-    write_atomically(out / "index.html", page.encode())
-    return [*written, out / "index.html"]
+        walls.append((clips.group, list(clips.rows), clips.seed, gif))
+    return walls, written
 
 
 def _file_name(group: Group) -> str:
     """Suite, cohort and coordinates: unique in a report, and safe on any file system."""
-    text = "_".join(
-        part for part in (group.suite, group.cohort or "", *(f"{name}={value}" for name, value in group.point)) if part
-    )
+    parts = [group.suite, group.cohort or "", *(f"{name}={value}" for name, value in group.point)]
+    text = "_".join(filter(None, parts))
     return "".join(character if character.isalnum() or character in "=._-" else "-" for character in text)

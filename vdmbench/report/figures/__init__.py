@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
+from vdmbench.report.figures.consistency import consistency_figure
+from vdmbench.report.figures.differences import differences_figure
 from vdmbench.report.figures.frontier import frontier_figure
 from vdmbench.report.figures.panels import NothingToDraw
+from vdmbench.report.figures.phases import phases_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
-from vdmbench.report.figures.style import STYLES, Style, applied, find_style
+from vdmbench.report.figures.style import STYLES, ReportFigure, Style, applied, find_style
 from vdmbench.report.figures.training import training_figure
 from vdmbench.report.study import Study
 
 __all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFigure", "draw", "find_style", "save"]
 
-FIGURES: dict[str, tuple[Callable[[Study, Style], Figure], str]] = {
+FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "frontier": (frontier_figure, "Distance against peak training memory. Lower and further left is better."),
     "memory": (scaling_figure("peak_train_memory"), "Peak training memory against clip length."),
     "throughput": (scaling_figure("train_throughput"), "Training throughput against clip length."),
     "distance": (scaling_figure("distance"), "Distance to held-out real video against clip length."),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
+    "differences": (differences_figure, "Paired differences to the reference: a dot a seed, the mean with its 95 % interval."),
+    "phases": (phases_figure, "Peak memory of every phase: mean over seeds of the counter that the tables name."),
+    "consistency": (
+        consistency_figure,
+        "How far frames k apart differ. Nearer to real is better; a frozen video lies below it.",
+    ),
     "samples": (samples_figure, "Samples from the same noise, frames evenly over the clip."),
 }
 FORMATS = ("pdf", "svg", "png")
@@ -32,7 +39,7 @@ class UnknownFigure(ValueError):
     """No figure of that name."""
 
 
-def draw(study: Study, name: str, style: Style | str = "default") -> Figure:
+def draw(study: Study, name: str, style: Style | str = "default") -> ReportFigure:
     """One figure by name; its axes are ``figure.axes``.
 
     Raises :class:`UnknownFigure`, or :class:`NothingToDraw` with the reason.
@@ -42,7 +49,7 @@ def draw(study: Study, name: str, style: Style | str = "default") -> Figure:
     return FIGURES[name][0](study, find_style(style) if isinstance(style, str) else style)
 
 
-def save(figure: Figure, path: Path, style: Style, formats: Iterable[str] = FORMATS) -> list[Path]:
+def save(figure: ReportFigure, path: Path, style: Style, formats: Iterable[str] = FORMATS) -> list[Path]:
     """Write ``path`` with each format's ending; equal figures give equal bytes (no dates, fixed ids)."""
     metadata: dict[str, dict[str, str | None]] = {
         "pdf": {"CreationDate": None, "Producer": None, "Creator": "vdmbench"}, "svg": {"Date": None, "Creator": "vdmbench"},

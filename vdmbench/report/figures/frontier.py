@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from vdmbench.report.figures.panels import NothingToDraw, Panel, first_panels, main_status, panels, say_if_cut
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, main_status, say_if_cut
 from vdmbench.report.figures.style import (
     INK,
     STATUS_MARKERS,
     Look,
+    ReportFigure,
     Style,
     applied,
     failure_handle,
@@ -24,33 +22,11 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.frontier import points_of, widths
+from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
 from vdmbench.report.study import Study
 from vdmbench.report.tables import column_scales, metric_header, shown_value
-
-
-@dataclass(frozen=True)
-class Point:
-    """One variant at one sweep point: memory and distance of the seeds that have both."""
-
-    memory: np.ndarray
-    distance: np.ndarray
-
-
-def frontier_points(study: Study, metric: Quantity, panel: Panel, label: str) -> tuple[list[Point], str | None]:
-    """A variant's points in a panel, by memory; and the status of a sweep point where it has none."""
-    memory = study.quantity("peak_train_memory")
-    points, lost = [], None
-    for group in panel.groups:
-        if label not in study.outcomes(metric)[group]:
-            continue
-        distance, used = study.outcomes(metric)[group][label], study.outcomes(memory)[group][label]
-        seeds = sorted(set(distance.values) & set(used.values))
-        if seeds:
-            points.append(Point(*(np.array([outcome.values[seed] for seed in seeds]) for outcome in (used, distance))))
-        else:
-            lost = main_status(distance if distance.failures else used)
-    return sorted(points, key=lambda point: float(point.memory.mean())), lost
 
 
 def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scale: Scale,
@@ -63,13 +39,17 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
     every_y: list[float] = []
     lost: dict[str, str] = {}
     for label in study.labels:
-        points, status = frontier_points(study, metric, panel, label)
+        points = points_of(study, panel.groups, label, study.quantity("peak_train_memory"), metric)
         if not points:
-            if status is not None:
-                lost[label] = status
+            outcomes = [
+                study.outcomes(metric)[group][label] for group in panel.groups if label in study.outcomes(metric)[group]
+            ]
+            if outcomes:
+                lost[label] = main_status(outcomes[0]) if outcomes[0].failures else "no memory"
             continue
         look, means, tips = looks[label], [], []
-        for x, y in ((point.memory / scale.factor, point.distance) for point in points):
+        for point in points:
+            x, y = np.array(list(point.x.values())) / scale.factor, np.array(list(point.y.values()))
             spread = float(y.std(ddof=1)) if len(y) > 1 else 0.0
             if len(x) > 1:
                 tag(axes.plot(x, y, ".", color=look.colour, markersize=3, alpha=0.45, zorder=3)[0], look)
@@ -100,15 +80,13 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
     return lost
 
 
-def frontier_figure(study: Study, style: Style) -> Figure:
+def frontier_figure(study: Study, style: Style) -> ReportFigure:
     """Distance against peak training memory, a panel a sweep point and metric; a line joins what differs in width alone."""
     if not study.metrics:
         raise NothingToDraw("no metric was evaluated")
     memory = study.quantity("peak_train_memory")
-    widths = [name for name in study.coordinates if name not in ("frames", "size")]
-    along = widths[0] if len(widths) == 1 else None
-    shown = [(metric, panel) for metric in map(study.quantity, study.metrics) for panel in panels(study, along)
-             if any(frontier_points(study, metric, panel, label)[0] for label in study.labels)]
+    shown = [(metric, panel) for metric in map(study.quantity, study.metrics) for panel in panels(study, widths(study))
+             if any(points_of(study, panel.groups, label, memory, metric) for label in study.labels)]
     if not shown:
         raise NothingToDraw("no cell has both a distance and a memory peak")
     scale = column_scales(study, [memory])[memory.name]

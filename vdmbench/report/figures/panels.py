@@ -1,45 +1,22 @@
-"""Which groups share a panel, and how failed cells are marked in it."""
+"""How panels are filled: which fit, and how failed cells are marked in them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from matplotlib.axes import Axes
 
 from vdmbench.report.figures.style import MAXIMUM_PANELS, STATUS_MARKERS, Look, ReportFigure, tag
+from vdmbench.report.panels import Panel
 from vdmbench.report.quantities import Quantity
-from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.report.study import Outcome, Study
 
 T = TypeVar("T")
 
 
 class NothingToDraw(ValueError):
     """These records hold nothing for this figure; the message says what is wanting."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Groups that differ in the coordinate along the axis alone, or not at all."""
-
-    title: str
-    groups: tuple[Group, ...]
-
-
-def panels(study: Study, along: str | None) -> list[Panel]:
-    """Groups gathered into panels; every coordinate but ``along`` makes panels of its own, cohorts and suites too."""
-    found: dict[tuple[Any, ...], list[Group]] = {}
-    for group in study.groups:
-        rest = tuple((name, value) for name, value in group.point if name != along)
-        found.setdefault((group.suite, group.cohort, rest), []).append(group)
-    answer = []
-    for (suite, cohort, rest), groups in found.items():
-        parts = [suite] if len(study.suites) > 1 else []
-        parts += [cohort or "not run"] if len(study.cohorts) > 1 else []
-        parts += [f"{value} frames" if name == "frames" else f"{name} {value}" for name, value in rest]
-        answer.append(Panel(", ".join(parts), tuple(groups)))
-    return answer
 
 
 def has_numbers(study: Study, quantity: Quantity, panel: Panel) -> bool:

@@ -6,13 +6,12 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from vdmbench.records import ResultsError
 from vdmbench.report.figures.panels import NothingToDraw
-from vdmbench.report.figures.style import Style, applied
+from vdmbench.report.figures.style import ReportFigure, Style, applied
 from vdmbench.report.results import Cell
 from vdmbench.report.study import Group, Study
 
@@ -73,7 +72,7 @@ def strip(clip: np.ndarray, count: int) -> list[np.ndarray]:
     return [clip[index] for index in np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(int)]
 
 
-def samples_figure(study: Study, style: Style, group: Group | None = None) -> Figure:
+def samples_figure(study: Study, style: Style, group: Group | None = None) -> ReportFigure:
     """A row a variant and one of real video, frames over the clip's whole length; the longest clips unless told."""
     found = [clips for clips in all_clips(study) if group is None or clips.group == group]
     if not found:
@@ -82,7 +81,7 @@ def samples_figure(study: Study, style: Style, group: Group | None = None) -> Fi
     count = 8
     with applied(style):
         side = style.double * 0.87 / count
-        figure = Figure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25),
+        figure = ReportFigure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25),
                         layout=ConstrainedLayoutEngine(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0))
         grid = figure.subplots(len(clips.rows), count, squeeze=False)
         for number, (row, (label, videos)) in enumerate(zip(grid, clips.rows.items(), strict=True)):

@@ -6,21 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from vdmbench.report.figures.panels import (
     NothingToDraw,
-    Panel,
     first_panels,
     has_numbers,
     main_status,
     mark_failures,
-    panels,
     rows_of_failures,
     say_if_cut,
 )
 from vdmbench.report.figures.style import (
     Look,
+    ReportFigure,
     Style,
     applied,
     failure_handle,
@@ -32,6 +30,7 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
 from vdmbench.report.study import Study
 from vdmbench.report.tables import column_scales, metric_header, shown_value
@@ -74,11 +73,11 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
     return mark_failures(axes, failed, look)
 
 
-def scaling_figure(name: str) -> Callable[[Study, Style], Figure]:
+def scaling_figure(name: str) -> Callable[[Study, Style], ReportFigure]:
     """The figure of one quantity against frames; ``distance`` stands for every declared metric, a panel each."""
-    def draw(study: Study, style: Style) -> Figure:
+    def draw(study: Study, style: Style) -> ReportFigure:
         quantities = [study.quantity(metric) for metric in study.metrics] if name == "distance" else [study.quantity(name)]
-        shown = [(quantity, panel) for quantity in quantities for panel in panels(study, "frames")
+        shown = [(quantity, panel) for quantity in quantities for panel in panels(study, ["frames"])
                  if len({group["frames"] for group in panel.groups}) > 1 and has_numbers(study, quantity, panel)]
         if not shown:
             lengths = set(study.frame["frames"].dropna())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from vdmbench.report.figures.panels import NothingToDraw, Panel, first_panels, panels, say_if_cut
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.figures.style import (
     Look,
+    ReportFigure,
     Style,
     applied,
     log_axis,
@@ -20,6 +20,7 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.panels import Panel, panels
 from vdmbench.report.study import Study
 
 
@@ -70,9 +71,9 @@ def draw_training(axes: Axes, study: Study, panel: Panel, look: dict[str, Look])
     return drawn
 
 
-def training_figure(study: Study, style: Style) -> Figure:
+def training_figure(study: Study, style: Style) -> ReportFigure:
     """A panel a sweep point."""
-    shown = [panel for panel in panels(study, None) if any(curves(study, panel, label) for label in study.labels)]
+    shown = [panel for panel in panels(study) if any(curves(study, panel, label) for label in study.labels)]
     if not shown:
         raise NothingToDraw("no training curve was recorded")
     look = looks(study.labels)

@@ -11,6 +11,8 @@ from vdmbench.report.results import Cell
 from vdmbench.report.tables import ABSENT, shown_value
 
 _GIB = 2**30
+_LONG = ("packages", "variables")
+"""Parts of the environment that the record holds and a card does not repeat."""
 
 
 def cell_card(cell: Cell, label: str, where: str) -> str:
@@ -24,7 +26,7 @@ def cell_card(cell: Cell, label: str, where: str) -> str:
         _facts("Training and sampling", _run_facts(record)),
         *(_metric(name, result) for name, result in record.metrics.items()),
         _facts("Kernels that ran", [(op, ", ".join(names)) for op, names in record.backends.items()]),
-        _facts("Environment", _flat(record.environment)),
+        _facts("Environment", _flat({key: value for key, value in record.environment.items() if key not in _LONG})),
         _facts("Data", _flat(record.data)),
         _facts(
             "Device memory (NVML)", _flat(record.device_memory.model_dump(exclude_none=True)) if record.device_memory else []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import io
 import re
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-from vdmbench.report.figures.style import FAINT, INK, PALETTE, PAPER, ReportFigure, Style, applied
+from vdmbench.report.figures.style import FAINT, INK, PALETTE, PAPER
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -17,23 +17,21 @@ ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
-def inline_svg(figure: ReportFigure, style: Style, *, name: str, title: str) -> str:
-    """SVG markup without declaration, metadata or a fixed size; ids begin with ``name``, so that figures share none.
+def inline_svg(markup: str, tips: Mapping[str, Sequence[str]], *, name: str, title: str) -> str:
+    """A saved SVG without declaration, metadata or a fixed size; ids begin with ``name``, so that figures share none.
 
-    Groups of a variant carry ``data-variant``; each marker in them carries ``data-tip``, its line of text.
+    Groups of a variant (``tips`` has their ids) carry ``data-variant``; each marker in them carries ``data-tip``, its line of
+    text.
     """
-    buffer = io.StringIO()
-    with applied(style):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(markup)
     metadata = root.find(f"{_SVG}metadata")
     if metadata is not None:
         root.remove(metadata)
     for element in root.iter():
         _theme(element)
-        if element.tag == f"{_SVG}g" and (tips := figure.tips.get(element.get("id", ""))) is not None:
+        if element.tag == f"{_SVG}g" and (lines := tips.get(element.get("id", ""))) is not None:
             element.set("data-variant", element.attrib["id"].rpartition("-")[0])
-            _tell(element, tips)
+            _tell(element, lines)
         _own_ids(element, name)
     root.set("role", "img")
     root.set("aria-label", title)
@@ -58,7 +56,7 @@ def _theme(element: ElementTree.Element) -> None:
         element.set("style", themed(style))
 
 
-def _tell(group: ElementTree.Element, tips: list[str]) -> None:
+def _tell(group: ElementTree.Element, tips: Sequence[str]) -> None:
     marks = list(group.iter(f"{_SVG}use"))
     if len(marks) == len(tips):
         for mark, tip in zip(marks, tips, strict=True):

@@ -6,13 +6,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from vdmbench.report.figures.samples import Clips
 from vdmbench.report.figures.style import PALETTE, looks
 from vdmbench.report.page.cards import cell_card
 from vdmbench.report.page.inline_svg import escaped, themed
 from vdmbench.report.page.summary import summary_section
 from vdmbench.report.render import html_table
-from vdmbench.report.study import Study
+from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table
 
 
@@ -27,18 +26,15 @@ def build_page(
     tables: Sequence[Table],
     figures: Mapping[str, tuple[str, str]],
     undrawn: Mapping[str, str],
-    walls: Sequence[tuple[Clips, bytes]],
+    walls: Sequence[tuple[Group, list[str], int, bytes]],
     downloads: Mapping[str, str],
-    verdicts: str = "",
 ) -> str:
     """The page's HTML.
 
-    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``walls``: clips with
-    their gif. ``downloads``: file name to text.
-    ``verdicts``: an HTML section that stands before all else.
+    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``walls``: (group,
+    what the columns are, seed, gif). ``downloads``: file name to text.
     """
     sections = [
-        verdicts,
         summary_section(study),
         *map(_table_section, tables),
         _figures_section(study, figures, undrawn),
@@ -90,16 +86,16 @@ def _wide(svg: str) -> str:
     return ' class="wide"' if width > 360 else ""
 
 
-def _samples_section(walls: Sequence[tuple[Clips, bytes]]) -> str:
+def _samples_section(walls: Sequence[tuple[Group, list[str], int, bytes]]) -> str:
     blocks = []
-    for clips, gif in walls:
-        heads = "".join(f"<span>{escaped(label)}</span>" for label in clips.rows)
+    for group, columns, seed, gif in walls:
+        heads = "".join(f"<span>{escaped(label)}</span>" for label in columns)
         picture = base64.b64encode(gif).decode()
-        where = clips.group.where or "all cells"
+        where = group.where or "all cells"
         blocks.append(
-            f'<figure class="wall" style="--columns:{len(clips.rows)}"><div class="heads">{heads}</div>'
+            f'<figure class="wall" style="--columns:{len(columns)}"><div class="heads">{heads}</div>'
             f'<img src="data:image/gif;base64,{picture}" alt="sampled clips, {escaped(where)}">'
-            f"<figcaption>{escaped(where)}, seed {clips.seed}: the same clips of every variant, from the same noise."
+            f"<figcaption>{escaped(where)}, seed {seed}: the same clips of every variant, from the same noise."
             "</figcaption></figure>"
         )
     if not blocks:

@@ -76,5 +76,14 @@ def _hardware(study: Study) -> str:
 
 
 def _machine(environment: dict[str, Any]) -> str:
-    keys = ("gpu", "cpu", "torch", "driver", "cuda")
-    return ", ".join(f"{key} {environment[key]}" for key in keys if isinstance(environment.get(key), str | int | float))
+    """Processor or GPUs and the PyTorch build, from a record's environment; what it does not hold is left out."""
+    gpus = environment.get("gpus")
+    names = [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
+    parts = [f"{len(names)} × {names[0]}" if len(names) > 1 else names[0]] if names else [_inside(environment, "cpu", "model")]
+    version = _inside(environment, "torch", "version")
+    return ", ".join(str(part) for part in (*parts, f"PyTorch {version}" if version else None) if part)
+
+
+def _inside(environment: dict[str, Any], block: str, key: str) -> Any:
+    found = environment.get(block)
+    return found.get(key) if isinstance(found, dict) else None

@@ -1,0 +1,74 @@
+"""Paired differences to the reference: seeds as dots, the mean with its interval, a row a variant."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from vdmbench.report.aggregation import effects
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
+from vdmbench.report.figures.style import INK, Look, ReportFigure, Style, applied, looks, share_labels, small_multiples, tag
+from vdmbench.report.quantities import Quantity
+from vdmbench.report.study import Group, Study, point_title
+from vdmbench.report.tables import metric_header
+
+SHOWN = ("peak_train_memory", "step_time")
+
+
+def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group, looks: dict[str, Look]) -> None:
+    """One panel: relative differences in per cent; a variant without shared seeds has its status instead."""
+    reference = str(study.reference)
+    outcomes = study.outcomes(quantity)[group]
+    labels = [label for label in study.labels if label != reference]
+    against = effects(study, quantity)[group]
+    for row, label in enumerate(labels):
+        effect = against.get(label)
+        if effect is None or effect.relative is None:
+            lost = outcomes[label].failed if label in outcomes else "not run"
+            axes.text(0.5, row, lost or f"{reference}: {outcomes[reference].failed}", transform=axes.get_yaxis_transform(),
+                      ha="center", va="center", fontsize="small", style="italic")
+            continue
+        look = looks[label]
+        base = outcomes[reference].values
+        seeds = [
+            100 * (value - base[seed]) / abs(base[seed]) for seed, value in outcomes[label].values.items() if base.get(seed)
+        ]
+        tag(axes.plot(seeds, [row] * len(seeds), ".", color=look.colour, alpha=0.5, markersize=3.5)[0], look)
+        low, high = effect.share(effect.low), effect.share(effect.high)
+        if low is not None and high is not None:
+            tag(axes.plot([100 * low, 100 * high], [row, row], color=look.colour, linewidth=1.4)[0], look)
+        mean = axes.plot([100 * effect.relative], [row], marker=look.marker, color=look.colour, linestyle="none",
+                         markeredgecolor="white", markeredgewidth=0.4, zorder=4)[0]
+        tag(mean, look, [f"{label}: {100 * effect.relative:+.1f} %, {effect.n} pairs"])
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+
+
+def differences_figure(study: Study, style: Style) -> ReportFigure:
+    """Distance, training memory and step time, a panel each, for every sweep point."""
+    if study.reference is None:
+        raise NothingToDraw("no reference to compare with")
+    names = [*study.metrics, *(name for name in SHOWN if study.frame[name].notna().any())]
+    shown = [(quantity, group) for group in study.groups for quantity in map(study.quantity, names)
+             if any(effect is not None and effect.relative is not None for effect in effects(study, quantity)[group].values())]
+    if not shown:
+        raise NothingToDraw(f"no variant shares a seed with {study.reference}")
+    look = looks(study.labels)
+    with applied(style):
+        figure, all_axes = small_multiples(style, len(first_panels(shown)), height=0.55, columns=len(names))
+        say_if_cut(figure, len(shown))
+        for index, (axes, (quantity, group)) in enumerate(zip(all_axes, first_panels(shown), strict=True)):
+            draw_differences(axes, study, quantity, group, look)
+            where = point_title(group.point)
+            title = metric_header(study, quantity.name) if quantity.name in study.metrics else quantity.label
+            axes.set_title(f"{title}, {where}" if where else title, fontsize="medium")
+            axes.set_xlabel(f"Difference to {study.reference} (%)")
+            if index % len(names):
+                axes.tick_params(labelleft=False)
+        share_labels(figure)
+    return figure

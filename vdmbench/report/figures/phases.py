@@ -1,0 +1,75 @@
+"""Where the memory goes: peak of every phase, side by side for all variants."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from vdmbench.records import PHASES
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
+from vdmbench.report.figures.style import (
+    Look,
+    ReportFigure,
+    Style,
+    applied,
+    looks,
+    share_labels,
+    shared_legend,
+    small_multiples,
+    tag,
+)
+from vdmbench.report.frame import ended_before, headline_memory
+from vdmbench.report.quantities import Quantity, Scale, choose_scale
+from vdmbench.report.study import Group, Study, point_title
+
+
+def phase_peaks(study: Study, group: Group, label: str) -> dict[str, float]:
+    """Mean peak in bytes of each phase that was completed."""
+    found: dict[str, list[int]] = {}
+    for cell in study.cells_in(group, label):
+        for phase in PHASES:
+            peak, _ = headline_memory(cell.record.phases.get(phase))
+            if peak is not None and not ended_before(cell.record, phase):
+                found.setdefault(phase, []).append(peak)
+    return {phase: float(np.mean(peaks)) for phase, peaks in found.items()}
+
+
+def draw_phases(axes: Axes, study: Study, group: Group, scale: Scale, looks: dict[str, Look]) -> None:
+    """One panel: phases across, a bar a variant in each."""
+    labels = [label for label in study.labels if study.cells_in(group, label)]
+    width = 0.8 / max(1, len(labels))
+    for index, label in enumerate(labels):
+        for phase, peak in phase_peaks(study, group, label).items():
+            x = PHASES.index(phase) + (index - (len(labels) - 1) / 2) * width  # type: ignore[arg-type]
+            bar = axes.bar(x, scale(peak), width * 0.9, color=looks[label].colour, linewidth=0)
+            tag(bar[0], looks[label])
+    axes.set_xticks(range(len(PHASES)), PHASES)
+    axes.grid(axis="x", visible=False)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_title(point_title(group.point))
+
+
+def phases_figure(study: Study, style: Style) -> ReportFigure:
+    """A panel a sweep point."""
+    peaks = {
+        group: [peak for label in study.labels for peak in phase_peaks(study, group, label).values()] for group in study.groups
+    }
+    shown = [group for group, values in peaks.items() if values]
+    if not shown:
+        raise NothingToDraw("no phase has a memory peak")
+    memory: Quantity = study.quantity("peak_train_memory")
+    scale = choose_scale(memory, [max(values) for values in peaks.values() if values])
+    look = looks(study.labels)
+    with applied(style):
+        figure, all_axes = small_multiples(style, len(first_panels(shown)), height=0.6, columns=min(2, len(shown)))
+        say_if_cut(figure, len(shown))
+        for axes, group in zip(all_axes, first_panels(shown), strict=True):
+            draw_phases(axes, study, group, scale, look)
+            axes.set_ylabel(f"Peak memory ({scale.unit})")
+        share_labels(figure)
+        shared_legend(
+            figure, [Line2D([], [], color=look[label].colour, linewidth=5, label=label) for label in study.labels], style
+        )
+    return figure

@@ -1,0 +1,159 @@
+"""The tables that answer questions: claims, frontiers, growth with clip length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from vdmbench.report.claims import Judgement, Verdict, effect_text
+from vdmbench.report.frontier import Gap, dominating, frontier_gap, points_of, widths
+from vdmbench.report.panels import panels
+from vdmbench.report.scaling import Crossover, Estimate, crossover, exponent
+from vdmbench.report.statistics import LEVEL, holm
+from vdmbench.report.study import Study
+from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header
+
+
+def claims_table(judgements: Sequence[Judgement]) -> Table:
+    """A row for every claim at every sweep point it was judged at, its verdict first."""
+    columns = [Column("claim", "Claim"), Column("verdict", "Verdict"), Column("where", "Where"),
+               Column("effect", "Left to right (95 % interval)"), Column("seeds", "Seeds", True), Column("p", "p (Holm)", True),
+               Column("here", "There"), Column("reason", "What it rests on, or what is wanting")]
+    rows: list[list[Entry]] = []
+    breaks = set()
+    for judgement in judgements:
+        breaks.add(len(rows))
+        verdict = Entry(
+            judgement.verdict, bold=judgement.verdict != Verdict.UNDECIDED, failed=judgement.verdict == Verdict.REFUTED
+        )
+        claim = judgement.name if judgement.name == judgement.claim.says else f"{judgement.name}: {judgement.claim.says}"
+        for finding in judgement.findings:
+            p = ABSENT if finding.p is None else "<0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
+            rows.append(
+                [
+                    Entry(claim),
+                    verdict,
+                    Entry(finding.where or ABSENT),
+                    Entry(effect_text(finding) or ABSENT, finding.relative),
+                    Entry(str(finding.n), finding.n),
+                    Entry(p, finding.p),
+                    Entry(finding.verdict),
+                    Entry(finding.reason or ABSENT),
+                ]
+            )
+        if not judgement.findings:
+            rows.append([Entry(claim), verdict, Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(ABSENT), Entry(ABSENT),
+                         Entry(judgement.reason)])
+    notes = [
+        "Supported where every sweep point supports it, refuted where any refutes it; p < 0.05 after Holm's correction over "
+        "the tests of all claims, paired by seed."
+    ]
+    notes += [f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
+              for judgement in judgements if judgement.unmet]
+    return Table("claims", "Claims", columns, rows, notes, frozenset(breaks - {0}))
+
+
+def frontier_table(study: Study) -> Table:
+    """For every variant in every panel: whether it is on the common front, and how it lies to the reference's frontier."""
+    reference, memory = study.reference, study.quantity("peak_train_memory")
+    against = [Column("memory", f"Memory at equal distance, against {reference} (%)", True),
+               Column("distance", f"Distance at equal memory, against {reference} (%)", True)] if reference else []
+    columns = [
+        Column("where", "Where"),
+        Column("metric", "Metric"),
+        Column("variant", "Variant"),
+        Column("front", "On the front"),
+        *against,
+    ]
+    rows = []
+    interpolated = False
+    for metric in map(study.quantity, study.metrics):
+        for panel in panels(study, widths(study)):
+            points = {label: points_of(study, panel.groups, label, memory, metric) for label in study.labels}
+            beaten = dominating(points)
+            gaps: dict[str, tuple[Gap | None, Gap | None]] = {}
+            for label in beaten if reference else ():
+                swapped = [points_of(study, panel.groups, name, metric, memory) for name in (label, str(reference))]
+                gaps[label] = (None, None)
+                if label != reference:
+                    gaps[label] = frontier_gap(*swapped), frontier_gap(points[label], points[str(reference)])
+            interpolated = interpolated or any(gap for pair in gaps.values() for gap in pair)
+            significant = _significant(gaps)
+            for label, other in beaten.items():
+                front = Entry("yes" if other is None else f"no: {other}", bold=other is None)
+                row = [Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label), front]
+                row += [_gap_entry(gap, bold=(label, side) in significant) for side, gap in enumerate(gaps.get(label, ()))]
+                rows.append(row)
+    notes = [
+        "On the front: no other variant has a mean at most as large in both memory and distance; else one that has is named."
+    ]
+    if reference:
+        notes.append(
+            "Frontiers are interpolated between the widths that were run, over the range that both span; interval: bootstrap "
+            "over seeds."
+            if interpolated
+            else "One width a variant: nothing to interpolate between. Sweep a width "
+            "(network.base_channels) to compare at equal memory or distance."
+        )
+    return Table("frontier", "Memory and distance", columns, rows, notes)
+
+
+def _significant(gaps: dict[str, tuple[Gap | None, Gap | None]]) -> set[tuple[str, int]]:
+    """Which of a panel's gaps are, after Holm's correction over its variants, for each of the two questions."""
+    found = set()
+    for side in (0, 1):
+        adjusted = holm([None if (gap := pair[side]) is None or math.isnan(gap.p) else gap.p for pair in gaps.values()])
+        found |= {(label, side) for label, p in zip(gaps, adjusted, strict=True) if p is not None and p < LEVEL}
+    return found
+
+
+def _gap_entry(gap: Gap | None, *, bold: bool) -> Entry:
+    if gap is None:
+        return Entry(ABSENT)
+    text = f"{100 * gap.relative:+.1f}"
+    if not math.isnan(gap.low):
+        text += f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+    return Entry(text, 100 * gap.relative, bold=bold)
+
+
+SCALED = ("peak_train_memory", "peak_sample_memory", "step_time", "sample_time")
+
+
+def scaling_table(study: Study) -> Table:
+    """Fitted exponents against clip length, and where the order to the reference changes."""
+    quantities = [study.quantity(name) for name in (*study.metrics, *SCALED) if study.frame[name].notna().any()]
+    reference = study.reference
+    columns = [Column("where", "Where"), Column("quantity", "Quantity"), Column("variant", "Variant"),
+               Column("exponent", "Exponent in frames", True)]
+    columns += [Column("crossover", f"Below {reference}")] if reference else []
+    rows = []
+    for quantity in quantities:
+        for panel in panels(study, ["frames"]):
+            for label in study.labels:
+                grown = exponent(study, quantity, panel.groups, label) if len(panel.groups) > 1 else None
+                if grown is None:
+                    continue
+                row = [Entry(panel.title or ABSENT), Entry(quantity.label), Entry(label), _estimate_entry(grown)]
+                if reference:
+                    met = None if label == reference else crossover(study, quantity, panel.groups, label, reference)
+                    row.append(Entry(ABSENT if met is None else _crossover_text(met)))
+                rows.append(row)
+    notes = [
+        "Slope of the logarithm over the lengths that ended well; 1 is linear, 2 quadratic. Interval: bootstrap over seeds."
+    ]
+    return Table("scaling", "Growth with clip length", columns, rows, notes)
+
+
+def _estimate_entry(estimate: Estimate) -> Entry:
+    text = f"{estimate.value:.2f}"
+    if not math.isnan(estimate.low):
+        text += f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    return Entry(text, estimate.value)
+
+
+def _crossover_text(met: Crossover) -> str:
+    span = f"{met.lengths[0]:g} to {met.lengths[1]:g} frames"
+    if met.frames is None:
+        return f"at all of {span}" if met.below_before else f"at none of {span}"
+    interval = "" if math.isnan(met.frames.low) else f" ({met.frames.low:.0f} to {met.frames.high:.0f})"
+    return f"{'up to' if met.below_before else 'from'} {met.frames.value:.0f} frames{interval}"

@@ -1,0 +1,241 @@
+"""The grammar of claims: a hypothesis in one line, parsed here and judged by the report. Nothing is ever evaluated as code.
+
+    claim     = side relation side [ tolerance ] [ condition ]
+    side      = [ number "*" ] quantity "[" variant { "," name "=" value } "]"  |  number [ unit ]
+    relation  = "<" | ">" | "="
+    tolerance = "within" number "%"                    with "=" alone, and needed there
+    condition = "when" quantity "within" number "%"    judged only where both variants are that close in another quantity
+              | "at" "equal" quantity                  at equal values of it, interpolated along each variant's widths
+
+    fvd[bi-mamba] < fvd[uni-mamba]
+    peak_train_memory[bi-mamba] < 0.8 * peak_train_memory[attention] when fvd within 5%
+    peak_train_memory[bi-mamba] < peak_train_memory[attention] at equal fvd
+    peak_train_memory[attention, backend=sdpa] < 16 GiB
+    step_time[s4d] = step_time[uni-mamba] within 10%
+
+A variant alone has no brackets around its name in a suite; coordinates behind a comma pick one of several cells that only this
+variant has (its kernel, for example).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from vdmbench.suite.model import Declared
+
+UNITS: dict[str, tuple[str, float]] = {
+    "B": ("bytes", 1), "KiB": ("bytes", 2**10), "MiB": ("bytes", 2**20), "GiB": ("bytes", 2**30), "TiB": ("bytes", 2**40),
+    "s": ("seconds", 1), "ms": ("seconds", 1e-3), "us": ("seconds", 1e-6), "min": ("seconds", 60),
+    "k": ("count", 1e3), "M": ("count", 1e6), "G": ("count", 1e9), "T": ("count", 1e12),
+}
+"""Unit to its dimension and its size in base units."""
+
+QUANTITIES: dict[str, str] = {
+    "parameters": "count", "temporal_parameters": "count", "state": "count", "flops": "count", "temporal_flops": "count",
+    "peak_train_memory": "bytes", "peak_sample_memory": "bytes", "step_time": "seconds", "train_throughput": "count",
+    "sample_time": "seconds", "sample_throughput": "count", "final_loss": "plain",
+}
+"""What a claim may speak of, besides the suite's metrics, with the dimension that an amount must have."""
+
+
+class InvalidClaim(ValueError):
+    """A line that is no claim; the message says what was expected where."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A quantity of a variant, times a factor."""
+
+    quantity: str
+    variant: str
+    where: tuple[tuple[str, str], ...] = ()
+    """Coordinates that only this variant has."""
+    factor: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The variant as reports name it."""
+        extra = ", ".join(f"{name}={value}" for name, value in self.where)
+        return f"{self.variant} [{extra}]" if extra else self.variant
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A fixed number in base units."""
+
+    value: float
+    dimension: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ParsedClaim:
+    """A claim taken apart."""
+
+    left: Term
+    relation: str
+    right: Term | Amount
+    tolerance: float | None = None
+    """Share of the right side, for ``=``."""
+    alike: tuple[str, float] | None = None
+    """Quantity and share of ``when ... within``."""
+    equal: str | None = None
+    """Quantity of ``at equal``."""
+
+    @property
+    def terms(self) -> list[Term]:
+        return [side for side in (self.left, self.right) if isinstance(side, Term)]
+
+    @property
+    def quantities(self) -> list[str]:
+        """All that are named."""
+        extra = [self.alike[0]] if self.alike else [self.equal] if self.equal else []
+        return list(dict.fromkeys([*(term.quantity for term in self.terms), *extra]))
+
+
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z][\w./-]*)|(?P<symbol>[\[\]*<>=%,]))")
+
+
+class _Reader:
+    """The tokens of one line, read from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.tokens, self.next = text, [], 0
+        place = 0
+        while place < len(text.rstrip()):
+            match = _TOKEN.match(text, place)
+            if match is None:
+                raise InvalidClaim(f"'{text}': cannot read from '{text[place:].strip()}' on")
+            self.tokens.append((str(match.lastgroup), match[match.lastgroup or 0]))
+            place = match.end()
+
+    def peek(self) -> tuple[str, str]:
+        return self.tokens[self.next] if self.next < len(self.tokens) else ("end", "")
+
+    def take(self, kind: str, *texts: str, wanted: str) -> str:
+        """The next token, if it is of this kind (and one of these texts)."""
+        found = self.peek()
+        if found[0] != kind or (texts and found[1] not in texts):
+            got = f"'{found[1]}'" if found[1] else "the end"
+            raise InvalidClaim(f"'{self.text}': expected {wanted}, got {got}")
+        self.next += 1
+        return found[1]
+
+    def accept(self, kind: str, text: str | None = None) -> str | None:
+        """The same, or None where it is another token."""
+        if self.peek()[0] != kind or (text is not None and self.peek()[1] != text):
+            return None
+        self.next += 1
+        return self.tokens[self.next - 1][1]
+
+
+def parse_claim(text: str) -> ParsedClaim:
+    """Take a claim apart; raises :class:`InvalidClaim` with what was expected."""
+    reader = _Reader(text)
+    left = _side(reader)
+    if isinstance(left, Amount):
+        raise InvalidClaim(f"'{text}': the left side must be a quantity of a variant, such as fvd[attention]")
+    relation = reader.take("symbol", "<", ">", "=", wanted="'<', '>' or '='")
+    claim = ParsedClaim(left, relation, _side(reader))
+    if reader.accept("name", "within"):
+        claim = replace(claim, tolerance=_percent(reader))
+    if reader.accept("name", "when"):
+        quantity = reader.take("name", wanted="a quantity after 'when'")
+        reader.take("name", "within", wanted="'within'")
+        claim = replace(claim, alike=(quantity, _percent(reader)))
+    elif reader.accept("name", "at"):
+        reader.take("name", "equal", wanted="'equal'")
+        claim = replace(claim, equal=reader.take("name", wanted="a quantity after 'at equal'"))
+    if reader.peek()[0] != "end":
+        raise InvalidClaim(f"'{text}': nothing may follow before '{reader.peek()[1]}'; conditions are 'when ... within ...%' "
+                           "and 'at equal ...'")
+    if (relation == "=") != (claim.tolerance is not None):
+        raise InvalidClaim(
+            f"'{text}': '=' needs a tolerance ('within 5%'), and '<' and '>' take none (use a factor: 0.95 * ...)"
+        )
+    if isinstance(claim.right, Amount) and (claim.alike or claim.equal):
+        raise InvalidClaim(f"'{text}': 'when' and 'at equal' compare two variants; the right side is an amount")
+    return claim
+
+
+def _side(reader: _Reader) -> Term | Amount:
+    number = reader.accept("number")
+    if number is not None and not reader.accept("symbol", "*"):
+        unit = reader.accept("name") if reader.peek()[1] in UNITS else None
+        dimension, size = UNITS[unit] if unit else ("plain", 1.0)
+        return Amount(float(number) * size, dimension, f"{number} {unit}" if unit else number)
+    quantity = reader.take(
+        "name", wanted="a quantity of a variant, such as fvd[attention]" + ("" if number else ", or an amount")
+    )
+    reader.take("symbol", "[", wanted=f"'[' and a variant after '{quantity}'")
+    variant = _name(reader, "a variant's name")
+    where = []
+    while reader.accept("symbol", ","):
+        coordinate = reader.take("name", wanted="a coordinate's name")
+        reader.take("symbol", "=", wanted=f"'=' after '{coordinate}'")
+        where.append((coordinate, _name(reader, "a coordinate's value")))
+    reader.take("symbol", "]", wanted="']'")
+    return Term(quantity, variant, tuple(where), float(number) if number else 1.0)
+
+
+def _name(reader: _Reader, wanted: str) -> str:
+    """A name, which may begin with a digit (``3d-attention``)."""
+    number = reader.accept("number")
+    if number is None:
+        return reader.take("name", wanted=wanted)
+    return number + (reader.accept("name") or "")
+
+
+def _percent(reader: _Reader) -> float:
+    number = reader.take("number", wanted="a percentage, such as 5%")
+    reader.take("symbol", "%", wanted="'%'")
+    return float(number) / 100
+
+
+def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[str]) -> None:
+    """Raise :class:`InvalidClaim` for a variant, quantity or unit that a suite with these variants and metrics has not."""
+    variants, metrics = list(variants), list(metrics)
+    for term in claim.terms:
+        _known("variant", term.variant, variants)
+    for quantity in claim.quantities:
+        _known("quantity", quantity, [*metrics, *QUANTITIES])
+    if isinstance(claim.right, Amount):
+        dimension = QUANTITIES.get(claim.left.quantity, "plain")
+        if claim.right.dimension != dimension and (claim.right.dimension, dimension) != ("plain", "count"):
+            wanted = ", ".join(unit for unit, (of, _) in UNITS.items() if of == dimension) or "no unit"
+            raise InvalidClaim(f"{claim.left.quantity} cannot be compared with {claim.right.text}; units there: {wanted}")
+
+
+def _known(kind: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+        raise InvalidClaim(f"unknown {kind} '{name}', {hint}")
+
+
+class Claim(Declared):
+    """A hypothesis that the report supports, refutes or leaves undecided."""
+
+    says: str
+    """The hypothesis, such as `fvd[bi-mamba] < fvd[uni-mamba]`."""
+    name: str = ""
+    """What the report calls it; empty takes the hypothesis itself."""
+    at: dict[str, Any] = Field(default_factory=dict)
+    """Sweep coordinates where it is made, by field path or last part; empty means at every sweep point."""
+    pool: list[str] = Field(default_factory=list)
+    """Coordinates to average over first (geometric mean, seed by seed); others are judged one by one."""
+
+    @field_validator("says")
+    @classmethod
+    def _parses(cls, says: str) -> str:
+        parse_claim(says)
+        return says
+
+    def parsed(self) -> ParsedClaim:
+        return parse_claim(self.says)
