@@ -51,7 +51,7 @@ def test_two_folders_of_real_video_make_an_fvd(tmp_path, weights, discs):
     fvd, companion = result["metrics"]
     assert fvd["name"] == "FVD[i3d,n=6/4,f=9]"
     assert companion["name"] == "STE-FD[n=6/4,f=9]"
-    assert fvd["value_at_floor_n"] > fvd["floor"] > 0
+    assert min(fvd["value"], fvd["floor"], fvd["value_at_floor_n"]) > 0
     assert fvd["floor_n"] == [3, 3]
     assert fvd["rank_deficient"]
     assert set(fvd["controls"]) == {"shuffled", "frozen", "reversed", "noise"}

@@ -5,7 +5,7 @@ import torch
 
 from vdmbench.metrics import kernel
 from vdmbench.metrics.frechet import TooFewClips
-from vdmbench.metrics.kernel import kernel_distance
+from vdmbench.metrics.kernel import jedi_distance, kernel_distance
 
 
 def direct(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -33,6 +33,13 @@ def test_is_unbiased_where_the_fréchet_distance_is_not():
     values = torch.stack([kernel_distance(*torch.randn(2, 16, 20, generator=generator)) for _ in range(200)])
     assert abs(float(values.mean())) < 3 * float(values.std()) / 200**0.5
     assert (values < 0).any()
+
+
+def test_jedi_is_the_biased_form_of_degree_two():
+    x, y = torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    # Kernel values of degree 2: within x 9, 1, 1, 9; within y and across 1.
+    assert float(jedi_distance(x, y)) == pytest.approx(100 * (5 + 1 - 2 * 1))
+    assert float(jedi_distance(x, x)) == 0
 
 
 def test_one_clip_is_refused():
