@@ -10,6 +10,7 @@ each process.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import tempfile
 from collections.abc import Callable
@@ -39,12 +40,17 @@ def kernel_folder() -> Path | None:
         return None
 
 
+def part(function: Callable[..., None]) -> Callable[..., None]:
+    """``numba.njit`` for functions that kernels call."""
+    return numba.njit(error_model="numpy")(inspect.unwrap(function))
+
+
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """``numba.njit(parallel=True)`` for the entry points of kernels, kept in :func:`kernel_folder`."""
     folder = kernel_folder()
     before = _settings.CACHE_DIR
     _settings.CACHE_DIR = "" if folder is None else str(folder)  # read while this function is decorated
     try:
-        return numba.njit(parallel=True, error_model="numpy", cache=folder is not None)(function)
+        return numba.njit(parallel=True, error_model="numpy", cache=folder is not None)(inspect.unwrap(function))
     finally:
         _settings.CACHE_DIR = before

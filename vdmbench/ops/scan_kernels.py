@@ -15,11 +15,10 @@ A / ln 2, so that exp(delta A) is a power of two. A *direction* is the tuple (x,
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import prange
 
-from vdmbench.ops.kernel_cache import kernel
+from vdmbench.ops.kernel_cache import kernel, part
 from vdmbench.ops.row_kernels import STATES, Row, Rows, Scalars, Sums, Vector, exp2, log1p_of_unit, row_kernel
 
 CHUNK = 16
@@ -171,7 +170,7 @@ def unweigh_product(d_first: Row, d_second: Row, d_weight: Row, d_out: Row, firs
 
 # ---- one batch element, all frames ------------------------------------------------------------------------------
 
-@numba.njit(error_model="numpy")
+@part
 def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, y: np.ndarray, kept: np.ndarray) -> None:
     """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there."""
     xs, dts, A, Bs, Cs, D, dt_bias = direction
@@ -194,7 +193,7 @@ def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, y: np.
             advance(delta, drive, y[t], A[n:m], h[n:m], B[t, n:m], C[t, n:m])
 
 
-@numba.njit(error_model="numpy")
+@part
 def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int, rectified: bool, reverse: bool,
                   dy: np.ndarray, kept: np.ndarray) -> None:
     """Gradients of one batch element's scan from dy (frames, channels); those of parameters are added to the group's."""
@@ -235,7 +234,7 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
 
 
-@numba.njit(error_model="numpy")
+@part
 def merge(out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, gated: bool, how: int) -> None:
     """out (frames, merged channels) = merge of the directions times silu(gate)."""
     frames, channels = first.shape
@@ -253,7 +252,7 @@ def merge(out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarr
                 weigh(out[t, channels:], second[t], weight)
 
 
-@numba.njit(error_model="numpy")
+@part
 def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, d_gate: np.ndarray, gated: bool,
                    how: int) -> None:
     """The transpose of :func:`merge`; the gradients of the directions replace ``first`` and ``second``."""
@@ -281,18 +280,17 @@ def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gat
 @kernel
 def forward(out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gated: bool, how: int, rectified: bool,
             reverse: bool) -> None:
-    """out (batch, frames, merged channels) from one direction, or from two that merge."""
+    """out (batch, frames, merged channels) from one direction, or from two that merge; ``back`` runs against ``ahead``."""
     batch, frames, channels = ahead[0].shape
+    directions = 1 if how == SINGLE else 2
     groups = min(batch, GROUPS)
     for group in prange(groups):
-        nothing_kept = np.empty((0, 0, 0), out.dtype)
-        first = np.empty((frames, channels), out.dtype)
-        second = first if how == SINGLE else np.empty((frames, channels), out.dtype)
+        y = np.empty((directions, frames, channels), out.dtype)
+        kept = np.empty((0, 0, 0), out.dtype)
         for element in range(group, batch, groups):
-            scan(ahead, element, rectified, reverse, first, nothing_kept)
-            if how != SINGLE:
-                scan(back, element, rectified, not reverse, second, nothing_kept)
-            merge(out[element], first, second, gate[element] if gated else first, gated, how)
+            for side in range(directions):
+                scan(back if side else ahead, element, rectified, reverse != (side == 1), y[side], kept)
+            merge(out[element], y[0], y[-1], gate[element], gated, how)
 
 
 @kernel
@@ -300,20 +298,16 @@ def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d
              d_gate: np.ndarray, gated: bool, how: int, rectified: bool, reverse: bool) -> None:
     """Gradients of :func:`forward`; those of A, D and dt_bias one per group, to be added over groups."""
     batch, frames, channels = ahead[0].shape
-    states = ahead[2].shape[0]
+    directions = 1 if how == SINGLE else 2
     chunks = (frames + CHUNK - 1) // CHUNK
     groups = min(batch, GROUPS)
     for group in prange(groups):
-        directions = 1 if how == SINGLE else 2
-        kept = np.empty((directions, chunks, states, channels), d_out.dtype)
-        first = np.empty((frames, channels), d_out.dtype)
-        second = first if how == SINGLE else np.empty((frames, channels), d_out.dtype)
+        y = np.empty((directions, frames, channels), d_out.dtype)
+        kept = np.empty((directions, chunks, *ahead[2].shape), d_out.dtype)
         for element in range(group, batch, groups):
-            scan(ahead, element, rectified, reverse, first, kept[0])
-            if how != SINGLE:
-                scan(back, element, rectified, not reverse, second, kept[1])
-            merge_backward(d_out[element], first, second, gate[element] if gated else first,
-                           d_gate[element] if gated else first, gated, how)
-            scan_backward(ahead, d_ahead, element, group, rectified, reverse, first, kept[0])
-            if how != SINGLE:
-                scan_backward(back, d_back, element, group, rectified, not reverse, second, kept[1])
+            for side in range(directions):
+                scan(back if side else ahead, element, rectified, reverse != (side == 1), y[side], kept[side])
+            merge_backward(d_out[element], y[0], y[-1], gate[element], d_gate[element], gated, how)
+            for side in range(directions):
+                scan_backward(back if side else ahead, d_back if side else d_ahead, element, group, rectified,
+                              reverse != (side == 1), y[side], kept[side])

@@ -1,0 +1,86 @@
+"""Attention by each backend against its definition in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from vdmbench.ops import attention
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
+SHAPES = [(2, 3, 7, 4), (1, 1, 1, 1), (3, 2, 12, 5)]
+
+
+def random_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    _, heads, frames, _ = shape
+    shapes = [shape, shape, shape, (heads, frames, frames)]
+    return [torch.randn(s, generator=generator, dtype=torch.float64).to(dtype).requires_grad_() for s in shapes]
+
+
+def by_definition(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+    """Vaswani et al. 2017, eq. 1, one query at a time."""
+    rows = []
+    for t in range(q.shape[2]):
+        scores = (q[:, :, t, None] * k).sum(-1) / q.shape[-1] ** 0.5  # (batch, heads, frames)
+        if bias is not None:
+            scores = scores + bias[:, t]
+        seen = t + 1 if causal else q.shape[2]
+        weights = scores[..., :seen].softmax(-1)
+        rows.append((weights[..., None] * v[:, :, :seen]).sum(2))
+    return torch.stack(rows, 2)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("backend", ["math", "sdpa"])
+def test_every_backend_equals_the_definition(backend, causal, biased, dtype, relative_error):
+    for shape in SHAPES:
+        q, k, v, bias = random_inputs(shape, dtype)
+        inputs = [q, k, v, *([bias] if biased else [])]
+        wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
+        want = by_definition(*wide[:3], wide[3] if biased else None, causal)
+        got = attention(q, k, v, bias=bias if biased else None, causal=causal, backend=backend)
+        assert got.dtype is dtype
+        assert relative_error(got, want) < TOLERANCE[dtype]
+        weight = torch.randn(want.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        wanted = torch.autograd.grad((want * weight).sum(), wide)
+        gotten = torch.autograd.grad((got * weight.to(dtype)).sum(), inputs)
+        for one, other in zip(gotten, wanted, strict=True):
+            if other.norm() > 1e-9:  # one frame: the softmax is 1, and so the gradient of q and k is 0
+                assert relative_error(one, other) < 2 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("backend", ["math", "sdpa"])
+def test_gradcheck(backend):
+    q, k, v, bias = random_inputs((1, 2, 5, 3), torch.float64)
+    assert torch.autograd.gradcheck(lambda *a: attention(*a[:3], bias=a[3], causal=True, backend=backend), (q, k, v, bias))
+
+
+@pytest.mark.parametrize("backend", ["math", "sdpa"])
+@pytest.mark.parametrize("biased", [False, True])
+def test_causal_attention_does_not_see_later_frames(backend, biased):
+    q, k, v, bias = (tensor.detach() for tensor in random_inputs((2, 2, 9, 4), torch.float64))
+    before = attention(q, k, v, bias=bias if biased else None, causal=True, backend=backend)
+    for tensor in (q, k, v):
+        tensor[:, :, 5:] += 1
+    after = attention(q, k, v, bias=bias if biased else None, causal=True, backend=backend)
+    assert torch.equal(before[:, :, :5], after[:, :, :5])
+    assert not torch.allclose(before[:, :, 5:], after[:, :, 5:])
+
+
+def test_non_contiguous_inputs():
+    q, k, v, _ = random_inputs((2, 6, 3, 4), torch.float64)
+    swapped = [tensor.transpose(1, 2) for tensor in (q, k, v)]  # (batch, frames, heads, head_dim) as a network has them
+    for backend in ("math", "sdpa"):
+        torch.testing.assert_close(attention(*swapped, backend=backend), by_definition(*swapped, None, False))
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    q = torch.randn(1, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"one shape \(batch, heads, frames, head_dim\), got \(1, 2, 3, 4\), \(1, 2, 5, 4\)"):
+        attention(q, torch.randn(1, 2, 5, 4), q)
+    with pytest.raises(ValueError, match=r"bias of \(heads, frames, frames\) = \(2, 3, 3\), got \(3, 3\)"):
+        attention(q, q, q, bias=torch.randn(3, 3))

@@ -1,0 +1,79 @@
+"""The choice of a backend: auto, by name, refused, recorded, simulated."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vdmbench.ops import BackendUnavailable, UnknownBackend, attention, backends, recording, simulating
+
+Q = torch.randn(1, 2, 3, 4)
+
+
+def test_auto_takes_the_best_that_can_run_and_records_it():
+    with recording() as used:
+        attention(Q, Q, Q)
+    assert used == {"attention": {"sdpa"}}
+
+
+def test_recorders_nest_and_end():
+    with recording() as outer:
+        with recording() as inner:
+            attention(Q, Q, Q, backend="math")
+        attention(Q, Q, Q)
+    attention(Q, Q, Q)
+    assert inner == {"attention": {"math"}}
+    assert outer == {"attention": {"math", "sdpa"}}
+
+
+def test_an_unknown_name_gets_the_closest_one():
+    with pytest.raises(UnknownBackend, match=r"attention has no backend 'sdap', did you mean 'sdpa'\?"):
+        attention(Q, Q, Q, backend="sdap")
+    with pytest.raises(UnknownBackend, match="known: auto, sdpa, math"):
+        attention(Q, Q, Q, backend="xyz")
+
+
+def test_a_backend_that_cannot_run_says_why(random_direction):
+    x = random_direction(1, 2, 3, 4).x
+    with recording() as used, pytest.raises(BackendUnavailable, match="runs on cuda tensors, not on cpu"):
+        backends.choose("selective_scan", "mamba_ssm", x)
+    assert used == {}, "what did not run is not recorded"
+
+
+def test_missing_software_comes_with_the_install_line(monkeypatch):
+    missing = backends.Backend("fast", attention, ("cpu",), lambda: "fastlib is not installed; pip install fastlib")
+    monkeypatch.setitem(backends._ops, "toy", (missing, backends.Backend("plain", attention)))
+    with pytest.raises(BackendUnavailable, match="'fast' of toy cannot run: fastlib is not installed; pip install fastlib"):
+        backends.choose("toy", "fast", Q)
+    assert backends.choose("toy", "auto", Q).name == "plain"
+    with simulating("cpu"):
+        assert backends.choose("toy", "auto", Q).name == "fast", "a simulated machine has every package"
+
+
+def test_a_simulated_device_chooses_as_that_device_would():
+    with simulating("cuda"):
+        assert backends.choose("selective_scan", "auto", Q).name == "mamba_ssm"
+        with pytest.raises(BackendUnavailable, match="runs on cpu tensors, not on cuda"):
+            backends.choose("selective_scan", "numba", Q)
+    assert backends.choose("selective_scan", "auto", Q).name == "numba"
+
+
+def test_statuses_list_every_backend_and_each_op_has_one_that_runs():
+    listed = backends.statuses("cpu")
+    assert {(status.op, status.backend) for status in listed} >= {
+        ("attention", "math"), ("attention", "sdpa"), ("selective_scan", "reference"), ("selective_scan", "numba"),
+        ("selective_scan", "mamba_ssm"), ("bidirectional_selective_scan", "numba")}
+    for status in listed:
+        assert status.available == (status.why_not is None)
+    for op in {status.op for status in listed}:
+        assert [status for status in listed if status.op == op][-1].available
+
+
+def test_on_a_gpu_the_absent_package_comes_with_its_install_line():
+    status = next(s for s in backends.statuses("cuda") if (s.op, s.backend) == ("selective_scan", "mamba_ssm"))
+    assert status.available or "pip install --no-build-isolation mamba-ssm" in str(status.why_not)
+
+
+def test_an_op_is_declared_once():
+    with pytest.raises(ValueError, match="op 'attention' is declared already"):
+        backends.declare("attention")

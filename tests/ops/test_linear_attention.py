@@ -1,0 +1,72 @@
+"""Linear attention against its quadratic form and its definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from vdmbench.ops import linear_attention, linear_attention_quadratic
+
+FEATURE_MAPS = ("softmax", "relu")
+
+
+def random_inputs(shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_() for _ in range(3)]
+
+
+@pytest.mark.parametrize("feature_map", FEATURE_MAPS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("shape", [(2, 3, 17, 5), (1, 1, 1, 3), (2, 1, 40, 8)])
+def test_it_equals_the_quadratic_form(feature_map, dtype, tolerance, shape, relative_error):
+    inputs = random_inputs(shape, dtype)
+    wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    got = linear_attention(*inputs, feature_map=feature_map)
+    want = linear_attention_quadratic(*wide, feature_map=feature_map)
+    assert got.dtype is dtype
+    assert relative_error(got, want) < tolerance
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gotten = torch.autograd.grad((got * weight.to(dtype)).sum(), inputs)
+    wanted = torch.autograd.grad((want * weight).sum(), wide)
+    for one, other in zip(gotten, wanted, strict=True):
+        if other.norm() > 1e-4:  # one frame: the gradients of q and k vanish with the softmax over frames, or nearly
+            assert relative_error(one, other) < 4 * tolerance
+
+
+def test_the_softmax_maps_by_hand():
+    """Shen et al. 2018, sec. 3.3: rows of softmax(q) and columns of softmax(k) are distributions."""
+    q, k, v = random_inputs((1, 1, 6, 4))
+    context = torch.einsum("bhfd,bhfe->bhde", torch.softmax(k, 2), v)
+    torch.testing.assert_close(linear_attention(q, k, v), torch.einsum("bhfd,bhde->bhfe", torch.softmax(q, 3), context))
+
+
+def test_relu_weights_average_the_values():
+    q, k, _ = random_inputs((2, 2, 9, 6))
+    ones = torch.ones_like(q)
+    torch.testing.assert_close(linear_attention(q.abs(), k.abs(), ones, feature_map="relu"), ones, rtol=1e-5, atol=1e-5)
+
+
+def test_a_query_without_positive_features_gives_zero_not_nan():
+    q, k, v = random_inputs((1, 1, 3, 4))
+    assert torch.equal(linear_attention(-q.abs(), k, v, feature_map="relu"), torch.zeros_like(v))
+
+
+@pytest.mark.parametrize("feature_map", FEATURE_MAPS)
+def test_gradcheck(feature_map):
+    inputs = tuple(random_inputs((1, 2, 5, 3)))
+    assert torch.autograd.gradcheck(lambda *qkv: linear_attention(*qkv, feature_map=feature_map), inputs)
+
+
+def test_relu_sums_over_frames_in_float32():
+    """In float16 the normaliser of 4096 frames would overflow."""
+    x = torch.full((1, 1, 4096, 8), 8.0, dtype=torch.float16)
+    torch.testing.assert_close(linear_attention(x, x, x, feature_map="relu"), x)
+
+
+def test_what_does_not_fit_is_refused():
+    q = torch.randn(1, 2, 3, 4)
+    with pytest.raises(ValueError, match="feature_map must be 'softmax' or 'relu', got 'elu'"):
+        linear_attention(q, q, q, feature_map="elu")
+    with pytest.raises(ValueError, match="one shape"):
+        linear_attention(q, q[:, :, :2], q)
