@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from synthetic import VARIANTS, make_records, moving_squares, store
-
+from tests.report.synthetic import VARIANTS, make_records, moving_squares, store
 from vdmbench.report import Study, read_results, write_report
 
 

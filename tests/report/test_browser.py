@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
-from synthetic import make_records, store
 
+from tests.report.browser import CHROMIUM, Browser
+from tests.report.synthetic import make_records, store
 from vdmbench.report import write_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)")
@@ -45,9 +45,8 @@ _COLUMN = """[...document.querySelectorAll('#table-main tbody tr')].filter((row)
 
 
 def _press(page: Browser, header: str) -> None:
-    page.run(
-        f"[...document.querySelectorAll('#table-main th button')].find((head) => head.textContent.startsWith('{header}')).click()"
-    )
+    heads = "[...document.querySelectorAll('#table-main th button')]"
+    page.run(f"{heads}.find((head) => head.textContent.startsWith('{header}')).click()")
 
 
 def test_loads_without_errors_or_outside_requests(page, report) -> None:
@@ -91,7 +90,8 @@ def test_a_variant_is_hidden_in_every_figure(page) -> None:
     key = page.run(
         "[...document.querySelectorAll('[data-toggle]')].find((button) => button.textContent === 's4d').dataset.toggle"
     )
-    shown = f"[...document.querySelectorAll('[data-variant={key}]')].filter((part) => part.getBoundingClientRect().width > 0).length"
+    shown = (f"[...document.querySelectorAll('[data-variant={key}]')]"
+             ".filter((part) => part.getBoundingClientRect().width > 0).length")
     before = page.run(shown)
     assert before > 8
     page.run(f"document.querySelector('[data-toggle={key}]').click()")
@@ -101,8 +101,9 @@ def test_a_variant_is_hidden_in_every_figure(page) -> None:
 
 
 def test_a_point_says_what_it_is(page) -> None:
-    place = page.run("""(() => { const point = document.querySelector('#figure-memory [data-tip]'); point.scrollIntoView({block: 'center',
-                        behavior: 'instant'}); const box = point.getBoundingClientRect();
+    place = page.run("""(() => { const point = document.querySelector('#figure-memory [data-tip]');
+                        point.scrollIntoView({block: 'center', behavior: 'instant'});
+                        const box = point.getBoundingClientRect();
                         return [box.x + box.width / 2, box.y + box.height / 2, point.dataset.tip]; })()""")
     page.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
     assert page.run("[document.querySelector('#tip').hidden, document.querySelector('#tip').textContent]") == [False, place[2]]

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from synthetic import VARIANTS, make_record, make_records, store
 
+from tests.report.synthetic import VARIANTS, make_record, make_records, store
 from vdmbench.records import ResultsError
 from vdmbench.report import Study, draw, read_results
 from vdmbench.report.figures import FIGURES, NothingToDraw, UnknownFigure, find_style, save

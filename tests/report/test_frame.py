@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from synthetic import VARIANTS, identity_of, make_record, make_records, store
 
+from tests.report.synthetic import VARIANTS, identity_of, make_record, make_records, store
 from vdmbench.records import MetricResult, ResultsError
 from vdmbench.report import Study, read_results, tidy
 from vdmbench.report.study import NotComparable

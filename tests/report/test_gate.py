@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from synthetic import make_record, make_records, store
 
+from tests.report.synthetic import make_record, make_records, store
 from vdmbench.records import MetricResult
 from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare_cells, compare_folders
 from vdmbench.report.results import as_cells

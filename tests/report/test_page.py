@@ -4,8 +4,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from synthetic import make_record, store
 
+from tests.report.synthetic import make_record, store
 from vdmbench.report import write_report
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -60,7 +60,19 @@ def test_nothing_is_fetched_from_elsewhere(page, report) -> None:
 
 def test_summary_comes_first_and_counts_failures(page) -> None:
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section" and "id" in attributes]
-    assert sections == ["summary", "main", "comparison", "frontier", "scaling", "failures", "figures", "samples", "method", "cells", "downloads"]
+    assert sections == [
+        "summary",
+        "main",
+        "comparison",
+        "frontier",
+        "scaling",
+        "failures",
+        "figures",
+        "samples",
+        "method",
+        "cells",
+        "downloads",
+    ]
     assert "29 of 36 ok; 3 infeasible, 1 nan, 3 oom" in page.text
     assert "fvd did not see these controls in at least one cell: reversed" in page.text
 

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from synthetic import make_record
 
+from tests.report.synthetic import make_record
 from vdmbench.report import Study, aggregate, comparison_table, main_table
 from vdmbench.report.quantities import UnknownQuantity, choose_scale, find_quantity, significant
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown

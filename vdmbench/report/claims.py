@@ -19,6 +19,7 @@ from vdmbench.report.frontier import frontier_gap, points_of, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.statistics import LEVEL, MINIMUM_PAIRS, Effect, holm, paired_effect, seeds_needed, student_quantile
 from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.report.tables import ABSENT, Column, Entry, Table
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, ParsedClaim, Term, check_claim
 
 
@@ -265,3 +266,41 @@ def effect_text(finding: Finding) -> str:
         text += f" ({100 * finding.low:+.1f} to {100 * finding.high:+.1f})"
     return text
 
+
+def claims_table(judgements: Sequence[Judgement]) -> Table:
+    """A row for every claim at every sweep point it was judged at, its verdict first."""
+    columns = [Column("claim", "Claim"), Column("verdict", "Verdict"), Column("where", "Where"),
+               Column("effect", "Left to right (95 % interval)"), Column("seeds", "Seeds", True), Column("p", "p (Holm)", True),
+               Column("here", "There"), Column("reason", "What it rests on, or what is wanting")]
+    rows: list[list[Entry]] = []
+    breaks = set()
+    for judgement in judgements:
+        breaks.add(len(rows))
+        verdict = Entry(
+            judgement.verdict, bold=judgement.verdict != Verdict.UNDECIDED, failed=judgement.verdict == Verdict.REFUTED
+        )
+        claim = judgement.name if judgement.name == judgement.claim.says else f"{judgement.name}: {judgement.claim.says}"
+        for finding in judgement.findings:
+            p = ABSENT if finding.p is None else "<0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
+            rows.append(
+                [
+                    Entry(claim),
+                    verdict,
+                    Entry(finding.where or ABSENT),
+                    Entry(effect_text(finding) or ABSENT, finding.relative),
+                    Entry(str(finding.n), finding.n),
+                    Entry(p, finding.p),
+                    Entry(finding.verdict),
+                    Entry(finding.reason or ABSENT),
+                ]
+            )
+        if not judgement.findings:
+            rows.append([Entry(claim), verdict, Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(ABSENT), Entry(ABSENT),
+                         Entry(judgement.reason)])
+    notes = [
+        "Supported where every sweep point supports it, refuted where any refutes it; p < 0.05 after Holm's correction over "
+        "the tests of all claims, paired by seed."
+    ]
+    notes += [f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
+              for judgement in judgements if judgement.unmet]
+    return Table("claims", "Claims", columns, rows, notes, frozenset(breaks - {0}))

@@ -1,56 +1,16 @@
-"""The tables that answer questions: claims, frontiers, growth with clip length."""
+"""The tables that answer questions: who is on the frontier, and how cost grows with clip length."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 
-from vdmbench.report.claims import Judgement, Verdict, effect_text
 from vdmbench.report.frontier import Gap, dominating, frontier_gap, points_of, widths
 from vdmbench.report.panels import panels
 from vdmbench.report.scaling import Crossover, Estimate, crossover, exponent
 from vdmbench.report.statistics import LEVEL, holm
 from vdmbench.report.study import Study
 from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header
-
-
-def claims_table(judgements: Sequence[Judgement]) -> Table:
-    """A row for every claim at every sweep point it was judged at, its verdict first."""
-    columns = [Column("claim", "Claim"), Column("verdict", "Verdict"), Column("where", "Where"),
-               Column("effect", "Left to right (95 % interval)"), Column("seeds", "Seeds", True), Column("p", "p (Holm)", True),
-               Column("here", "There"), Column("reason", "What it rests on, or what is wanting")]
-    rows: list[list[Entry]] = []
-    breaks = set()
-    for judgement in judgements:
-        breaks.add(len(rows))
-        verdict = Entry(
-            judgement.verdict, bold=judgement.verdict != Verdict.UNDECIDED, failed=judgement.verdict == Verdict.REFUTED
-        )
-        claim = judgement.name if judgement.name == judgement.claim.says else f"{judgement.name}: {judgement.claim.says}"
-        for finding in judgement.findings:
-            p = ABSENT if finding.p is None else "<0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
-            rows.append(
-                [
-                    Entry(claim),
-                    verdict,
-                    Entry(finding.where or ABSENT),
-                    Entry(effect_text(finding) or ABSENT, finding.relative),
-                    Entry(str(finding.n), finding.n),
-                    Entry(p, finding.p),
-                    Entry(finding.verdict),
-                    Entry(finding.reason or ABSENT),
-                ]
-            )
-        if not judgement.findings:
-            rows.append([Entry(claim), verdict, Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(ABSENT), Entry(ABSENT),
-                         Entry(judgement.reason)])
-    notes = [
-        "Supported where every sweep point supports it, refuted where any refutes it; p < 0.05 after Holm's correction over "
-        "the tests of all claims, paired by seed."
-    ]
-    notes += [f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
-              for judgement in judgements if judgement.unmet]
-    return Table("claims", "Claims", columns, rows, notes, frozenset(breaks - {0}))
 
 
 def frontier_table(study: Study) -> Table:
@@ -95,7 +55,7 @@ def frontier_table(study: Study) -> Table:
             else "One width a variant: nothing to interpolate between. Sweep a width "
             "(network.base_channels) to compare at equal memory or distance."
         )
-    return Table("frontier", "Memory and distance", columns, rows, notes)
+    return _without_empty(Table("frontier", "Memory and distance", columns, rows, notes))
 
 
 def _significant(gaps: dict[str, tuple[Gap | None, Gap | None]]) -> set[tuple[str, int]]:
@@ -128,12 +88,13 @@ def scaling_table(study: Study) -> Table:
     columns += [Column("crossover", f"Below {reference}")] if reference else []
     rows = []
     for quantity in quantities:
+        name = metric_header(study, quantity.name) if quantity.name in study.metrics else quantity.label
         for panel in panels(study, ["frames"]):
             for label in study.labels:
                 grown = exponent(study, quantity, panel.groups, label) if len(panel.groups) > 1 else None
                 if grown is None:
                     continue
-                row = [Entry(panel.title or ABSENT), Entry(quantity.label), Entry(label), _estimate_entry(grown)]
+                row = [Entry(panel.title or ABSENT), Entry(name), Entry(label), _estimate_entry(grown)]
                 if reference:
                     met = None if label == reference else crossover(study, quantity, panel.groups, label, reference)
                     row.append(Entry(ABSENT if met is None else _crossover_text(met)))
@@ -141,7 +102,14 @@ def scaling_table(study: Study) -> Table:
     notes = [
         "Slope of the logarithm over the lengths that ended well; 1 is linear, 2 quadratic. Interval: bootstrap over seeds."
     ]
-    return Table("scaling", "Growth with clip length", columns, rows, notes)
+    return _without_empty(Table("scaling", "Growth with clip length", columns, rows, notes))
+
+
+def _without_empty(table: Table) -> Table:
+    """The same table without a first column that says nothing."""
+    if any(row[0].text != ABSENT for row in table.rows):
+        return table
+    return replace(table, columns=table.columns[1:], rows=[row[1:] for row in table.rows])
 
 
 def _estimate_entry(estimate: Estimate) -> Entry:

@@ -83,9 +83,9 @@ def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
     """
     outcomes = [values for points in (of, to) for point in points for values in (point.x, point.y)]
 
-    def log_ratio(means: np.ndarray) -> float | None:
-        pairs = np.log(means).reshape(-1, 2)
-        return _mean_gap(pairs[:len(of)], pairs[len(of):])
+    def log_ratio(means: np.ndarray) -> np.ndarray:
+        pairs = np.log(means).reshape(len(means), -1, 2)
+        return np.array([_mean_gap(row[: len(of)], row[len(of):]) for row in pairs])
 
     if not of or not to:
         return None
@@ -96,12 +96,12 @@ def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
     return Gap(math.expm1(estimate), math.expm1(low), math.expm1(high), p, n)
 
 
-def _mean_gap(of: np.ndarray, to: np.ndarray) -> float | None:
-    """Mean of log y_of - log y_to over the common range of log x; (points, 2) each."""
+def _mean_gap(of: np.ndarray, to: np.ndarray) -> float:
+    """Mean of log y_of - log y_to over the common range of log x; (points, 2) each; NaN where there is none."""
     of, to = _front(of), _front(to)
     low, high = max(of[0, 0], to[0, 0]), min(of[-1, 0], to[-1, 0])
     if len(of) < 2 or len(to) < 2 or high <= low:
-        return None
+        return math.nan
     at = np.linspace(low, high, LEVELS)
     return float(np.mean(np.interp(at, of[:, 0], of[:, 1]) - np.interp(at, to[:, 0], to[:, 1])))
 

@@ -45,9 +45,10 @@ def exponent(study: Study, quantity: Quantity, groups: Sequence[Group], label: s
     if len(values) < 2:
         return None
     x = np.log(list(values))
+    centred = x - x.mean()
 
-    def slope(means: np.ndarray) -> float | None:
-        return float(np.polyfit(x, np.log(means), 1)[0])
+    def slope(means: np.ndarray) -> np.ndarray:
+        return np.log(means) @ centred / (centred @ centred)
 
     answer = bootstrap(list(values.values()), slope)
     return None if answer is None else Estimate(answer[0], answer[1], answer[2], answer[4])
@@ -61,12 +62,15 @@ def crossover(study: Study, quantity: Quantity, groups: Sequence[Group], label: 
         return None
     x = np.log(lengths)
 
-    def first_crossing(means: np.ndarray) -> float | None:
-        gap = np.log(means[: len(x)]) - np.log(means[len(x):])
-        for index in range(len(x) - 1):
-            if gap[index] * gap[index + 1] < 0:
-                return float(x[index] + (x[index + 1] - x[index]) * gap[index] / (gap[index] - gap[index + 1]))
-        return None
+    def first_crossing(means: np.ndarray) -> np.ndarray:
+        gap = np.log(means[:, : len(x)]) - np.log(means[:, len(x):])
+        before, after = gap[:, :-1], gap[:, 1:]
+        crosses = before * after < 0
+        first = crosses.argmax(axis=1)
+        rows = np.arange(len(gap))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = before[rows, first] / (before - after)[rows, first]
+        return np.where(crosses.any(axis=1), x[first] + (x[first + 1] - x[first]) * share, np.nan)
 
     answer = bootstrap([own[length] for length in lengths] + [other[length] for length in lengths], first_crossing)
     below = float(np.mean(list(own[lengths[0]].values()))) < float(np.mean(list(other[lengths[0]].values())))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -53,17 +54,20 @@ class Effect:
         return self.share(self.difference)
 
 
-def resampled_means(pairs: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Means over seeds of bootstrap resamples; pairs (n, columns), result (resamples, columns).
-
-    A row is drawn whole, so that pairing survives. All n^n resamples are listed where that is no more than are drawn.
-    """
-    n = len(pairs)
+@lru_cache(maxsize=16)
+def _weights(n: int) -> np.ndarray:
+    """How often each of ``n`` seeds is drawn, as a share: (resamples, n). All n^n resamples where that is no more than are
+    drawn, so that few seeds give an exact answer; else from a fixed seed."""
     if n**n <= RESAMPLES:
         chosen = np.array(list(product(range(n), repeat=n)))
     else:
-        chosen = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    return pairs[chosen].mean(axis=1)
+        chosen = np.random.default_rng(n).integers(n, size=(RESAMPLES, n))
+    return (chosen[:, :, None] == np.arange(n)).mean(axis=1)
+
+
+def resampled_means(table: np.ndarray) -> np.ndarray:
+    """Means over seeds of bootstrap resamples: (n, columns) to (resamples, columns); rows are drawn whole: pairing survives."""
+    return _weights(len(table)) @ table
 
 
 def student_quantile(n: int) -> float:
@@ -71,9 +75,9 @@ def student_quantile(n: int) -> float:
     return float(special.stdtrit(n - 1, 1 - LEVEL / 2))
 
 
-def interval(estimate: float, replicates: np.ndarray, n: int) -> tuple[float, float, float]:
-    """95 % interval and two-sided p (of no effect) of an estimate from its bootstrap replicates over ``n`` pairs."""
-    error = float(np.std(replicates)) * np.sqrt(n / (n - 1))
+def interval(estimate: float, error: float, n: int) -> tuple[float, float, float]:
+    """95 % interval and two-sided p (of no effect), from the bootstrap's standard error over ``n`` pairs."""
+    error *= float(np.sqrt(n / (n - 1)))
     if error <= 1e-12 * abs(estimate):  # every seed agrees to the last digit: counted, not estimated
         return estimate, estimate, 0.0 if estimate else 1.0
     reach = student_quantile(n) * error
@@ -90,31 +94,30 @@ def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -
     difference = float(mean - base)
     if len(seeds) < MINIMUM_PAIRS:
         return Effect(difference, float(base), None, None, None, len(seeds))
-    means = resampled_means(pairs)
-    return Effect(difference, float(base), *interval(difference, means[:, 0] - means[:, 1], len(seeds)), len(seeds))
+    # The bootstrap's standard error of a mean has a closed form, the one that infinitely many resamples would give.
+    error = float(np.std(pairs[:, 0] - pairs[:, 1])) / np.sqrt(len(seeds))
+    return Effect(difference, float(base), *interval(difference, error, len(seeds)), len(seeds))
 
 
-def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], float | None]
+def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], np.ndarray]
               ) -> tuple[float, float, float, float, int] | None:
     """(estimate, low, high, p of zero, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
 
-    ``statistic`` takes one mean an outcome and may answer None where it is not defined; interval and p are NaN where that
-    happens in more than a tenth of the resamples, or below three pairs. None where the outcomes share no seed, or the
+    ``statistic`` takes means (resamples, outcomes) to (resamples,), NaN where it is not defined; interval and p are NaN where
+    that happens in more than a tenth of the resamples, or below three pairs. None where the outcomes share no seed, or the
     statistic is not defined on all of them.
     """
     seeds = sorted(set.intersection(*(set(sample) for sample in samples))) if samples else []
     if not seeds:
         return None
     table = np.array([[sample[seed] for sample in samples] for seed in seeds])
-    estimate = statistic(table.mean(axis=0))
-    if estimate is None:
+    estimate = float(statistic(table.mean(axis=0, keepdims=True))[0])
+    if np.isnan(estimate):
         return None
-    nothing = (estimate, np.nan, np.nan, np.nan, len(seeds))
-    if len(seeds) < MINIMUM_PAIRS:
-        return nothing
-    answers = [statistic(row) for row in resampled_means(table)]
-    defined = np.array([answer for answer in answers if answer is not None], dtype=float)
-    return nothing if len(defined) < 0.9 * len(answers) else (estimate, *interval(estimate, defined, len(seeds)), len(seeds))
+    answers = statistic(resampled_means(table)) if len(seeds) >= MINIMUM_PAIRS else np.array([np.nan])
+    if np.isnan(answers).mean() > 0.1:
+        return estimate, np.nan, np.nan, np.nan, len(seeds)
+    return estimate, *interval(estimate, float(np.nanstd(answers)), len(seeds)), len(seeds)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vdmbench.records import write_atomically
 from vdmbench.report.aggregation import aggregate
-from vdmbench.report.claims import judge_claims
-from vdmbench.report.findings import claims_table, frontier_table, scaling_table
+from vdmbench.report.findings import frontier_table, scaling_table
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
 from vdmbench.report.results import read_results
 from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table, column_scales, comparison_table, failures_table, main_table
-from vdmbench.suite.claims import Claim
+
+if TYPE_CHECKING:
+    from vdmbench.suite.claims import Claim
 
 _FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
 
 
 def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
     """The report's tables that have rows, in reading order; without a reference nothing is compared."""
-    tables = [claims_table(judge_claims(study, claims))] if claims else []
+    tables = []
+    if claims:
+        from vdmbench.report.claims import claims_table, judge_claims
+
+        tables.append(claims_table(judge_claims(study, claims)))
     tables.append(main_table(study))
     if study.reference is not None:
         tables.append(comparison_table(study))

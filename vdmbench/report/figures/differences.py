@@ -8,7 +8,18 @@ from matplotlib.ticker import MaxNLocator
 
 from vdmbench.report.aggregation import effects
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.style import INK, Look, ReportFigure, Style, applied, looks, share_labels, small_multiples, tag
+from vdmbench.report.figures.style import (
+    INK,
+    PAPER,
+    Look,
+    ReportFigure,
+    Style,
+    applied,
+    looks,
+    share_labels,
+    small_multiples,
+    tag,
+)
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.study import Group, Study, point_title
 from vdmbench.report.tables import metric_header
@@ -27,7 +38,8 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
         if effect is None or effect.relative is None:
             lost = outcomes[label].failed if label in outcomes else "not run"
             axes.text(0.5, row, lost or f"{reference}: {outcomes[reference].failed}", transform=axes.get_yaxis_transform(),
-                      ha="center", va="center", fontsize="small", style="italic")
+                      ha="center", va="center", fontsize="small", style="italic",
+                      bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})
             continue
         look = looks[label]
         base = outcomes[reference].values

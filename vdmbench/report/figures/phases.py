@@ -42,7 +42,7 @@ def draw_phases(axes: Axes, study: Study, group: Group, scale: Scale, looks: dic
     width = 0.8 / max(1, len(labels))
     for index, label in enumerate(labels):
         for phase, peak in phase_peaks(study, group, label).items():
-            x = PHASES.index(phase) + (index - (len(labels) - 1) / 2) * width  # type: ignore[arg-type]
+            x = PHASES.index(phase) + (index - (len(labels) - 1) / 2) * width
             bar = axes.bar(x, scale(peak), width * 0.9, color=looks[label].colour, linewidth=0)
             tag(bar[0], looks[label])
     axes.set_xticks(range(len(PHASES)), PHASES)

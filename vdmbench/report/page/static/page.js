@@ -7,7 +7,8 @@ const nav = document.querySelector("nav");
 for (const section of all("main > section[id]")) {
   const link = document.createElement("a");
   link.href = "#" + section.id;
-  link.textContent = section.querySelector("h2").textContent;
+  link.textContent = section.id[0].toUpperCase() + section.id.slice(1);
+  link.title = section.querySelector("h2").textContent;
   nav.append(link);
 }
 
