@@ -24,9 +24,9 @@ def test_reads_names_and_mappings_alike():
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("mixer: mamba}", "mixer: mambo}", "s.yaml:6: variants.uni.mixer: unknown mixer 'mambo', did you mean 'mamba'?"),
     ("direction: both", "directon: both", "s.yaml:8: variants.bi.mixer.directon: unknown key 'directon', did you mean 'direction'?"),
-    ("frames: 4", "frames: four", "s.yaml:11: data.frames: input should be a valid integer, unable to parse string as an integer, "
+    ("frames: 6", "frames: four", "s.yaml:11: data.frames: input should be a valid integer, unable to parse string as an integer, "
                                   "got 'four'"),
-    ("frames: 4", "frames: true", "s.yaml:11: data.frames: a number is wanted, got true"),
+    ("frames: 6", "frames: true", "s.yaml:11: data.frames: a number is wanted, got true"),
     ("  uni:", "  bi:", "s.yaml:7: 'bi' is given twice (first in line 6)"),
     ("name: minimal", "name: Über", "s.yaml:2: name: 'Über' must be lower-case letters, digits, '.', '_' and '-', for it names a folder"),
     ("source: sprites", "source: [1]", "s.yaml:10: data.source: a data source is its name, or a mapping with 'name' and its options; "

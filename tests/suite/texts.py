@@ -11,7 +11,7 @@ variants:
     mixer: {name: mamba, direction: both}
 data:
   source: sprites
-  frames: 4
+  frames: 6
   size: 16
 train: {steps: 2, batch_size: 2, ema: 0.5, warm_up: 1}
 sample: {sampler: ddim, steps: 2, clips: 4, batch_size: 3}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, UInt8
@@ -113,6 +114,5 @@ def _to_cpu(value: object) -> object:
 def thin(losses: list[float], points: int = 200) -> tuple[list[int], list[float]]:
     """A curve of at most ``points`` points: last step of each stretch, and the mean over the stretch."""
     count = min(points, len(losses))
-    ends = [(index + 1) * len(losses) // count for index in range(count)] if count else []
-    starts = [0, *ends[:-1]]
-    return ends, [sum(losses[a:b]) / (b - a) for a, b in zip(starts, ends, strict=True)]
+    bounds = [index * len(losses) // count for index in range(count + 1)] if count else [0]
+    return bounds[1:], [sum(losses[start:end]) / (end - start) for start, end in pairwise(bounds)]

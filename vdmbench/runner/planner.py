@@ -43,10 +43,15 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
 
 
 def _check_data(inputs: CellInputs) -> None:
-    from vdmbench.engine import choose_real_clips, make_source
+    from vdmbench.engine import choose_real_clips, make_metrics, make_source
 
     make_source(inputs, "train")
     choose_real_clips(make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
+    for metric in make_metrics(inputs).values():
+        frames = metric.protocol.frames or inputs.data.frames
+        if frames < metric.extractor.minimum_frames:
+            raise ValueError(f"metric '{metric.protocol.name}' needs clips of at least {metric.extractor.minimum_frames} frames, "
+                             f"data.frames is {frames}")
 
 
 def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
