@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.report.synthetic import make_record, make_records, store
-from vdmbench.records import MetricResult
+from tests.report.synthetic import make_record, make_records, moving_squares, store
+from vdmbench.records import MetricResult, ResultsError
+from vdmbench.report.baseline import InvalidThresholds, baseline_of, load_thresholds, update_baseline
 from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare_cells, compare_folders
 from vdmbench.report.results import as_cells
 
@@ -135,3 +139,71 @@ def test_a_value_that_is_gone_cannot_be_decided() -> None:
     new = make_records(frames=(16, 32), cuda=False)
     new[0] = new[0].model_copy(update={"metrics": {}})
     assert _compare(new).exit_code == 4
+
+
+def test_fifty_unchanged_runs_with_the_noise_of_a_real_machine_pass() -> None:
+    rng = np.random.default_rng(0)
+    base = make_records(frames=(16, 32), seeds=(0,), cuda=False)
+    for _ in range(50):
+        busy = rng.uniform(0.9, 1.3)  # the machine as a whole
+        new = [make_record(record.variant, record.point["data.frames"], 0, cuda=False, status=record.status,
+                           step_factor=busy * rng.normal(1, 0.04), memory_factor=rng.normal(1, 0.004)) for record in base]
+        assert compare_cells(as_cells(base), as_cells(new)).exit_code == 0
+
+
+def test_many_seeds_decide_together() -> None:
+    rng = np.random.default_rng(0)
+    seeds = tuple(range(8))
+    base = as_cells([make_record("s4d", seed=seed) for seed in seeds])
+    scattered = as_cells([make_record("s4d", seed=seed, distance_factor=rng.normal(1, 0.2)) for seed in seeds])
+    comparison = compare_cells(base, scattered)
+    assert comparison.exit_code == 0
+    assert "within the scatter of 8 seeds" in {row.note for row in comparison.rows}
+    worse = as_cells([make_record("s4d", seed=seed, distance_factor=rng.normal(1.2, 0.02)) for seed in seeds])
+    assert compare_cells(base, worse).exit_code == 1
+
+
+def test_thresholds_from_a_file(tmp_path) -> None:
+    path = tmp_path / "vdmbench.toml"
+    path.write_text("[gate]\nmemory = {percent = 1, absolute = 0}\n[gate.metrics.fvd]\npercent = 2\nabsolute = 0.5\n")
+    limits = load_thresholds(path)
+    assert (limits.memory.percent, limits.metrics["fvd"].absolute, limits.time) == (1, 0.5, Thresholds().time)
+    for text, problem in (
+        ("[gate]\nmemori = 1\n", "gate.memori: .*known: memory"),
+        ("[gate]\nmemory = {percent = -1, absolute = 0}\n", "gate.memory.percent"),
+        ("[gate", "not TOML"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InvalidThresholds, match=problem):
+            load_thresholds(path)
+    with pytest.raises(InvalidThresholds, match="cannot be read"):
+        load_thresholds(tmp_path / "absent.toml")
+
+
+def test_a_new_baseline_needs_a_reason_and_carries_records_alone(tmp_path) -> None:
+    old = store(tmp_path / "old", [make_record("s4d"), make_record("attention")], clips=lambda record: moving_squares(1, 4, 0))
+    new = store(tmp_path / "new", [make_record("s4d", memory_factor=2.0)], clips=lambda record: moving_squares(1, 4, 0))
+    baseline = tmp_path / "baseline"
+    update_baseline(old, baseline, "first")
+    with pytest.raises(ValueError, match="needs a reason"):
+        update_baseline(new, baseline, "  ")
+    assert compare_folders(baseline, new).exit_code == 1
+    update_baseline(new, baseline, "s4d keeps its states now")
+    assert compare_folders(baseline, new).exit_code == 0
+    assert {path.name for path in baseline.rglob("*") if path.is_file()} == {"record.json", "folder.json", "REASONS.md"}
+    assert [line for line in (baseline / "REASONS.md").read_text().splitlines() if line.startswith("-")] == [
+        "- first", "- s4d keeps its states now"]
+
+
+def test_a_baseline_of_a_git_revision(tmp_path, monkeypatch) -> None:
+    store(tmp_path / "results" / "baselines" / "tiny", [make_record("s4d")])
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "Baseline"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    new = store(tmp_path / "now", [make_record("s4d", memory_factor=1.05)])
+    monkeypatch.chdir(tmp_path)
+    with baseline_of("HEAD:results/baselines/tiny") as baseline:
+        assert compare_folders(baseline, new).exit_code == 1
+    with baseline_of(str(new)) as same:
+        assert same == new
+    with pytest.raises(ResultsError, match="no such revision or path"), baseline_of("nowhere:results"):
+        pass

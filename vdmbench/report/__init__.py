@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vdmbench.report.results import read_results
     from vdmbench.report.study import Study
     from vdmbench.report.tables import comparison_table, main_table
-    from vdmbench.report.write import write_report, write_tables
+    from vdmbench.report.write import write_figure, write_report, write_tables
 
 _PUBLIC = {
     "aggregate": "aggregation",
@@ -30,6 +30,7 @@ _PUBLIC = {
     "Study": "study",
     "comparison_table": "tables",
     "main_table": "tables",
+    "write_figure": "write",
     "write_report": "write",
     "write_tables": "write",
 }
@@ -45,6 +46,7 @@ __all__ = [
     "main_table",
     "read_results",
     "tidy",
+    "write_figure",
     "write_report",
     "write_tables",
 ]

@@ -11,13 +11,16 @@ Cells are joined on identity, never on order. What is compared, and where, follo
 
 Time is judged on ratios: each cell's new over old, divided by the median of that ratio over all cells of the cohort, so
 that a busy machine slows no single variant; the common factor is judged on its own, by a looser limit.
+
+Scatter excuses a change: with five seeds or more of a variant at a sweep point, it must show in the paired test over them; with
+fewer, a step time whose quartiles overlap with the baseline's has not changed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from statistics import median
@@ -27,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vdmbench.report.frame import tidy
 from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.report.results import Cell, read_results, results_folders
+from vdmbench.report.statistics import LEVEL, paired_effect
 from vdmbench.report.tables import shown_value
 
 
@@ -77,6 +81,8 @@ class Verdict(StrEnum):
 FAILS = {Verdict.REGRESSION}
 UNDECIDED = {Verdict.MISSING, Verdict.PROTOCOL, Verdict.HARDWARE}
 UNFINISHED = ("started", "interrupted", "skipped")
+MANY_SEEDS = 5
+"""From here on a change must show over the seeds together."""
 MOST_ROWS = 60
 """That a pull request comment can hold."""
 
@@ -193,10 +199,10 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
             _table([new_by_id[identity] for identity in joined]),
         )
         slower = _common_factors(joined, before, after, old_by_id, new_by_id)
-        for identity in joined:
-            rows += _judge_cell(
-                old_by_id[identity], new_by_id[identity], before[identity], after[identity], slower, limits, portable
-            )
+        judged_cells = {identity: _judge_cell(old_by_id[identity], new_by_id[identity], before[identity], after[identity],
+                                              slower, limits, portable) for identity in joined}
+        _excuse_scatter(judged_cells, new_by_id)
+        rows += [row for judged_rows in judged_cells.values() for row in judged_rows]
         if not portable:
             for cohort, factor in slower.items():
                 worse = 100 * (factor - 1) > limits.common_time.percent
@@ -215,6 +221,7 @@ def _name(cell: Cell) -> str:
     return " ".join([record.variant, *point, f"seed={record.seed}"])
 
 
+_EXACT = {quantity.name for quantity in BUILT_IN if quantity.reach == "exact"}
 _Values = dict[str, float | str | None]
 
 
@@ -278,9 +285,44 @@ def _judge_cell(old: Cell, new: Cell, before: _Values, after: _Values, slower: d
             rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values, note="taken on other data"))
         else:
             factor = slower.get(new.record.cohort or "", 1.0) if quantity.unit in ("s", "s/clip") else 1.0
-            rows.append(Row(name, quantity.name, _judge(quantity, values[0], values[1] / factor, limits), *values,
-                            note=f"run slower by {factor:.2f} throughout" if factor != 1.0 else ""))
+            verdict = _judge(quantity, values[0], values[1] / factor, limits)
+            note = f"all cells slower by {factor:.2f}" if factor != 1.0 else ""
+            if quantity.name == "step_time" and verdict != Verdict.UNCHANGED and _quartiles_overlap(before, after, factor):
+                verdict, note = Verdict.UNCHANGED, "quartiles overlap"
+            rows.append(Row(name, quantity.name, verdict, *values, note=note))
     return rows
+
+
+def _quartiles_overlap(before: _Values, after: _Values, factor: float) -> bool:
+    bounds = [before.get("step_time.q1"), before.get("step_time.q3"), after.get("step_time.q1"), after.get("step_time.q3")]
+    known = [bound for bound in bounds if isinstance(bound, float)]
+    return len(known) == 4 and known[0] <= known[3] / factor and known[2] / factor <= known[1]
+
+
+def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> None:
+    """Take back changes of single cells that the seeds of their variant and sweep point together do not show."""
+    places: dict[tuple[str, str, str], list[tuple[str, int, Row]]] = {}
+    for identity, rows in judged.items():
+        record = cells[identity].record
+        for index, row in enumerate(rows):
+            if row.baseline is not None and row.new is not None and row.quantity not in _EXACT:
+                place = (record.variant, json.dumps(record.point, sort_keys=True, default=str), row.quantity)
+                places.setdefault(place, []).append((identity, index, row))
+    for found in places.values():
+        if len(found) < MANY_SEEDS:
+            continue
+        new, old = (
+            {cells[identity].record.seed: value for identity, _, row in found if (value := getattr(row, side)) is not None}
+            for side in ("new", "baseline")
+        )
+        effect = paired_effect(new, old)
+        if effect is None or effect.p is None or effect.p < LEVEL:
+            continue
+        for identity, index, row in found:
+            if row.verdict in (Verdict.REGRESSION, Verdict.IMPROVED):
+                judged[identity][index] = replace(
+                    row, verdict=Verdict.UNCHANGED, note=f"within the scatter of {effect.n} seeds"
+                )
 
 
 def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds) -> Verdict:
