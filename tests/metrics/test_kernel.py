@@ -37,8 +37,8 @@ def test_is_unbiased_where_the_fréchet_distance_is_not():
 
 def test_jedi_is_the_biased_form_of_degree_two():
     x, y = torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
-    # Kernel values of degree 2: within x 9, 1, 1, 9; within y and across 1.
-    assert float(jedi_distance(x, y)) == pytest.approx(100 * (5 + 1 - 2 * 1))
+    # Kernel values: within x 4, 0, 0, 4; within y and across 0.
+    assert float(jedi_distance(x, y)) == pytest.approx(100 * 2)
     assert float(jedi_distance(x, x)) == 0
 
 

@@ -30,6 +30,7 @@ def test_a_result_says_everything_beside_the_number(metric, reference, discs):
     assert result["interval"][0] < result["value"] < result["interval"][1]
     assert result["value"] < 1.5 * result["floor"]
     assert result["floor_n"] == [48, 48]
+    assert abs(result["kvd"]) < 1  # of standardised features: no mean is left for the kernel to raise to its power
     assert result["value_at_floor_n"] == result["value"]
     assert (result["n_real"], result["n_generated"]) == (48, 48)
     assert result["rank_deficient"] is True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.metrics.extractor import ClipFeatures
@@ -15,15 +15,16 @@ from vdmbench.metrics.reference import Reference
 
 
 def drift_curve(
-    protocol: Protocol, reference: Reference, generated: ClipFeatures, scale: Float[Tensor, " features"] | None
+    protocol: Protocol, reference: Reference, generated: ClipFeatures, standard: Callable[[Tensor], Tensor]
 ) -> list[dict[str, Any]]:
     """Distance of the generated windows at each position to all real windows, with the same for held-out real windows.
 
-    Every position is judged against the same reference, all real windows: a video that stays itself gives a level line,
-    at the height of its floor. Positions with fewer than two windows on either side are left out.
+    ``standard`` is what the protocol does to features. Every position is judged against the same reference, all real
+    windows: a video that stays itself gives a level line, at the height of its floor. Positions with fewer than two windows on
+    either side are left out.
     """
     def fit(features: Tensor) -> Gaussian:
-        return Gaussian.fit(features if scale is None else features / scale, protocol.divisor)
+        return Gaussian.fit(standard(features), protocol.divisor)
 
     real = fit(reference.real.features)
     step = (protocol.frames or generated.frames) * protocol.stride

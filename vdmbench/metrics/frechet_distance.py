@@ -22,7 +22,7 @@ class FrechetDistance(Metric):
 
     Args:
         extractor: a module as :class:`~vdmbench.metrics.extractor.Extractor` says. One object may serve several metrics;
-            torchmetrics' ``FeatureShare`` then runs it once a batch.
+            what shares one forward among companions is :class:`~vdmbench.metrics.video_distance.VideoDistance`.
         divisor: covariances divide by "n-1" or by "n".
         reset_real_features: whether :meth:`reset` forgets the real clips too.
     """
@@ -31,7 +31,6 @@ class FrechetDistance(Metric):
     is_differentiable = False
     full_state_update = False
     plot_lower_bound = 0.0
-    feature_network = "extractor"
 
     real_count: Tensor
     real_total: Tensor

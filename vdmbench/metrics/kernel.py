@@ -27,8 +27,10 @@ def kernel_distance(
     return within_x + within_y - 2 * _kernel_sum(x, y) / (len(x) * len(y))
 
 
-def _kernel_sum(x: Float[Tensor, "n features"], y: Float[Tensor, "m features"], degree: int = 3) -> Float[Tensor, ""]:
-    blocks = [(rows @ y.T / x.shape[1] + 1).pow(degree).sum() for rows in x.split(BLOCK)]
+def _kernel_sum(
+    x: Float[Tensor, "n features"], y: Float[Tensor, "m features"], degree: int = 3, offset: int = 1
+) -> Float[Tensor, ""]:
+    blocks = [(rows @ y.T / x.shape[1] + offset).pow(degree).sum() for rows in x.split(BLOCK)]
     return torch.stack(blocks).sum()
 
 
@@ -39,12 +41,13 @@ def _kernel_diagonal(x: Float[Tensor, "n features"]) -> Float[Tensor, ""]:
 def jedi_distance(
     real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"]
 ) -> Float[Tensor, ""]:
-    """JEDi's score on V-JEPA features that the caller supplies: the biased MMD of ``(x.y / features + 1)^2``, times 100.
+    """JEDi's score on V-JEPA features that the caller supplies: the biased MMD of ``(x.y / features)^2``, times 100.
 
-    Luo et al. 2024, "Beyond FVD: enhanced evaluation metrics for video generation quality", section 4; it is never negative.
+    Luo et al. 2024, "Beyond FVD: enhanced evaluation metrics for video generation quality", as its authors compute it; it is
+    never negative.
     """
     x, y = real.double(), generated.double()
     if min(len(x), len(y)) < 2:
         raise TooFewClips(f"a kernel distance needs at least 2 clips on each side, got {len(x)} and {len(y)}")
-    means = [_kernel_sum(a, b, degree=2) / (len(a) * len(b)) for a, b in ((x, x), (y, y), (x, y))]
+    means = [_kernel_sum(a, b, degree=2, offset=0) / (len(a) * len(b)) for a, b in ((x, x), (y, y), (x, y))]
     return 100 * (means[0] + means[1] - 2 * means[2])

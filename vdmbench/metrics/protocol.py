@@ -45,7 +45,7 @@ class Protocol:
     """Clips longer than asked: refused ("whole"), cut to their start ("first"), or cut into windows over the whole
     length ("all")."""
     scale_floor: float | None = None
-    """Features are divided by their deviation in the reference, at least this; null: used as they are."""
+    """Features are standardised by their mean and deviation in the reference, this at the least; null: used as they are."""
     version: int = 1
     """Raised when the features that the same extractor gives are changed on purpose."""
     comparable: bool = True

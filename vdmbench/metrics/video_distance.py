@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,8 @@ class VideoDistance:
         if generated.frames != reference.real.frames:
             raise ValueError(f"generated clips have {generated.frames} frames and the reference {reference.real.frames}: "
                              "distances at different lengths say nothing of each other")
-        scale = self._scale(reference)
-        real, fake = self._scaled(reference.real, scale), self._scaled(generated, scale)
+        standard = self._standard(reference)
+        real, fake = standard(reference.real.features), standard(generated.features)
         interval = bootstrap_interval(
             self._distance, real, fake, real_videos=reference.real.videos, generated_videos=generated.videos,
             replicates=self.bootstrap, confidence=self.confidence, seed=self.seed)
@@ -94,22 +94,21 @@ class VideoDistance:
             "kvd": float(kernel_distance(real[:PAIRED], fake[:PAIRED])),
             "infinity": infinite_distance(self._distance, real, fake, seed=self.seed),
             "manifold": manifold_scores(real[:PAIRED], fake[:PAIRED]),
-            **self._floor_and_controls(reference, fake, scale),
+            **self._floor_and_controls(reference, fake, standard),
             "comparable": self.protocol.comparable,
             "protocol": self.protocol.canonical(),
         }
         if self.protocol.window == "all":
-            result["drift"] = drift_curve(self.protocol, reference, generated, scale)
+            result["drift"] = drift_curve(self.protocol, reference, generated, standard)
         return result | {"warnings": self._warnings(result)}
 
-    def _scale(self, reference: Reference) -> Float[Tensor, " features"] | None:
+    def _standard(self, reference: Reference) -> Callable[[Tensor], Tensor]:
+        """What the protocol does to features: nothing, or the reference's mean and deviations taken out of all of them."""
         if self.protocol.scale_floor is None:
-            return None
-        return standard_scale(Moments.of(reference.real.features), self.protocol.scale_floor)
-
-    @staticmethod
-    def _scaled(clips: ClipFeatures, scale: Float[Tensor, " features"] | None) -> Float[Tensor, "rows features"]:
-        return clips.features if scale is None else clips.features.double() / scale
+            return lambda features: features
+        mean = reference.real.features.mean(0, dtype=torch.float64)
+        scale = standard_scale(Moments.of(reference.real.features), self.protocol.scale_floor)
+        return lambda features: (features - mean) / scale
 
     def _fit(self, features: Float[Tensor, "rows features"]) -> Gaussian:
         return Gaussian.fit(features, self.protocol.divisor)
@@ -118,7 +117,7 @@ class VideoDistance:
         return frechet_distance(self._fit(real), self._fit(generated))
 
     def _floor_and_controls(
-        self, reference: Reference, fake: Float[Tensor, "rows features"], scale: Float[Tensor, " features"] | None
+        self, reference: Reference, fake: Float[Tensor, "rows features"], standard: Callable[[Tensor], Tensor]
     ) -> dict[str, Any]:
         """Distance of held-out real clips, as many as were generated, and of the broken ones beside the same unbroken.
 
@@ -128,14 +127,14 @@ class VideoDistance:
         A control is seen where drawing other clips would hardly ever (one-sided, at the declared confidence) have left the
         broken clips no further away than the whole ones.
         """
-        against = self._scaled(reference.apart or reference.real, scale)
+        against = standard((reference.apart or reference.real).features)
         fitted = self._fit(against)
-        held_out = self._scaled(reference.held_out, scale)
+        held_out = standard(reference.held_out.features)
         floor = held_out[: len(fake)]
         values: dict[str, float] = {}
         blind, clean_value, used = [], math.nan, 0
         for name, clips in reference.controls.items():
-            broken = self._scaled(clips, scale)
+            broken = standard(clips.features)
             used = len(broken)
             clean = held_out[:used]
             values[name] = float(frechet_distance(fitted, self._fit(broken)))
