@@ -5,9 +5,11 @@ import pytest
 
 from tests.report.synthetic import make_record, make_records
 from vdmbench.records import PhaseReading
-from vdmbench.report import Study
-from vdmbench.report.findings import frontier_table, scaling_table
+from vdmbench.report import Study, draw
+from vdmbench.report.figures import NothingToDraw
+from vdmbench.report.findings import frontier_table, improvement_table, scaling_table
 from vdmbench.report.frontier import dominating, frontier_gap, points_of, undominated, widths
+from vdmbench.report.improvement import performance_profile, probability_of_improvement
 from vdmbench.report.scaling import crossover, exponent
 from vdmbench.report.study import Group
 
@@ -97,3 +99,45 @@ def test_groups_read_by_coordinate() -> None:
     group = Group("s", None, (("frames", 16), ("size", 32)))
     assert (group["frames"], group["depth"], group.where) == (16, None, "frames=16, size=32")
     assert np.isfinite(group["size"])
+
+
+def _data_sets(seeds: int = 4) -> Study:
+    """`good` beats `plain` on two of three data sets; it fails once on the third."""
+    factors = {"maze": {"plain": 1.0, "good": 0.5}, "sprites": {"plain": 1.0, "good": 0.7}, "doom": {"plain": 1.0, "good": 1.5}}
+    records = [
+        make_record(
+            "s4d",
+            seed=seed,
+            identity=f"{source}{variant}{seed}",
+            point={"data.source": {"name": source}},
+            distance_factor=factor,
+            status="nan" if (source, variant, seed) == ("doom", "good", 0) else "ok",
+        ).model_copy(update={"variant": variant})
+        for source, variants in factors.items()
+        for variant, factor in variants.items()
+        for seed in range(seeds)
+    ]
+    return Study.of(records, reference="plain")
+
+
+def test_probability_of_improvement_over_data_sets() -> None:
+    study = _data_sets()
+    fvd = study.quantity("fvd")
+    better = probability_of_improvement(study, fvd, study.groups, "good", "plain")
+    assert better.probability == pytest.approx(2 / 3, abs=0.01)
+    assert better.sets == 3
+    assert better.low <= better.probability <= better.high
+    assert probability_of_improvement(study, fvd, study.groups[:1], "plain", "plain").probability == 0.5
+    table = improvement_table(study)
+    assert [row[1].text for row in table.rows] == ["good"]
+    assert improvement_table(FULL).rows == []
+
+
+def test_performance_profiles_count_failed_runs() -> None:
+    study = _data_sets()
+    profile = performance_profile(study, study.quantity("fvd"), study.groups, "good", np.array([1.2, 1e9]))
+    assert profile[0] == pytest.approx(8 / 12)
+    assert profile[1] == pytest.approx(11 / 12)
+    assert len(draw(study, "profiles").axes) == 1
+    with pytest.raises(NothingToDraw, match="only one data set"):
+        draw(FULL, "profiles")

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from vdmbench.report.frontier import Gap, dominating, frontier_gap, points_of, widths
+from vdmbench.report.improvement import probability_of_improvement, tasks
 from vdmbench.report.panels import panels
 from vdmbench.report.scaling import Crossover, Estimate, crossover, exponent
 from vdmbench.report.statistics import LEVEL, holm
@@ -74,6 +75,32 @@ def _gap_entry(gap: Gap | None, *, bold: bool) -> Entry:
     if not math.isnan(gap.low):
         text += f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
     return Entry(text, 100 * gap.relative, bold=bold)
+
+
+def improvement_table(study: Study) -> Table:
+    """Over several data sets: how often each variant beats the reference. No rows where one data set was run."""
+    over, reference = tasks(study), study.reference
+    columns = [Column("where", "Where"), Column("metric", "Metric"), Column("variant", "Variant"),
+               Column("probability", f"P(better than {reference})", True), Column("sets", "Data sets", True)]
+    rows = []
+    for metric in map(study.quantity, study.metrics if over and reference else ()):
+        for panel in panels(study, over):
+            for label in study.labels:
+                better = (
+                    probability_of_improvement(study, metric, panel.groups, label, str(reference))
+                    if label != reference
+                    else None
+                )
+                if better is not None:
+                    text = f"{better.probability:.2f}"
+                    text += "" if math.isnan(better.low) else f" ({better.low:.2f} to {better.high:.2f})"
+                    rows.append([Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label),
+                                 Entry(text, better.probability), Entry(str(better.sets), better.sets)])
+    notes = [
+        "Probability that a run of the variant beats one of the reference on the same data set, mean over data sets; interval: "
+        "bootstrap over seeds within each."
+    ]
+    return _without_empty(Table("improvement", "Over data sets", columns, rows, notes))
 
 
 SCALED = ("peak_train_memory", "peak_sample_memory", "step_time", "sample_time")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vdmbench.records import write_atomically
 from vdmbench.report.aggregation import aggregate
-from vdmbench.report.findings import frontier_table, scaling_table
+from vdmbench.report.findings import frontier_table, improvement_table, scaling_table
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
 from vdmbench.report.results import read_results
 from vdmbench.report.study import Group, Study
@@ -30,7 +30,7 @@ def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
     tables.append(main_table(study))
     if study.reference is not None:
         tables.append(comparison_table(study))
-    tables += [frontier_table(study), scaling_table(study), failures_table(study)]
+    tables += [frontier_table(study), improvement_table(study), scaling_table(study), failures_table(study)]
     return [table for table in tables if table.rows]
 
 

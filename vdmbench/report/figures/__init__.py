@@ -10,6 +10,7 @@ from vdmbench.report.figures.differences import differences_figure
 from vdmbench.report.figures.frontier import frontier_figure
 from vdmbench.report.figures.panels import NothingToDraw
 from vdmbench.report.figures.phases import phases_figure
+from vdmbench.report.figures.profiles import profiles_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
 from vdmbench.report.figures.style import STYLES, ReportFigure, Style, applied, find_style
@@ -30,6 +31,7 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
         consistency_figure,
         "How far frames k apart differ. Nearer to real is better; a frozen video lies below it.",
     ),
+    "profiles": (profiles_figure, "Share of runs within a factor of the best, over all data sets."),
     "samples": (samples_figure, "Samples from the same noise, frames evenly over the clip."),
 }
 FORMATS = ("pdf", "svg", "png")
