@@ -8,3 +8,9 @@ import os
 # are many times slower than one, as soon as there are more of them than cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+
+from hypothesis import settings  # noqa: E402
+
+# The same examples every time, and no opinion on how long one takes on a shared machine.
+settings.register_profile("vdmbench", deadline=None, derandomize=True)
+settings.load_profile("vdmbench")

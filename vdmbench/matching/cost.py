@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from vdmbench.networks import build, count_parameters
-from vdmbench.networks.flops import count_flops
+from vdmbench.networks.flops import FlopCount, count_flops
 from vdmbench.records import LayerCost, Parameters
 
 IMAGE_CHANNELS = 3
@@ -31,6 +31,10 @@ class Cost:
     layers: dict[str, LayerCost]
 
 
+def _key(choice: Choice) -> str:
+    return json.dumps(dict(choice), sort_keys=True)
+
+
 @lru_cache(maxsize=4096)
 def _parameters(network: str, mixer: str) -> Parameters:
     with torch.device("meta"):
@@ -38,9 +42,17 @@ def _parameters(network: str, mixer: str) -> Parameters:
     return Parameters(**count_parameters(built))
 
 
+@lru_cache(maxsize=4096)
+def _frame_count(network: str, frames: int, size: int) -> FlopCount:
+    """FLOPs within frames, and sites, which no mixer changes: counted once for all variants of a network."""
+    with torch.device("meta"):
+        built = build(json.loads(network), {"name": "identity"})
+    return count_flops(built, IMAGE_CHANNELS, frames, size, size)
+
+
 def parameters(network: Choice, mixer: Choice) -> Parameters:
     """Trainable parameters of the network and of its temporal mixers; a choice is counted once."""
-    return _parameters(json.dumps(dict(network), sort_keys=True), json.dumps(dict(mixer), sort_keys=True))
+    return _parameters(_key(network), _key(mixer))
 
 
 def count(network: Choice, mixer: Choice, of: Literal["network", "temporal"]) -> int:
@@ -55,14 +67,14 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
     """
     with torch.device("meta"):
         built = build(network, mixer)
-    flops = count_flops(built, IMAGE_CHANNELS, frames, size, size)
-    layers = {path: LayerCost(channels=mixer.channels, inner_width=mixer.inner_width, state_elements=mixer.state_size(frames),
-                              parameters=sum(each.numel() for each in mixer.parameters()))
-              for path, mixer in built.temporal_layers().items()}
-    temporal = sum(flops.temporal.values())
+    mixers = built.temporal_layers()
+    within = _frame_count(_key(network), frames, size)
+    layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width, state_elements=layer.state_size(frames),
+                              parameters=sum(each.numel() for each in layer.parameters())) for path, layer in mixers.items()}
+    temporal = sum(within.sites[path] * layer.flops(frames) for path, layer in mixers.items())
     return Cost(
         parameters=parameters(network, mixer),
-        state_elements=sum(layer.state_elements * flops.sites[path] for path, layer in layers.items()),
-        flops_forward=flops.spatial + temporal,
+        state_elements=sum(layer.state_elements * within.sites[path] for path, layer in layers.items()),
+        flops_forward=within.spatial + temporal,
         flops_temporal=temporal,
         layers=layers)

@@ -1,0 +1,72 @@
+"""The command line as a whole: fast help, no heavy imports, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def test_help_is_fast_and_imports_nothing_heavy():
+    code = ("import sys; sys.argv = ['vdmbench', '--help']\n"
+            "from vdmbench.cli.app import main\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules)\n"
+            "assert not heavy, heavy")
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - begin)
+        assert done.returncode == 0, done.stderr
+    assert "Which temporal layer" in done.stdout
+    # 0.3 s on a machine of its own; a test shares its cores.
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("module", ["vdmbench", "vdmbench.suite", "vdmbench.records", "vdmbench.registry", "vdmbench.runner.supervisor",
+                                    "vdmbench.report"])
+def test_rooms_that_promise_it_do_not_import_torch(module):
+    done = subprocess.run([sys.executable, "-c", f"import {module}, sys; assert 'torch' not in sys.modules"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_errors_are_one_line_with_exit_code_2(vdmbench, tmp_path, suite):
+    outcome = vdmbench("plan", tmp_path / "absent.yaml")
+    assert outcome == (2, "", f"error: {tmp_path / 'absent.yaml'}: cannot be read (No such file or directory)\n")
+    suite.write_text(suite.read_text().replace("mixer: mamba}", "mixer: mambo}"))
+    outcome = vdmbench("run", suite)
+    assert outcome == (2, "", f"error: {suite}:6: variants.uni.mixer: unknown mixer 'mambo', did you mean 'mamba'?\n")
+
+
+def test_debug_shows_where_an_error_came_from(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["vdmbench", "--debug", "plan", str(tmp_path / "absent.yaml")])
+    from vdmbench.cli.app import main
+
+    with pytest.raises(ValueError, match="cannot be read"):
+        main()
+
+
+def test_version_schema_and_lists(vdmbench):
+    assert vdmbench("--version").out.strip()
+    assert json.loads(vdmbench("schema").out)["title"] == "Suite"
+    for kind, name in (("mixers", "mamba"), ("datasets", "sprites"), ("metrics", "ste-fd"), ("suites", "tiny"), ("networks", "unet3d")):
+        assert name in vdmbench("list", kind).out
+        assert name in [row["name"] for row in json.loads(vdmbench("list", kind, "--json").out)]
+    assert vdmbench("list", "mixrs").code == 2
+
+
+def test_doctor_tells_what_is_there_and_how_to_get_the_rest(vdmbench):
+    outcome = vdmbench("doctor")
+    assert outcome.code == 0
+    assert "selective_scan" in outcome.out
+    assert "mamba_ssm" in outcome.out
+    assert "pip install" in outcome.out
+    found = json.loads(vdmbench("doctor", "--json").out)
+    usable = {status["backend"] for status in found["backends"] if status["why_not"] is None and status["op"] == "selective_scan"}
+    assert {"reference", "numba"} <= usable
