@@ -75,9 +75,9 @@ def test_out_of_memory_is_a_result() -> None:
 
 def test_a_condition_leaves_out_points_and_names_them() -> None:
     judged = _judge("peak_train_memory[bi-mamba] < peak_train_memory[attention] when fvd within 5%")
-    assert [finding.where for finding in judged.findings] == ["frames=16", "frames=64"]
-    assert judged.unmet == ("frames=32", "frames=128")
-    assert "not judged at frames=32; frames=128" in markdown(claims_table([judged]))
+    assert [finding.where for finding in judged.findings] == ["16 frames", "64 frames"]
+    assert judged.unmet == ("32 frames", "128 frames")
+    assert "not judged at 32 frames; 128 frames" in markdown(claims_table([judged]))
     never = _judge("peak_train_memory[bi-mamba] < peak_train_memory[identity] when fvd within 5%")
     assert (never.findings, never.verdict) == ((), Verdict.UNDECIDED)
     assert "nowhere within 5 %" in never.reason

@@ -18,7 +18,7 @@ from scipy import special
 from vdmbench.report.frontier import frontier_gap, points_of, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.statistics import LEVEL, MINIMUM_PAIRS, Effect, holm, paired_effect, seeds_needed, student_quantile
-from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.report.study import Group, Outcome, Study, point_title
 from vdmbench.report.tables import ABSENT, Column, Entry, Table
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, ParsedClaim, Term, check_claim
 
@@ -116,7 +116,7 @@ def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
             rest = tuple((name, value) for name, value in group.point if name not in claim.pool)
             pooled.setdefault((group.suite, group.cohort, rest), []).append(group)
         alike = [groups for groups in pooled.values() if _alike(study, parsed, groups)]
-        unmet = tuple(groups[0].where for groups in pooled.values() if groups not in alike)
+        unmet = tuple(point_title(groups[0].point) for groups in pooled.values() if groups not in alike)
         found = [_at_points(study, parsed, groups) for groups in alike]
     findings = tuple(finding for finding in found if finding is not None)
     if findings:
@@ -151,7 +151,7 @@ def _outcome(study: Study, groups: Sequence[Group], term: Term, quantity: str | 
 
 def _at_points(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> Finding | None:
     """None where the point has no cell of a side."""
-    where = groups[0].where if len(groups) == 1 else f"{len(groups)} points pooled"
+    where = point_title(groups[0].point) if len(groups) == 1 else f"{len(groups)} points pooled"
     left = _outcome(study, groups, parsed.left)
     if isinstance(parsed.right, Amount):
         right = Outcome(dict.fromkeys(left.values, parsed.right.value))

@@ -16,8 +16,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 # Okabe & Ito, "Color Universal Design" (2008), yellow and black left out: told apart under every common colour blindness.
@@ -201,13 +203,22 @@ def failure_handle(status: str) -> Line2D:
                   label={"oom": "out of memory"}.get(status, status))
 
 
+def _legend_columns(labels: Sequence[str], points: float, style: Style) -> int:
+    """The most columns, evenly filled, that fit into a width: columns are filled one after the other, each as wide as its
+    longest label with its handle and the gap to the next."""
+    font = FontProperties(family=matplotlib.rcParams["font.family"], size=style.size - 0.5)
+    widths = [TextPath((0, 0), label or " ", prop=font).get_extents().width + 4.4 * style.size for label in labels]
+    for rows in range(1, len(labels) + 1):
+        columns = [widths[start : start + rows] for start in range(0, len(widths), rows)]
+        if sum(map(max, columns)) <= points:
+            return len(columns)
+    return 1
+
+
 def shared_legend(figure: Figure, handles: Sequence[Line2D], style: Style) -> None:
     """One legend above all panels, in as few rows as fit."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    entry = (longest * 0.56 + 5.2) * style.size / 72
-    columns = max(1, min(len(handles), int(figure.get_figwidth() / entry)))
+    columns = _legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth() * 72, style)
     rows = math.ceil(len(handles) / columns)
-    columns = math.ceil(len(handles) / rows)  # even rows
     figure.set_figheight(figure.get_figheight() + rows * 1.5 * style.size / 72)
     figure.legend(handles=list(handles), loc="outside upper center", ncols=columns, columnspacing=1.4, handletextpad=0.6,
                   borderaxespad=0.1, borderpad=0.2, labelspacing=0.35)
