@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vdmbench import __version__
-from vdmbench.cli import compare, data, doctor, listing, plan, report, run, schema
+from vdmbench.cli import compare, data, doctor, fvd, listing, plan, report, run, schema, weights
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -20,10 +20,12 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("fvd")(fvd.fvd)
 app.command("list")(listing.list_names)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,20 +9,33 @@ import typer
 
 from vdmbench.cli.options import AsJson
 
+THRESHOLDS = Path("vdmbench.toml")
+
 
 def compare(
-    baseline: Annotated[Path, typer.Argument(help="Results folder of the baseline.")],
+    baseline: Annotated[str, typer.Argument(help="Results folder of the baseline, or REVISION:path for one in git.")],
     new: Annotated[Path, typer.Argument(help="Results folder to judge.")],
+    thresholds: Annotated[Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")] = None,
+    portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Make the new results the baseline.")] = False,
+    reason: Annotated[str, typer.Option(help="Why the baseline changes; needed with --update.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Judge new results against a baseline, cell by cell, by percent and absolute thresholds.
 
-    Exit code: 0 nothing regressed, 1 something did, 4 undecided (no baseline, no data, other protocol).
+    Exit code: 0 nothing regressed, 1 something did, 4 undecided (no baseline, no data, other protocol or hardware).
 
-    Example: vdmbench compare results/baselines/tiny results/tiny
+    Example: vdmbench compare results/baselines/tiny results/tiny --portable
     """
+    from vdmbench.report.baseline import baseline_of, load_thresholds, update_baseline
     from vdmbench.report.gate import compare_folders
 
-    comparison = compare_folders(baseline, new)
+    if update:
+        for path in update_baseline(new, Path(baseline), reason):
+            typer.echo(path)
+        return
+    file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
+    with baseline_of(baseline) as folder:
+        comparison = compare_folders(folder, new, file and load_thresholds(file), portable=portable)
     typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
     raise typer.Exit(comparison.exit_code)

@@ -51,6 +51,7 @@ def run(
         return
     if solved.problems:
         raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
+    folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
     with display(declared.name, len(cells)) as shown:
         summary = run_suite(folder, solved.cells, declared.run, shown, retry=again, fail_fast=fail_fast)
 

@@ -2,6 +2,7 @@
 
     results/<suite>/
       folder.json                     schema of everything below
+      suite.json                      the suite as last run: order of variants, claims, title
       cells/<identity>/
         checkpoint/                   the latest training checkpoint, shared by the attempts
         attempts/<ordinal>-<id>/
@@ -112,6 +113,15 @@ class ResultsFolder:
             self._check_schema(marker)
         else:
             write_atomically(marker, json.dumps({"record_schema": RECORD_SCHEMA}).encode())
+
+    def keep_suite(self, suite: str) -> None:
+        """Keep the suite as run, in JSON, for the report: its title, the order of its variants, its claims."""
+        write_atomically(self.path / "suite.json", suite.encode())
+
+    def suite(self) -> str | None:
+        """The JSON of the suite that was run here last; None where none was kept."""
+        kept = self.path / "suite.json"
+        return kept.read_text() if kept.exists() else None
 
     def _check_schema(self, marker: Path) -> None:
         try:

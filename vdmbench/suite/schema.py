@@ -18,6 +18,7 @@ from vdmbench.suite.blocks import (
     Sample,
     Train,
 )
+from vdmbench.suite.claims import Claim, InvalidClaim, check_claim
 from vdmbench.suite.errors import closest, problem_at
 from vdmbench.suite.model import Declared
 
@@ -63,6 +64,8 @@ class Suite(Declared):
     """How clips are generated."""
     evaluate: Evaluate
     """How they are judged."""
+    claims: list[Claim] = Field(default_factory=list)
+    """Hypotheses that the report supports, refutes or leaves open."""
     run: Run = Run()
     """Where and for how long."""
 
@@ -110,4 +113,13 @@ class Suite(Declared):
                         raise problem_at(("match", field), f"no variant is called '{name}', {closest(name, list(self.variants))}")
             if match.reference in match.exempt:
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
+        return self
+
+    @model_validator(mode="after")
+    def _claims_speak_of_this_suite(self) -> Suite:
+        for number, claim in enumerate(self.claims):
+            try:
+                check_claim(claim.parsed(), self.variants, [metric.name for metric in self.evaluate.metrics])
+            except InvalidClaim as error:
+                raise problem_at(("claims", number), str(error)) from None
         return self
