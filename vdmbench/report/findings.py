@@ -41,7 +41,7 @@ def frontier_table(study: Study) -> Table:
             interpolated = interpolated or any(gap for pair in gaps.values() for gap in pair)
             significant = _significant(gaps)
             for label, other in beaten.items():
-                front = Entry("yes" if other is None else f"no: {other}", bold=other is None)
+                front = Entry("yes" if other is None else f"no: {other}")
                 row = [Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label), front]
                 row += [_gap_entry(gap, bold=(label, side) in significant) for side, gap in enumerate(gaps.get(label, ()))]
                 rows.append(row)

@@ -116,6 +116,7 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
         "sample_time": sampling.seconds_per_clip if sampling and sampled else None,
         "sample_throughput": sampling.frames_per_second if sampling and sampled else None,
     }
+    row["baseline_rss_bytes"] = record.baseline_rss_bytes
     for phase in PHASES:
         measured = record.phases.get(phase)
         for counter in ("seconds", "rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes", "nvml_peak_bytes"):
