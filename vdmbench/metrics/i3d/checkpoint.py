@@ -52,7 +52,7 @@ def from_flax(tree: Any) -> Arrays:
     """From ``{"params": ..., "batch_stats": ...}`` with kernels (frames rows columns inputs outputs)."""
     try:
         leaves = [*_leaves(tree["params"]), *_leaves(tree["batch_stats"])]
-    except (TypeError, KeyError) as cause:
+    except (TypeError, KeyError, AttributeError) as cause:
         raise WeightsError("the checkpoint is no pair of 'params' and 'batch_stats'") from cause
     kernels = [torch.from_numpy(array).permute(4, 3, 0, 1, 2) for path, array in leaves if path[-1] == "kernel"]
     parts = {name: [torch.from_numpy(array).flatten() for path, array in leaves if path[-1] == name]
