@@ -153,7 +153,9 @@ def _main_notes(study: Study) -> list[str]:
             notes.append(f"{quantity.label}: {', '.join(sources)}.")
     baseline = study.frame["baseline_rss_bytes"].dropna()
     if len(baseline) and any(str(source).startswith("RSS") for source in study.frame["peak_train_memory_source"]):
-        notes.append(f"RSS holds interpreter and libraries: {baseline.median() / 2**20:.0f} MiB (median) before anything is built.")
+        notes.append(
+            f"RSS holds interpreter and libraries: {baseline.median() / 2**20:.0f} MiB (median) before anything is built."
+        )
     notes += [
         f"{metric.upper()}: {', '.join(study.protocols(metric))}."
         for metric in study.metrics
