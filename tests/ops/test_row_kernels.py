@@ -93,8 +93,10 @@ def test_rows_scalars_and_sums(dtype):
 RUN_A_SCAN = """
 import torch
 from vdmbench.ops import selective_scan
+torch.set_num_threads(1)
 x = torch.ones(1, 2, 3)
 print(selective_scan(x, x, -torch.ones(3, 2), torch.ones(1, 2, 2), torch.ones(1, 2, 2), backend="numba").sum().item())
+assert torch.get_num_threads() == 1, "starting Numba's threads changed PyTorch's"
 """
 
 
@@ -104,6 +106,10 @@ def _scan_in_a_new_process(**environment: str) -> float:
     process = subprocess.run([sys.executable, "-c", RUN_A_SCAN], env={**kept, "PYTHONPATH": root, **environment}, text=True,
                              capture_output=True, check=True)
     return float(process.stdout)
+
+
+def test_the_first_scan_of_a_process_leaves_the_threads_of_pytorch_alone():
+    assert _scan_in_a_new_process(XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", "")) > 0
 
 
 @pytest.mark.slow

@@ -119,9 +119,12 @@ torch.library.register_autograd("vdmbench::numba_scan", _differentiate, setup_co
 def _run(kernel: Any, elements: int, *arguments: Any) -> None:
     """Run a kernel on as many threads as PyTorch uses, or fewer where x has few elements."""
     import numba
+    threads = torch.get_num_threads()
     with _one_at_a_time:
         before = numba.get_num_threads()
-        numba.set_num_threads(max(1, min(torch.get_num_threads(), before, elements // _ELEMENTS_A_THREAD)))
+        if torch.get_num_threads() != threads:  # Numba's OpenMP layer, as it starts, sets the count that PyTorch reads
+            torch.set_num_threads(threads)
+        numba.set_num_threads(max(1, min(threads, before, elements // _ELEMENTS_A_THREAD)))
         try:
             kernel(*arguments)
         finally:

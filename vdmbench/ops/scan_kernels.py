@@ -106,7 +106,7 @@ def pull_back(delta: Row, drive: Row, dy: Row, d_delta: Row, d_drive: Row, A: Ro
         dh[n].value = to_previous
         to_exponent = to_previous * before[n].value  # d exp(e) = exp(e) de, with e = delta A
         dA[n].value = dA[n].value + to_exponent * step
-        to_delta = to_delta + to_exponent * (A[n].value * LN2)
+        to_delta = to_delta + to_exponent * A[n].value
     d_delta.value, d_drive.value = to_delta, to_drive
 
 
@@ -117,7 +117,7 @@ def end_frame(dx: Row, ddt: Row, dD: Row, ddt_bias: Row, dy: Row, x: Row, delta:
     inputs, gradient, to_drive = x.value, dy.value, d_drive.value
     dx.value = gradient * D.value + delta.value * to_drive
     dD.value = dD.value + gradient * inputs
-    to_dt = (d_delta.value + inputs * to_drive) * slope.value
+    to_dt = (d_delta.value * LN2 + inputs * to_drive) * slope.value  # A holds A / ln 2
     ddt.value = to_dt
     ddt_bias.value = ddt_bias.value + to_dt
 
