@@ -9,7 +9,10 @@ from vdmbench.ops.bidirectional_scan import bidirectional_selective_scan as bidi
 from vdmbench.ops.convolution import causal_conv1d as causal_conv1d
 from vdmbench.ops.convolution import fft_convolution as fft_convolution
 from vdmbench.ops.convolution import s4d_kernel as s4d_kernel
+from vdmbench.ops.delta_scan import gated_delta_scan as gated_delta_scan
 from vdmbench.ops.direction import Direction as Direction
 from vdmbench.ops.linear_attention import linear_attention as linear_attention
 from vdmbench.ops.linear_attention import linear_attention_quadratic as linear_attention_quadratic
 from vdmbench.ops.selective_scan import selective_scan as selective_scan
+from vdmbench.ops.sliding_attention import sliding_attention as sliding_attention
+from vdmbench.ops.ssd_scan import ssd_scan as ssd_scan

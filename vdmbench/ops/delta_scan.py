@@ -1,0 +1,107 @@
+"""The gated delta rule: a matrix memory that forgets, and corrects what it holds under a key before it writes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.parts import check_parts
+
+CHUNK = 64
+"""Most frames of a chunk."""
+
+
+def gated_delta_scan(
+    q: Float[Tensor, "batch frames heads key_dim"],
+    k: Float[Tensor, "batch frames heads key_dim"],
+    v: Float[Tensor, "batch frames heads value_dim"],
+    log_decay: Float[Tensor, "batch frames heads"],
+    beta: Float[Tensor, "batch frames heads"],
+    *,
+    backend: str = "auto",
+) -> Float[Tensor, "batch frames heads value_dim"]:
+    """Scan the gated delta rule over frames (Yang et al. 2024, arXiv 2412.06464, eq. 10)::
+
+        S_t = a_t S_{t-1} (I - beta_t k_t k_t^T) + beta_t v_t k_t^T    (value_dim, key_dim), from S_{-1} = 0
+        o_t = S_t q_t                                                 with a_t = exp(log_decay_t)
+
+    In float64 where q is float64, in float32 otherwise, under autocast too; o has the dtype of v.
+
+    Args:
+        k: of length at most 1 where beta is in [0, 1], for a memory that does not grow.
+        log_decay: not positive.
+        backend: ``chunked`` (matrix products within chunks of frames), ``reference`` (a loop over frames), or ``auto``, which
+            is ``chunked``. Both run anywhere.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree, or the backend is unknown.
+    """
+    if q.dim() != 4 or v.dim() != 4 or q.numel() == 0 or v.numel() == 0:
+        raise ValueError("gated_delta_scan takes q, k (batch, frames, heads, key_dim) and v (batch, frames, heads, value_dim), "
+                         f"none empty, got {tuple(q.shape)} and {tuple(v.shape)}")
+    places = tuple(q.shape[:3])
+    check_parts("gated_delta_scan", q, q=(q, q.shape), k=(k, q.shape), v=(v, (*places, v.shape[3])),
+                log_decay=(log_decay, places), beta=(beta, places))
+    wide = torch.promote_types(q.dtype, torch.float32)
+    run = choose("gated_delta_scan", backend, q).run
+    with torch.autocast(q.device.type, enabled=False):
+        return run(*(part.to(wide) for part in (q, k, v, log_decay, beta))).to(v.dtype)
+
+
+def _reference(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -> Tensor:
+    """The definition, as a loop over frames."""
+    S = torch.zeros_like(v[:, 0, :, :, None] * k[:, 0, :, None])  # (batch, heads, value_dim, key_dim)
+    outputs = []
+    sequences = (q, k, v, log_decay.exp()[..., None, None], beta[..., None])
+    for q_t, k_t, v_t, decay_t, beta_t in zip(*(each.unbind(1) for each in sequences), strict=True):
+        S = decay_t * S
+        held = torch.einsum("bhvk,bhk->bhv", S, k_t)
+        S = S + (beta_t * (v_t - held))[..., None] * k_t[..., None, :]
+        outputs.append(torch.einsum("bhvk,bhk->bhv", S, q_t))
+    return torch.stack(outputs, 1)
+
+
+def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -> Tensor:
+    """Chunks of Q frames, each one triangular system (Yang et al. 2024, sec. 3.3, without the inverse of the WY form).
+
+    With g_t the decay from the chunk's start and w_t what frame t writes, the rule reads, from the state S that enters,
+
+        w_t = beta_t (v_t - g_t S k_t - sum_{i<t} g_t / g_i (k_i . k_t) w_i)
+        o_t = g_t S q_t + sum_{i<=t} g_t / g_i (k_i . q_t) w_i
+
+    that is (I + T) W = diag(beta) V - diag(beta g) K S^T, T strictly lower: two solutions that do not know S, for all chunks
+    at once, then a loop over chunks.
+    """
+    frames = q.shape[1]
+    chunks = -(-frames // CHUNK)
+    length = -(-frames // chunks)
+
+    def chunk(part: Tensor) -> Tensor:  # (batch, heads, chunks, length, ...); a padded frame writes nothing and forgets nothing
+        padding = (0, 0) * (part.dim() - 2) + (0, chunks * length - frames)
+        return F.pad(part, padding).unflatten(1, (chunks, length)).movedim(3, 1)
+
+    q, k, v, steps, beta = (chunk(part) for part in (q, k, v, log_decay, beta))
+    total = steps.cumsum(-1)
+    between = total[..., :, None] - total[..., None, :]  # log g_t / g_i
+    not_after = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+    decay = between.masked_fill(~not_after, float("-inf")).exp()
+    T = (beta[..., None] * (k @ k.mT) * decay).tril(-1)
+    g = total.exp()[..., None]
+    sides = torch.cat([beta[..., None] * v, beta[..., None] * g * k], -1)
+    solved = torch.linalg.solve_triangular(T, sides, upper=False, unitriangular=True)
+    writes, corrections = solved.split((v.shape[-1], k.shape[-1]), -1)
+    reads, entering = (q @ k.mT) * decay, g * q
+    kept, leaving = g[..., -1:, :], (total[..., -1:] - total).exp()[..., None] * k
+    S = torch.zeros_like(v[:, :, 0].mT @ k[:, :, 0])  # (batch, heads, value_dim, key_dim)
+    outputs = []
+    for c in range(chunks):
+        w = writes[:, :, c] - corrections[:, :, c] @ S.mT
+        outputs.append(entering[:, :, c] @ S.mT + reads[:, :, c] @ w)
+        S = kept[:, :, c] * S + w.mT @ leaving[:, :, c]
+    return torch.stack(outputs, 2).movedim(1, 3).flatten(1, 2)[:, :frames]
+
+
+declare("gated_delta_scan", Backend("chunked", _chunked), Backend("reference", _reference))

@@ -1,0 +1,84 @@
+"""Softmax attention to the frames nearby."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vdmbench.ops.backends import Backend, choose, declare
+
+
+def sliding_attention(
+    q: Float[Tensor, "batch heads frames head_dim"],
+    k: Float[Tensor, "batch heads frames head_dim"],
+    v: Float[Tensor, "batch heads frames head_dim"],
+    *,
+    window: int,
+    causal: bool = False,
+    backend: str = "auto",
+) -> Float[Tensor, "batch heads frames head_dim"]:
+    """softmax(q k^T / sqrt(head_dim)) v over frames at most ``window`` away (Beltagy et al. 2020, arXiv 2004.05150, sec. 3.1).
+
+    Args:
+        window: largest distance of two frames that see each other.
+        causal: of these a frame sees itself and the earlier ones.
+        backend: ``blocks`` (blocks of ``window`` frames against their neighbours, fused: frames x window in time, frames in
+            memory), ``sdpa`` (all pairs under a mask, fused), ``math`` (all pairs, scores in memory), or ``auto``: ``blocks``.
+            All run anywhere.
+
+    Raises:
+        ValueError: shapes do not agree, the window is not positive, or the backend is unknown.
+    """
+    if not q.shape == k.shape == v.shape or q.dim() != 4:
+        raise ValueError(f"sliding_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got "
+                         f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}")
+    if window < 1:
+        raise ValueError(f"sliding_attention takes a window of at least 1 frame, got {window}")
+    return choose("sliding_attention", backend, q).run(q, k, v, min(window, q.shape[2]), causal)
+
+
+def _near(query: Tensor, key: Tensor, window: int, causal: bool) -> Bool[Tensor, "queries keys"]:
+    """Where frame number ``query`` may see frame number ``key``."""
+    back = query[:, None] - key[None, :]
+    return (back >= (0 if causal else -window)) & (back <= window)
+
+
+def _band(q: Tensor, window: int, causal: bool) -> Tensor:
+    frame = torch.arange(q.shape[2], device=q.device)
+    return _near(frame, frame, window, causal)
+
+
+def _math(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    return scores.masked_fill(~_band(q, window, causal), float("-inf")).softmax(-1).to(v.dtype) @ v
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=_band(q, window, causal))
+
+
+def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
+    """Each block of ``window`` queries against its own keys and those of the blocks beside it."""
+    frames = q.shape[2]
+    blocks = -(-frames // window)
+    ahead = 0 if causal else window
+    tail = blocks * window - frames
+
+    def neighbourhood(part: Tensor) -> Tensor:  # (batch, heads, blocks, window + back + ahead, head_dim)
+        return F.pad(part, (0, 0, window, tail + ahead)).unfold(2, 2 * window + ahead, window).mT
+
+    queries = F.pad(q, (0, 0, 0, tail)).unflatten(2, (blocks, window))
+    inside = torch.arange(window, device=q.device)
+    around = torch.arange(-window, window + ahead, device=q.device)
+    near = _near(inside, around, window, causal)
+    start = torch.arange(blocks, device=q.device)[:, None] * window
+    real = (start + around >= 0) & (start + around < frames)  # (blocks, keys)
+    mask = near & real[:, None]
+    mask = mask | ~(start + inside < frames)[..., None]  # a padded query sees all, so that no row of scores is empty
+    mixed = F.scaled_dot_product_attention(queries, neighbourhood(k), neighbourhood(v), attn_mask=mask)
+    return mixed.flatten(2, 3)[:, :, :frames]
+
+
+declare("sliding_attention", Backend("blocks", _blocks), Backend("sdpa", _sdpa), Backend("math", _math))

@@ -1,0 +1,176 @@
+"""The scan of Mamba-2 (SSD): one decay for each head and frame, so that frames meet in matrix products."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+from vdmbench.ops.backends import Backend, BackendUnavailable, choose, declare
+from vdmbench.ops.parts import check_parts
+
+CHUNK = 64
+"""Most frames of a chunk: within it frames meet as in attention, between chunks through the state."""
+
+
+def ssd_scan(
+    x: Float[Tensor, "batch frames heads head_dim"],
+    dt: Float[Tensor, "batch frames heads"],
+    A: Float[Tensor, " heads"],
+    B: Float[Tensor, "batch frames groups state"],
+    C: Float[Tensor, "batch frames groups state"],
+    D: Float[Tensor, " heads"] | None = None,
+    *,
+    dt_bias: Float[Tensor, " heads"] | None = None,
+    softplus: bool = True,
+    reverse: bool = False,
+    backend: str = "auto",
+) -> Float[Tensor, "batch frames heads head_dim"]:
+    """Scan a state space whose decay is a scalar for each head (Dao and Gu 2024, arXiv 2405.21060, sec. 2.4, 5.1 and 7.2)::
+
+        delta_t = softplus(dt_t + dt_bias)
+        h_t = exp(delta_t A) h_{t-1} + delta_t x_t B_t^T      (head_dim, state), from h_{-1} = 0
+        y_t = h_t C_t + D x_t
+
+    Steps, decays and states are float64 where x is float64, float32 otherwise, under autocast too; y has the dtype of x.
+
+    Args:
+        A: negative for a state that decays.
+        B: shared by the heads / groups heads that follow each other; so is C.
+        D: direct path from x to y; none where absent.
+        dt_bias: added to dt.
+        softplus: False takes delta = dt + dt_bias.
+        reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
+        backend: ``chunked`` (matrix products within chunks of frames, on any device), ``mamba_ssm`` (the Triton kernels of that
+            package; CUDA, by name only), ``reference`` (a loop over frames), or ``auto``, which is ``chunked``.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
+    """
+    if x.dim() != 4 or B.dim() != 4 or x.numel() == 0 or B.numel() == 0 or x.shape[2] % B.shape[2]:
+        raise ValueError("ssd_scan takes x (batch, frames, heads, head_dim) and B (batch, frames, groups, state), neither "
+                         f"empty, heads a multiple of groups, got {tuple(x.shape)} and {tuple(B.shape)}")
+    batch, frames, heads, _ = x.shape
+    maps = (batch, frames, *B.shape[2:])
+    check_parts("ssd_scan", x, x=(x, x.shape), dt=(dt, (batch, frames, heads)), A=(A, (heads,)), B=(B, maps), C=(C, maps),
+                D=(D, (heads,)), dt_bias=(dt_bias, (heads,)))
+    return choose("ssd_scan", backend, x).run(x, dt, A, B, C, D, dt_bias, softplus, reverse)
+
+
+def _delta(dt: Tensor, dt_bias: Tensor | None, softplus: bool, wide: torch.dtype) -> Tensor:
+    delta = dt.to(wide) if dt_bias is None else dt.to(wide) + dt_bias.to(wide)
+    return F.softplus(delta) if softplus else delta
+
+
+def _reference(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
+               softplus: bool, reverse: bool) -> Tensor:
+    """The definition, as a loop over frames."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    delta = _delta(dt, dt_bias, softplus, wide)
+    inputs, heads_a_group = x.to(wide), x.shape[2] // B.shape[2]
+    B, C = (part.to(wide).repeat_interleave(heads_a_group, 2) for part in (B, C))  # (batch, frames, heads, state)
+    decay = torch.exp(delta * A.to(wide))[..., None, None]
+    drive = (delta[..., None] * inputs)[..., None] * B[..., None, :]
+    frames = list(zip(decay.unbind(1), drive.unbind(1), C.unbind(1), strict=True))
+    h = torch.zeros_like(drive[:, 0])
+    outputs = []
+    for decay_t, drive_t, C_t in reversed(frames) if reverse else frames:
+        h = decay_t * h + drive_t
+        outputs.append((h * C_t[..., None, :]).sum(-1))
+    y = torch.stack(outputs[::-1] if reverse else outputs, 1)
+    return _with_skip(y, inputs, D).to(x.dtype)
+
+
+def _with_skip(y: Tensor, x: Tensor, D: Tensor | None) -> Tensor:
+    return y if D is None else y + D.to(y.dtype)[:, None] * x
+
+
+def _chunked(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
+             softplus: bool, reverse: bool) -> Tensor:
+    """Four steps over chunks of Q frames (Dao and Gu 2024, sec. 6 and listing 1); reversed by their transposes, with no flip.
+
+    Letters: b batch, c chunk, q and s frames of a chunk, g group, r head of a group, p feature of a head, n state.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    frames, groups = x.shape[1], B.shape[2]
+    chunks = -(-frames // CHUNK)
+    length = -(-frames // chunks)
+
+    def chunk(part: Tensor) -> Tensor:  # a frame that is padded neither decays the state nor adds to it
+        padding = (0, 0) * (part.dim() - 2) + (0, chunks * length - frames)
+        return F.pad(part, padding).unflatten(1, (chunks, length))
+
+    with torch.autocast(x.device.type, enabled=False):
+        delta = _delta(dt, dt_bias, softplus, wide)
+        inputs = chunk(x).unflatten(3, (groups, -1))  # b c q g r p
+        B, C = chunk(B.to(x.dtype)), chunk(C.to(x.dtype))  # b c q g n
+        # Sums of steps in float64: decays come from their differences, and the gradient of A from differences of differences.
+        step = chunk(delta.double() * A.double()).unflatten(3, (groups, -1))  # b c q g r
+        total = step.cumsum(2)
+        whole = total[:, :, -1]  # b c g r
+        # Logarithms of decay, from the state that enters a chunk to each frame, and from each frame to the state that leaves
+        # it. Against time the state enters at the chunk's end, and a frame's own step acts on what is earlier.
+        since_start, to_end = total - step, whole[:, :, None] - total
+        entering, leaving = (whole[:, :, None] - since_start, since_start) if reverse else (total, to_end)
+        delta = chunk(delta).unflatten(3, (groups, -1))
+
+        # 1. Within a chunk: y_q = sum_s C_q . B_s exp(steps between) delta_s x_s over the frames s that q may see.
+        between = (leaving[:, :, None] - leaving[:, :, :, None]).to(wide)  # b c q s g r
+        seen = torch.ones(length, length, dtype=torch.bool, device=x.device)
+        seen = seen.triu() if reverse else seen.tril()
+        decay = between.masked_fill(~seen[:, :, None, None], float("-inf")).exp()
+        weights = torch.einsum("bcqgn,bcsgn->bcqsg", C, B)[..., None] * (decay * delta[:, :, None])
+        y = torch.einsum("bcqsgr,bcsgrp->bcqgrp", weights.to(x.dtype), inputs).to(wide)
+        # 2. What a chunk alone leaves in the state.
+        weighted = inputs * (delta * leaving.exp().to(wide))[..., None]
+        left = torch.einsum("bcsgrp,bcsgn->bcgrpn", weighted.to(x.dtype), B).to(wide)
+        # 3. The state that enters each chunk.
+        h = torch.zeros_like(left[:, 0])
+        states = []
+        passing = list(zip(whole.exp().to(wide)[..., None, None].unbind(1), left.unbind(1), strict=True))
+        for decay_c, left_c in reversed(passing) if reverse else passing:
+            states.append(h)
+            h = decay_c * h + left_c
+        entered = torch.stack(states[::-1] if reverse else states, 1).to(x.dtype)
+        # 4. What it gives to each frame.
+        y = y + torch.einsum("bcqgn,bcgrpn->bcqgrp", C, entered).to(wide) * entering.exp().to(wide)[..., None]
+        return _with_skip(y.flatten(3, 4).flatten(1, 2)[:, :frames], x.to(wide), D).to(x.dtype)
+
+
+_INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
+
+
+@cache
+def _mamba_ssm_missing() -> str | None:
+    try:
+        importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
+    except ImportError as error:
+        return f"mamba_ssm.ops.triton.ssd_combined does not import ({error}); {_INSTALL}"
+    return None
+
+
+def _mamba_ssm(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
+               softplus: bool, reverse: bool) -> Tensor:
+    if isinstance(x, FakeTensor):
+        raise BackendUnavailable("backend 'mamba_ssm' of ssd_scan has no fake form, so its memory cannot be planned: "
+                                 "use 'chunked'")
+    kernel = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
+    sequences = [part.to(x.dtype).contiguous() for part in ((p.flip(1) for p in (x, dt, B, C)) if reverse else (x, dt, B, C))]
+    moved, steps, inward, outward = sequences
+    decay, skip, bias = (None if part is None else part.float() for part in (A, D, dt_bias))
+    y = kernel.mamba_chunk_scan_combined(moved, steps, decay, inward, outward, CHUNK, D=skip, dt_bias=bias,
+                                         dt_softplus=softplus)
+    return y.flip(1) if reverse else y
+
+
+declare(
+    "ssd_scan",
+    Backend("chunked", _chunked),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), _mamba_ssm_missing),
+    Backend("reference", _reference),
+)
