@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ class EventLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def append(self, event: Event, *, durable: bool = False) -> None:
-        """Write one event; ``durable`` waits until it is on disk."""
-        line = json.dumps(_spell_non_finite(event), allow_nan=False).encode() + b"\n"
+        """Write one event, with the time of the wall clock; ``durable`` waits until it is on disk."""
+        line = json.dumps(_spell_non_finite({"at": round(time.time(), 3), **event}), allow_nan=False).encode() + b"\n"
         if os.write(self._descriptor, line) != len(line):
             raise OSError(f"event log: only a part of {len(line)} bytes was written (disk full?)")
         if durable:
