@@ -119,6 +119,16 @@ mixers.add("s4d", "vdmbench.mixers.s4d:S4D", f"{_MIXER_OPTIONS}:S4DOptions",
            "diagonal complex linear time-invariant SSM by FFT, one- or two-directional")
 mixers.add("mamba", "vdmbench.mixers.mamba:Mamba", f"{_MIXER_OPTIONS}:MambaOptions",
            "Mamba-1 selective scan (S6), one- or two-directional")
+mixers.add("sliding-attention", "vdmbench.mixers.sliding_attention:SlidingAttention",
+           f"{_MIXER_OPTIONS}:SlidingAttentionOptions", "softmax attention to the frames within a window")
+mixers.add("mamba2", "vdmbench.mixers.mamba2:Mamba2", f"{_MIXER_OPTIONS}:Mamba2Options",
+           "Mamba-2 (SSD): one decay a head, scanned by matrix products, one- or two-directional")
+mixers.add("hydra", "vdmbench.mixers.hydra:Hydra", f"{_MIXER_OPTIONS}:HydraOptions",
+           "Hydra: both directions of time as one quasi-separable matrix")
+mixers.add("gated-delta-net", "vdmbench.mixers.gated_delta_net:GatedDeltaNet", f"{_MIXER_OPTIONS}:GatedDeltaNetOptions",
+           "Gated DeltaNet: linear attention that forgets and replaces, forward in time")
+mixers.add("lstm", "vdmbench.mixers.lstm:LSTM", f"{_MIXER_OPTIONS}:LSTMOptions",
+           "LSTM, one- or two-directional: the classic baseline")
 
 networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.options.networks:UNet3DOptions",
              "space-time factorised UNet of Oshima et al. 2024")

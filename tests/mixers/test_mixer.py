@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vdmbench import registry
 from vdmbench.mixers import Mixer
+from vdmbench.mixers.mixer import state_elements
 
 WITH_DEFAULTS: list[tuple[str, dict[str, Any]]] = [(entry.name, {}) for entry in registry.mixers]
 WITH_OPTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -26,6 +27,16 @@ WITH_OPTIONS: list[tuple[str, dict[str, Any]]] = [
         for block in ("mlp", "glu", "gss", "mamba")
         for direction, merge in (("forward", "sum"), ("both", "sum"), ("both", "concat"), ("both", "product"))
     ],
+    ("s4d", {"direction": "both", "shared": True}),
+    ("mamba", {"direction": "both", "shared": True, "merge": "concat", "block": "glu"}),
+    ("sliding-attention", {"causal": True, "window": 5}),
+    ("sliding-attention", {"causal": True, "window": 3, "rotary": False, "heads": 2, "head_dim": 8, "backend": "math"}),
+    ("sliding-attention", {"backend": "sdpa"}),
+    *[("mamba2", {"direction": "both", "merge": merge, "state": 4}) for merge in ("sum", "concat", "product")],
+    ("mamba2", {"direction": "both", "shared": True, "head_dim": 8, "conv": 1, "backend": "reference"}),
+    ("hydra", {"state": 4, "head_dim": 8, "conv": 3}),
+    ("gated-delta-net", {"head_dim": 8, "conv": 2, "backend": "reference"}),
+    ("lstm", {"direction": "both"}),
 ]
 CASES = [
     pytest.param(name, options, id="-".join([name, *(f"{key}={value}" for key, value in options.items())]))
@@ -152,10 +163,14 @@ def test_runs_in_bfloat16_autocast(name: str, options: dict[str, Any]) -> None:
     assert (y.float() - exact).norm() < 0.05 * exact.norm()
 
 
-WITH_AN_INNER_WIDTH = [entry.name for entry in registry.mixers if "expand" in entry.load_options().model_fields]
+WITH_AN_INNER_WIDTH: list[tuple[str, dict[str, Any]]] = [  # a small state, whose maps do not hide the width
+    (entry.name, {"state": 8} if "state" in fields else {})
+    for entry in registry.mixers
+    if "expand" in (fields := entry.load_options().model_fields)
+]
 
 
-@pytest.mark.parametrize(("name", "options"), [(name, {}) for name in WITH_AN_INNER_WIDTH] + [("mamba", {"block": "gss"})])
+@pytest.mark.parametrize(("name", "options"), [*WITH_AN_INNER_WIDTH, ("mamba", {"block": "gss"})])
 @pytest.mark.parametrize("channels", [32, 48, 256])
 def test_expand_never_narrows(name: str, options: dict[str, Any], channels: int) -> None:
     """The solver's knob: more never means less, and four times the width is more."""
@@ -169,3 +184,23 @@ def test_expand_never_narrows(name: str, options: dict[str, Any], channels: int)
     assert counts[-1] > 2 * counts[3] > 0
     assert widths == sorted(widths)
     assert widths[-1] == 4 * widths[3]
+
+
+@every_mixer
+def test_steps_equal_the_full_pass_and_carry_the_state_that_is_counted(name: str, options: dict[str, Any]) -> None:
+    mixer = make(name, options).double()
+    x = clip(3, 21, CHANNELS, dtype=torch.float64)
+    if not mixer.causal:
+        with pytest.raises(ValueError, match="sees the future here, so it cannot run frame by frame"):
+            mixer.initial_state(3)
+        with pytest.raises(ValueError, match="sees the future here"):
+            mixer.step(x[:, 0], ())
+        return
+    with torch.no_grad():
+        state = mixer.initial_state(3)
+        outputs = []
+        for t, frame in enumerate(x.unbind(1)):
+            assert state_elements(state) == 3 * mixer.state_size(t)
+            y, state = mixer.step(frame, state)
+            outputs.append(y)
+        torch.testing.assert_close(torch.stack(outputs, 1), mixer(x), rtol=1e-6, atol=1e-9)

@@ -17,6 +17,10 @@ UNFIT = [
     ("attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
     ("linear-attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
     ("s4d", {"merge": "concat"}, "no effect in one direction"),
+    ("mamba", {"shared": True}, "shared has no effect in one direction"),
+    ("mamba2", {"merge": "product"}, "no effect in one direction"),
+    ("hydra", {"conv": 4}, "it must be odd, got 4"),
+    ("sliding-attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
     ("mamba", {"block": "mlp", "conv": 3}, "no convolution: leave conv at 4, got 3"),
     ("mamba", {"block": "glu", "expand": 3.0}, "no inner width: leave expand at 2.0, got 3.0"),
 ]
@@ -43,6 +47,9 @@ def test_options_that_do_not_fit_together(name: str, options: dict[str, Any], me
         ("mamba", {"direction": "backward"}),
         ("mamba", {"expand": 0.0}),
         ("mamba", {"expand": float("nan")}),
+        ("sliding-attention", {"window": 0}),
+        ("sliding-attention", {"relative_bias": True}),
+        ("gated-delta-net", {"direction": "both"}),
     ],
 )
 def test_options_that_do_not_exist_or_have_no_effect(name: str, options: dict[str, Any]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.heads import Heads
-from vdmbench.mixers.mixer import Mixer
+from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.relative_bias import RelativeBias
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import attention
@@ -35,7 +37,7 @@ class Attention(Mixer):
         ValueError: sizes that do not fit; see :class:`Heads`, :class:`Rotary` and :class:`RelativeBias`.
     """
 
-    rotary: Callable[[Tensor], Tensor] | None
+    rotary: Callable[..., Tensor] | None
     relative_bias: Callable[[int], Tensor] | None
 
     def __init__(
@@ -67,6 +69,26 @@ class Attention(Mixer):
             q, k = self.rotary(q), self.rotary(k)
         bias = None if self.relative_bias is None else self.relative_bias(x.shape[1])
         return self.heads.join(attention(q, k, v, bias=bias, causal=self.causal, backend=self.backend))
+
+    def initial_state(self, batch: int) -> State:
+        """Keys and values of no frame yet."""
+        if not self.causal:
+            raise self._no_steps()
+        empty = self.heads.to_out.weight.new_empty(batch, self.heads.count, 0, self.heads.dim)
+        return empty, empty
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        if not self.causal:
+            raise self._no_steps()
+        keys, values = state
+        now = keys.shape[2]
+        q, k, v = self.heads.split(x[:, None])
+        if self.rotary is not None:
+            q, k = self.rotary(q, first=now), self.rotary(k, first=now)
+        keys, values = torch.cat([keys, k], 2), torch.cat([values, v], 2)
+        bias = None if self.relative_bias is None else self.relative_bias(now + 1)[None, :, -1:].to(q.dtype)
+        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
+        return self.heads.join(mixed)[:, 0], (keys, values)
 
     def state_size(self, frames: int) -> int:
         """Keys and values of all frames."""

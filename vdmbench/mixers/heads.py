@@ -8,6 +8,17 @@ from torch import Tensor, nn
 from vdmbench.mixers.mixer import GRANULARITY
 
 
+def split_width(inner: float, usual: float, head_dim: int) -> tuple[int, int]:
+    """Number of heads, and features of each, for an inner width near ``inner``.
+
+    About ``usual / head_dim`` heads, whatever ``inner`` is; their features are a multiple of 8, for which fused kernels exist.
+    """
+    if inner <= 0 or head_dim < 1:
+        raise ValueError(f"expand and head_dim must be positive, got an inner width of {inner:g} and head_dim {head_dim}")
+    count = max(1, int(usual / head_dim + 0.5))
+    return count, max(1, int(inner / count / GRANULARITY + 0.5)) * GRANULARITY
+
+
 class Heads(nn.Module):
     """Linear maps without bias into ``count`` heads of ``dim`` features each, and out of them.
 
@@ -31,8 +42,7 @@ class Heads(nn.Module):
         if heads is not None and expand != 1:
             raise ValueError(f"heads {heads} fixes the inner width at heads * head_dim: leave expand at 1, got {expand}")
         if heads is None:
-            self.count = max(1, int(channels / head_dim + 0.5))
-            self.dim = max(1, int(expand * channels / self.count / GRANULARITY + 0.5)) * GRANULARITY
+            self.count, self.dim = split_width(expand * channels, channels, head_dim)
         else:
             self.count, self.dim = heads, head_dim
         self.inner = self.count * self.dim

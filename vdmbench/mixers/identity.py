@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from vdmbench.mixers.mixer import Mixer
+from vdmbench.mixers.mixer import Mixer, State
 
 
 class Identity(Mixer):
@@ -17,6 +17,12 @@ class Identity(Mixer):
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         return x
+
+    def initial_state(self, batch: int) -> State:
+        return ()
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        return x, ()
 
     def state_size(self, frames: int) -> int:
         return 0

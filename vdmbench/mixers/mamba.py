@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers.directions import Core, Merge, TimeDirection
+from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
 from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
 
@@ -78,6 +79,18 @@ class S6Core(Core):
         dt, B, C = self.x_proj(x).split(self.widths, -1)
         return Direction(x, F.linear(dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias)
 
+    def initial_state(self, batch: int) -> State:
+        """(batch, channels, state), in float32 at least."""
+        wide = torch.promote_types(self.A_log.dtype, torch.float32)
+        return torch.zeros(batch, *self.A_log.shape, dtype=wide, device=self.A_log.device)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        assert isinstance(state, Tensor)
+        _, dt, A, B, C, *_ = self._scanned(x)
+        delta = F.softplus((dt + self.dt_proj.bias).to(state.dtype))[..., None]  # (batch, channels, 1)
+        h = torch.exp(delta * A) * state + delta * B[:, None] * x[..., None]
+        return ((h * C[:, None]).sum(-1) + self.D * x).to(x.dtype), h
+
     def scan_flops(self, frames: int) -> int:
         """For each number of the state: exp(delta A), (delta x) B, a h + b and C h, 7; for each channel: delta x, D x + y
         and softplus(dt + bias), 7."""
@@ -99,6 +112,7 @@ class Mamba(SSMMixer):
         *,
         direction: TimeDirection = "forward",
         merge: Merge = "sum",
+        shared: bool = False,
         block: BlockName = "mamba",
         expand: float = EXPAND,
         state: int = 16,
@@ -106,4 +120,6 @@ class Mamba(SSMMixer):
         backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto",
     ) -> None:
         core = partial(S6Core, state=state, backend=backend)
-        super().__init__(channels, core, direction=direction, merge=merge, block=block, expand=expand, conv=conv)
+        super().__init__(
+            channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv
+        )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 GRANULARITY = 8
 """Inner widths are multiples of this: half-precision matrix products and fused attention kernels want aligned rows."""
+
+
+State = Tensor | tuple[Any, ...]
+"""What a causal mixer carries from frame to frame: a tensor with the batch first, or a tuple of states."""
 
 
 class Mixer(nn.Module):
@@ -18,8 +24,8 @@ class Mixer(nn.Module):
 
     Attributes:
         channels: width of input and output.
-        causal: output frame t depends on input frames 0..t alone. What such a mixer must remember between frames is
-            counted by :meth:`state_size`.
+        causal: output frame t depends on input frames 0..t alone. Such a mixer also runs frame by frame, by :meth:`step`,
+            and :meth:`state_size` counts what it must remember between frames.
         inner_width: features that it mixes over frames; the knob ``expand`` moves it.
     """
 
@@ -36,13 +42,40 @@ class Mixer(nn.Module):
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         raise NotImplementedError
 
+    def initial_state(self, batch: int) -> State:
+        """The state before the first frame, on the device and in the dtype of the mixer's parameters.
+
+        Raises ValueError where the mixer is not causal.
+        """
+        raise self._no_steps()
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        """One frame further: what :meth:`forward` gives for that frame, and the state after it.
+
+        Raises ValueError where the mixer is not causal.
+        """
+        raise self._no_steps()
+
+    def _no_steps(self) -> Exception:
+        if self.causal:
+            return NotImplementedError(f"{type(self).__name__} is causal and has no initial_state and step")
+        return ValueError(f"{type(self).__name__} sees the future here, so it cannot run frame by frame: make it causal")
+
     def state_size(self, frames: int) -> int:
-        """Real numbers kept per site after ``frames`` frames: recurrent state, or a cache where there is no state."""
+        """Real numbers kept per site after ``frames`` frames: recurrent state, or a cache where there is no state.
+
+        As many as :meth:`step` carries; of a mixer that is not causal, the states of both directions of time.
+        """
         raise NotImplementedError
 
     def flops(self, frames: int) -> int:
         """Forward FLOPs per site, by the conventions of :mod:`vdmbench.mixers.flops`."""
         raise NotImplementedError
+
+
+def state_elements(state: State) -> int:
+    """Numbers in a state, the whole batch counted."""
+    return state.numel() if isinstance(state, Tensor) else sum(state_elements(part) for part in state)
 
 
 def inner_width(channels: int, expand: float) -> int:

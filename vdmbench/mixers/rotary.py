@@ -40,11 +40,14 @@ class Rotary(nn.Module):
         frequencies = nn.Parameter(self._frequencies(None), requires_grad=False) if stored else None
         self.register_parameter("frequencies", frequencies)
 
-    def forward(self, x: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch heads frames head_dim"]:
+    def forward(
+        self, x: Float[Tensor, "batch heads frames head_dim"], *, first: int = 0
+    ) -> Float[Tensor, "batch heads frames head_dim"]:
+        """``first`` is the number of the first frame of ``x``."""
         frequencies = self._frequencies(x.device) if self.frequencies is None else self.frequencies
         wide = torch.promote_types(x.dtype, torch.float32)  # half precision has no complex product, and too few digits for t
         still = frequencies.new_zeros((x.shape[-1] - self.width) // 2)  # pairs that are not rotated turn by 0
-        frames = torch.arange(x.shape[2], device=x.device, dtype=wide)
+        frames = torch.arange(first, first + x.shape[2], device=x.device, dtype=wide)
         angle = frames[:, None] * torch.cat([frequencies, still]).to(wide)  # (frames, head_dim / 2)
         turn = torch.polar(torch.ones_like(angle), angle)
         pairs = torch.view_as_complex(x.to(wide).unflatten(-1, (-1, 2)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Core, Merge, TimeDirection
+from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
 from vdmbench.ops import fft_convolution, s4d_kernel
 
@@ -59,6 +60,20 @@ class S4DCore(Core):
         y = fft_convolution(x, kernel, reverse=reverse) + self.D.to(x.dtype) * x
         return y if gate is None else y * F.silu(gate)
 
+    def initial_state(self, batch: int) -> State:
+        """Complex modes as (real, imaginary), (batch, channels, modes, 2), in float32 at least."""
+        wide = torch.promote_types(self.C.dtype, torch.float32)
+        return torch.zeros(batch, *self.C.shape, dtype=wide, device=self.C.device)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        """The recurrence whose impulse response the kernel is: z_t = exp(dt A) z_{t-1} + u_t (Gu et al. 2022, eq. 2)."""
+        assert isinstance(state, Tensor)
+        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)
+        step = torch.exp(self.log_dt)[:, None] * A
+        z = torch.exp(step) * torch.view_as_complex(state) + x[..., None]
+        y = 2 * (torch.view_as_complex(self.C) * torch.expm1(step) / A * z).sum(-1).real
+        return (y + self.D * x).to(x.dtype), torch.view_as_real(z)
+
     def scan_flops(self, frames: int) -> int:
         """The convolution and D u; the kernel is computed once for all sites."""
         channels = len(self.D)
@@ -78,10 +93,13 @@ class S4D(SSMMixer):
         *,
         direction: TimeDirection = "forward",
         merge: Merge = "sum",
+        shared: bool = False,
         block: BlockName = "mamba",
         expand: float = EXPAND,
         state: int = 16,
         conv: int = CONV,
     ) -> None:
         core = partial(S4DCore, state=state)
-        super().__init__(channels, core, direction=direction, merge=merge, block=block, expand=expand, conv=conv)
+        super().__init__(
+            channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv
+        )

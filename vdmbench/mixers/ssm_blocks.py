@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Branch, CausalConv, Core, Directions, Merge, TimeDirection
-from vdmbench.mixers.mixer import Mixer, inner_width
+from vdmbench.mixers.mixer import Mixer, State, inner_width
 
 BlockName = Literal["mlp", "glu", "gss", "mamba"]
 InTime = Callable[[Callable[[], Branch]], Directions]
+ThroughTime = Callable[..., Tensor]
+"""A clip, or one frame, and where the block has one its gate, to what the directions make of it."""
 MakeCore = Callable[[int], Core]
 
 CONV = 4
@@ -28,7 +30,31 @@ EXPAND = 2.0
 """Defaults of options that only some blocks have; the others take no other value."""
 
 
-class MLPBlock(nn.Module):
+class Block(nn.Module):
+    """What surrounds the directions: the same for a clip and for one frame of it, since it mixes no frames itself."""
+
+    directions: Directions
+
+    def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
+        """The whole block, with ``through`` in the place of its directions."""
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        return self.around(x, self.directions)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        """One frame, and the state after it."""
+        after = state
+
+        def through(x: Tensor, *, gate: Tensor | None = None) -> Tensor:
+            nonlocal after
+            y, after = self.directions.step(x, state, gate=gate)
+            return y
+
+        return self.around(x, through), after
+
+
+class MLPBlock(Block):
     """GELU of the core, then a perceptron with one hidden layer of ``inner`` (version 1)."""
 
     def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
@@ -37,11 +63,11 @@ class MLPBlock(nn.Module):
         self.fc1 = nn.Linear(widths * channels, inner)
         self.fc2 = nn.Linear(inner, channels)
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        return self.fc2(F.gelu(self.fc1(self.directions(x))))
+    def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
+        return self.fc2(F.gelu(self.fc1(through(x))))
 
 
-class GLUBlock(nn.Module):
+class GLUBlock(Block):
     """The core's activation, then a gated linear unit (Dauphin et al. 2017, arXiv 1612.08083), in each direction (version 2).
 
     Concatenated directions are mapped back to the channels; that merge is not in the paper.
@@ -57,11 +83,11 @@ class GLUBlock(nn.Module):
         self.directions = in_time(branch)
         self.out = nn.Linear(widths * channels, channels) if widths > 1 else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        return self.out(self.directions(x))
+    def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
+        return self.out(through(x))
 
 
-class GSSBlock(nn.Module):
+class GSSBlock(Block):
     """A gate of ``inner`` channels around a core between linear maps (Mehta et al. 2022, arXiv 2206.13947, sec. 3.2), and
     its two-directional form (Wang et al. 2022, arXiv 2212.10544, sec. 3.2) (version 10)."""
 
@@ -78,11 +104,11 @@ class GSSBlock(nn.Module):
         self.to_inner = nn.Linear(widths * channels, inner)
         self.out = nn.Linear(inner, channels)
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        return self.out(F.gelu(self.to_inner(self.directions(x))) * F.gelu(self.to_gate(x)))
+    def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
+        return self.out(F.gelu(self.to_inner(through(x))) * F.gelu(self.to_gate(x)))
 
 
-class MambaBlock(nn.Module):
+class MambaBlock(Block):
     """Causal convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions
     projections and gate are shared (Zhu et al. 2024, arXiv 2401.09417, alg. 1) (version 20)."""
 
@@ -92,9 +118,9 @@ class MambaBlock(nn.Module):
         self.directions = in_time(lambda: Branch(core(inner), conv=CausalConv(inner, conv)))
         self.out = nn.Linear(widths * inner, channels)
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+    def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
         x, gate = self.to_x_and_gate(x).chunk(2, -1)
-        return self.out(self.directions(x, gate=gate))
+        return self.out(through(x, gate=gate))
 
 
 class SSMMixer(Mixer):
@@ -106,6 +132,7 @@ class SSMMixer(Mixer):
         direction: ``forward`` (causal) or ``both``.
         merge: of the two directions: ``sum``, ``concat`` or ``product``. The paper merges by concatenation in ``mlp``, by the
             sum in ``glu`` and ``mamba``, by the product in ``gss``.
+        shared: both directions have the same parameters.
         block: ``mlp``, ``glu``, ``gss`` or ``mamba``.
         expand: inner width over channels: of the hidden layer (mlp), of the gate (gss), of core and gate (mamba).
         conv: frames under the convolution of the mamba block.
@@ -121,6 +148,7 @@ class SSMMixer(Mixer):
         *,
         direction: TimeDirection,
         merge: Merge,
+        shared: bool,
         block: BlockName,
         expand: float,
         conv: int,
@@ -132,11 +160,11 @@ class SSMMixer(Mixer):
             raise ValueError(f"block '{block}' has no convolution: leave conv at {CONV}, got {conv}")
         if block == "glu" and expand != EXPAND:
             raise ValueError(f"block 'glu' has no inner width: leave expand at {EXPAND}, got {expand}")
-        in_time = partial(Directions, direction=direction, merge=merge)
+        in_time = partial(Directions, direction=direction, merge=merge, shared=shared)
         widths = 2 if merge == "concat" else 1
         inner = inner_width(channels, expand)
         self.inner_width = channels if block == "glu" else inner
-        self.block: nn.Module
+        self.block: Block
         if block == "mlp":
             self.block = MLPBlock(channels, core, in_time, widths, inner=inner)
         elif block == "glu":
@@ -149,14 +177,21 @@ class SSMMixer(Mixer):
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         return self.block(x)
 
+    def initial_state(self, batch: int) -> State:
+        if not self.causal:
+            raise self._no_steps()
+        return self.block.directions.initial_state(batch)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        if not self.causal:
+            raise self._no_steps()
+        return self.block.step(x, state)
+
     def state_size(self, frames: int) -> int:
         """Of both directions; it does not grow with the frames."""
-        return sum(branch.state_size for branch in self._branches())
+        return sum(branch.state_size for branch in self.block.directions.branches)
 
     def flops(self, frames: int) -> int:
-        return flops.linear_maps(self.block, frames) + sum(branch.time_flops(frames) for branch in self._branches())
-
-    def _branches(self) -> list[Branch]:
         directions = self.block.directions
-        assert isinstance(directions, Directions)
-        return directions.branches
+        around = flops.linear_maps(self.block, frames) - flops.linear_maps(directions, frames)
+        return around + directions.flops(frames)

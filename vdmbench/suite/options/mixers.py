@@ -64,6 +64,25 @@ class AttentionOptions(HeadOptions):
         return self
 
 
+class SlidingAttentionOptions(HeadOptions):
+    """Softmax attention to the frames nearby."""
+
+    window: int = Field(16, ge=1)
+    """Largest distance, in frames, of two frames that see each other."""
+    rotary: bool = True
+    """Rotate queries and keys by their frame."""
+    causal: bool = False
+    """Of the frames in its window a frame sees itself and the earlier ones."""
+    backend: Literal["auto", "blocks", "sdpa", "math"] = "auto"
+    """Kernel: blocks of window frames (blocks, cost frames x window), or all pairs under a mask, fused (sdpa) or not (math)."""
+
+    @model_validator(mode="after")
+    def _rotary_fits(self) -> Self:
+        if self.rotary and self.heads is not None and self.head_dim % 2:
+            raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
+        return self
+
+
 class LinearAttentionOptions(HeadOptions):
     """Linear attention over all frames of the clip."""
 
@@ -81,16 +100,31 @@ class LinearAttentionOptions(HeadOptions):
         return self
 
 
-class StateSpaceOptions(Declared):
-    """A state-space core in one of the paper's four blocks, forward in time or both ways."""
+class DirectionOptions(Declared):
+    """A scan forward in time or both ways."""
 
     direction: Literal["forward", "both"] = "forward"
-    """Scan along time (causal), or along and against it with parameters of their own."""
+    """Scan along time (causal), or along and against it."""
     merge: Literal["sum", "concat", "product"] = "sum"
     """How both directions become one; only with direction both.
 
     Published: concat in mlp, sum in glu and mamba, product in gss.
     """
+    shared: bool = False
+    """Both directions have the same parameters instead of their own; only with direction both."""
+
+    @model_validator(mode="after")
+    def _one_direction_merges_nothing(self) -> Self:
+        if self.direction == "forward" and self.merge != "sum":
+            raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or keep merge sum")
+        if self.direction == "forward" and self.shared:
+            raise ValueError("shared has no effect in one direction: set direction to both, or keep it false")
+        return self
+
+
+class StateSpaceOptions(DirectionOptions):
+    """A state-space core in one of the paper's four blocks, forward in time or both ways."""
+
     block: Literal["mlp", "glu", "gss", "mamba"] = "mamba"
     """What surrounds the core: the paper's versions 1, 2, 10 and 20."""
     expand: float = Field(2.0, gt=0)
@@ -105,8 +139,6 @@ class StateSpaceOptions(Declared):
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> Self:
-        if self.direction == "forward" and self.merge != "sum":
-            raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or keep merge sum")
         if self.block != "mamba" and self.conv != 4:
             raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4, got {self.conv}")
         if self.block == "glu" and self.expand != 2:
@@ -126,3 +158,58 @@ class MambaOptions(StateSpaceOptions):
 
     backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto"
     """Kernel of the scan."""
+
+
+class ScalarDecayOptions(Declared):
+    """Sizes of a scan with one decay a head (SSD)."""
+
+    expand: float = Field(2.0, gt=0)
+    """Inner width over channels, rounded so that every head has a multiple of 8 features."""
+    head_dim: int = Field(64, ge=1)
+    """Features of a head at expand 2."""
+    state: int = Field(64, ge=1)
+    """State size N a channel."""
+    backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto"
+    """Kernel of the scan."""
+
+
+class Mamba2Options(ScalarDecayOptions, DirectionOptions):
+    """Mamba-2 (SSD), forward in time or both ways."""
+
+    conv: int = Field(4, ge=1)
+    """Frames under the causal convolution."""
+
+
+class HydraOptions(ScalarDecayOptions):
+    """Hydra: both directions as one quasi-separable matrix."""
+
+    conv: int = Field(7, ge=1)
+    """Frames under the centred convolution; odd."""
+
+    @model_validator(mode="after")
+    def _conv_has_a_centre(self) -> Self:
+        if self.conv % 2 == 0:
+            raise ValueError(f"conv is centred on the present frame: it must be odd, got {self.conv}")
+        return self
+
+
+class GatedDeltaNetOptions(Declared):
+    """Gated DeltaNet: the gated delta rule, forward in time."""
+
+    expand: float = Field(1.0, gt=0)
+    """Inner width over channels, rounded so that every head has a multiple of 8 features."""
+    head_dim: int = Field(32, ge=1)
+    """Features of a head at expand 1; the state is head_dim a channel."""
+    conv: int = Field(4, ge=1)
+    """Frames under the causal convolution."""
+    backend: Literal["auto", "reference", "chunked"] = "auto"
+    """Kernel of the scan."""
+
+
+class LSTMOptions(Declared):
+    """LSTM, forward in time or both ways."""
+
+    direction: Literal["forward", "both"] = "forward"
+    """Along time (causal), or along and against it, side by side."""
+    expand: float = Field(1.0, gt=0)
+    """Hidden width of a direction over channels, rounded to a multiple of 8."""

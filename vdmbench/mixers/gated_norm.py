@@ -1,0 +1,26 @@
+"""The gated norm that stands between a recurrence and its output map."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class GatedRMSNorm(nn.Module):
+    """x / rms(x), a gain for each feature, and SiLU of a gate (Zhang and Sennrich 2019, arXiv 1910.07467, eq. 4).
+
+    Args:
+        gate_first: multiply by the gate before the norm, as Mamba-2 does, instead of after it.
+    """
+
+    def __init__(self, features: int, *, gate_first: bool, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.gate_first, self.epsilon = gate_first, epsilon
+
+    def forward(self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
+        if self.gate_first:
+            return F.rms_norm(x * F.silu(gate), self.weight.shape, self.weight, self.epsilon)
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon) * F.silu(gate)

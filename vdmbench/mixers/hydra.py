@@ -1,0 +1,126 @@
+"""Hydra: both directions of time as one quasi-separable matrix."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.gated_norm import GatedRMSNorm
+from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.mamba2 import EXPAND, HeadSteps, ssd_flops
+from vdmbench.mixers.mixer import Mixer
+from vdmbench.ops import causal_conv1d, ssd_scan
+
+
+class Side(NamedTuple):
+    """What one triangle of the matrix is made of."""
+
+    dt: Float[Tensor, "batch frames heads"]
+    B: Float[Tensor, "batch frames groups state"]
+    C: Float[Tensor, "batch frames groups state"]
+
+
+def quasi_separable(
+    x: Float[Tensor, "batch frames heads head_dim"],
+    past: Side,
+    future: Side,
+    A: Float[Tensor, " heads"],
+    dt_bias: Float[Tensor, " heads"],
+    diagonal: Float[Tensor, "batch frames heads"],
+    *,
+    backend: str = "auto",
+) -> Float[Tensor, "batch frames heads head_dim"]:
+    """QS(x) = shift(SS(x)) + flip(shift(SS(flip x))) + diagonal x (Hwang et al. 2024, arXiv 2407.09941, eq. 2 and sec. 3.2).
+
+    SS is the scan of Mamba-2. Delayed by one frame, it is the matrix's part strictly below the diagonal, and the scan against
+    time the part strictly above it, so that the diagonal is free.
+    """
+    below = ssd_scan(x, past.dt, A, past.B, past.C, dt_bias=dt_bias, backend=backend)
+    above = ssd_scan(x, future.dt, A, future.B, future.C, dt_bias=dt_bias, reverse=True, backend=backend)
+    delayed = F.pad(below[:, :-1], (0, 0, 0, 0, 1, 0)) + F.pad(above[:, 1:], (0, 0, 0, 0, 0, 1))
+    return delayed + diagonal[..., None] * x
+
+
+class CentredConv(nn.Module):
+    """Depthwise convolution over as many frames before the present one as after it."""
+
+    def __init__(self, channels: int, taps: int) -> None:
+        super().__init__()
+        if taps < 1 or taps % 2 == 0:
+            raise ValueError(f"conv is centred on the present frame: it must be odd, got {taps}")
+        bound = taps**-0.5
+        self.weight = nn.Parameter(torch.empty(channels, taps).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        ahead = self.weight.shape[1] // 2
+        return causal_conv1d(F.pad(x, (0, 0, 0, ahead)), self.weight, self.bias)[:, ahead:]
+
+
+class Hydra(Mixer):
+    """The Hydra block (Hwang et al. 2024, arXiv 2407.09941, sec. 3.3).
+
+    Both directions share x, A and the bias of dt, and each has its own B, C and dt; the diagonal follows the input, and a norm
+    stands before the gate.
+
+    Args:
+        channels: width of input and output.
+        expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
+        head_dim: features of a head at ``expand`` 2.
+        state: N numbers a channel and direction.
+        conv: frames under the centred convolution; odd.
+        backend: kernel of :func:`vdmbench.ops.ssd_scan`.
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        expand: float = EXPAND,
+        head_dim: int = 64,
+        state: int = 64,
+        conv: int = 7,
+        backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
+    ) -> None:
+        super().__init__(channels, causal=False)
+        if state < 1:
+            raise ValueError(f"state must be at least 1, got {state}")
+        self.heads, dim = split_width(expand * channels, EXPAND * channels, head_dim)
+        self.inner_width = inner = self.heads * dim
+        self.state, self.backend = state, backend
+        self.convolved = (inner, state, state, state, state)  # x; B and C of the past; B and C of the future
+        self.to_inner = nn.Linear(channels, inner + sum(self.convolved) + 2 * self.heads, bias=False)  # gate first, dt last
+        self.conv = CentredConv(sum(self.convolved), conv)
+        self.steps = HeadSteps(self.heads)
+        self.D = nn.Parameter(torch.ones(self.heads))
+        self.to_diagonal = nn.Linear(inner, self.heads, bias=False)
+        self.norm = GatedRMSNorm(inner, gate_first=False)
+        self.out = nn.Linear(inner, channels, bias=False)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        gate, maps, dt_past, dt_future = self.to_inner(x).split(
+            (self.inner_width, sum(self.convolved), self.heads, self.heads), -1)
+        x, *maps = F.silu(self.conv(maps)).split(self.convolved, -1)
+        B_past, C_past, B_future, C_future = (each[:, :, None] for each in maps)
+        past, future = Side(dt_past, B_past, C_past), Side(dt_future, B_future, C_future)
+        y = quasi_separable(x.unflatten(-1, (self.heads, -1)), past, future, self.steps.A, self.steps.dt_bias,
+                            self.to_diagonal(x) + self.D, backend=self.backend)
+        return self.out(self.norm(y.flatten(2), gate))
+
+    def state_size(self, frames: int) -> int:
+        """Of both directions' scans."""
+        return 2 * self.inner_width * self.state
+
+    def flops(self, frames: int) -> int:
+        conv = flops.depthwise_conv(frames, *self.conv.weight.shape)
+        diagonal_and_sums = 3 * frames * self.inner_width
+        scans = 2 * ssd_flops(frames, self.heads, self.inner_width, self.state)
+        return flops.linear_maps(self, frames) + conv + scans + diagonal_and_sums

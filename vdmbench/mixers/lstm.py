@@ -1,0 +1,64 @@
+"""The long short-term memory, the classic recurrence, forward in time or both ways."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.directions import TimeDirection
+from vdmbench.mixers.mixer import Mixer, State, inner_width
+
+
+class LSTM(Mixer):
+    """An LSTM with forget gates (Hochreiter and Schmidhuber 1997; Gers et al. 2000) and a map back to the channels.
+
+    In both directions their outputs stand side by side (Schuster and Paliwal 1997). It runs in the dtype of its weights, under
+    autocast too.
+
+    Args:
+        channels: width of input and output.
+        direction: ``forward`` (causal) or ``both``.
+        expand: hidden width of a direction over channels, rounded to a multiple of 8.
+
+    Raises:
+        ValueError: an unknown direction, or ``expand`` is not positive.
+    """
+
+    def __init__(self, channels: int, *, direction: TimeDirection = "forward", expand: float = 1.0) -> None:
+        super().__init__(channels, causal=direction == "forward")
+        if direction not in ("forward", "both"):
+            raise ValueError(f"direction must be 'forward' or 'both', got '{direction}'")
+        self.inner_width = hidden = inner_width(channels, expand)
+        self.directions = 1 if self.causal else 2
+        self.lstm = nn.LSTM(channels, hidden, batch_first=True, bidirectional=not self.causal)
+        self.out = nn.Linear(self.directions * hidden, channels)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        with torch.autocast(x.device.type, enabled=False):
+            y, _ = self.lstm(x.to(self.out.weight.dtype))
+        return self.out(y).to(x.dtype)
+
+    def initial_state(self, batch: int) -> State:
+        """Hidden vector and cell."""
+        if not self.causal:
+            raise self._no_steps()
+        zeros = self.out.weight.new_zeros(batch, self.inner_width)
+        return zeros, zeros
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        if not self.causal:
+            raise self._no_steps()
+        with torch.autocast(x.device.type, enabled=False):
+            y, (hidden, cell) = self.lstm(x.to(self.out.weight.dtype)[:, None], (state[0][None], state[1][None]))
+        return self.out(y[:, 0]).to(x.dtype), (hidden[0], cell[0])
+
+    def state_size(self, frames: int) -> int:
+        """Hidden vector and cell of each direction."""
+        return 2 * self.directions * self.inner_width
+
+    def flops(self, frames: int) -> int:
+        """Two matrix products; for each hidden number 5 activations and 5 products and sums."""
+        gates = flops.matmul(frames, self.channels + self.inner_width, 4 * self.inner_width)
+        return self.directions * (gates + 10 * frames * self.inner_width) + flops.linear_maps(self.out, frames)

@@ -1,0 +1,189 @@
+"""Mamba-2: a state space whose decay is one number a head (SSD), with maps in and out that follow the block's input."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.mixers import flops
+from vdmbench.mixers.directions import CausalConv, Merge, TimeDirection, check_directions, merge_directions
+from vdmbench.mixers.gated_norm import GatedRMSNorm
+from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.mixer import Mixer, State
+from vdmbench.ops import ssd_scan
+
+DT_RANGE = (1e-3, 1e-1)
+A_RANGE = (1.0, 16.0)
+EXPAND = 2.0
+
+
+class HeadSteps(nn.Module):
+    """Decay and step size of each head: A = -exp(A_log) uniform in [-16, -1], softplus(dt_bias) log-uniform in [1e-3, 1e-1]
+    (Dao and Gu 2024, arXiv 2405.21060, code)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        low, high = map(math.log, DT_RANGE)
+        dt = torch.empty(heads).uniform_(low, high).exp()
+        self.A_log = nn.Parameter(torch.empty(heads).uniform_(*A_RANGE).log())
+        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
+
+    @property
+    def A(self) -> Float[Tensor, " heads"]:
+        return -torch.exp(self.A_log)
+
+
+def ssd_flops(frames: int, heads: int, inner: int, state: int) -> int:
+    """FLOPs per site of the recurrence, whatever the kernel computes: for each number of the state (delta x) B, a h + b and
+    C h, 5; for each channel delta x and D x + y, 3; for each head softplus(dt + bias) and exp(delta A), 6."""
+    return frames * (5 * inner * state + 3 * inner + 6 * heads)
+
+
+class SSDBranch(nn.Module):
+    """One direction of time: its maps to B, C and dt, its convolution, its scan."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, *, state: int, conv: int, backend: str) -> None:
+        super().__init__()
+        self.heads, self.inner, self.state, self.backend = heads, heads * head_dim, state, backend
+        self.to_maps = nn.Linear(channels, 2 * state + heads, bias=False)
+        self.conv = CausalConv(self.inner + 2 * state, conv)
+        self.steps = HeadSteps(heads)
+        self.D = nn.Parameter(torch.ones(heads))
+
+    def forward(
+        self, u: Float[Tensor, "batch frames channels"], x: Float[Tensor, "batch frames inner"], *, reverse: bool = False
+    ) -> Float[Tensor, "batch frames inner"]:
+        """``u`` is the block's input, ``x`` its projection; ``reverse`` equals flip both over frames, forward, flip."""
+        maps, dt = self.to_maps(u).split((2 * self.state, self.heads), -1)
+        x, B, C = self._parts(F.silu(self.conv(torch.cat([x, maps], -1), reverse=reverse)))
+        y = ssd_scan(x.unflatten(-1, (self.heads, -1)), dt, self.steps.A, B[:, :, None], C[:, :, None], self.D,
+                     dt_bias=self.steps.dt_bias, reverse=reverse, backend=self.backend)
+        return y.flatten(2)
+
+    def initial_state(self, batch: int) -> State:
+        """Frames under the convolution, and (batch, heads, head_dim, state) in float32 at least."""
+        wide = torch.promote_types(self.D.dtype, torch.float32)
+        h = torch.zeros(batch, self.heads, self.inner // self.heads, self.state, dtype=wide, device=self.D.device)
+        return self.conv.initial_state(batch), h
+
+    def step(
+        self, u: Float[Tensor, "batch channels"], x: Float[Tensor, "batch inner"], state: State
+    ) -> tuple[Float[Tensor, "batch inner"], State]:
+        """One frame of :meth:`forward`."""
+        past, h = state
+        maps, dt = self.to_maps(u).split((2 * self.state, self.heads), -1)
+        convolved, past = self.conv.step(torch.cat([x, maps], -1), past)
+        x, B, C = self._parts(F.silu(convolved))
+        heads = x.unflatten(-1, (self.heads, -1))
+        delta = F.softplus((dt + self.steps.dt_bias).to(h.dtype))
+        h = torch.exp(delta * self.steps.A)[..., None, None] * h + (delta[..., None] * heads)[..., None] * B[:, None, None]
+        y = (h * C[:, None, None]).sum(-1) + self.D[:, None] * heads
+        return y.flatten(1).to(x.dtype), (past, h)
+
+    def _parts(self, convolved: Tensor) -> tuple[Tensor, ...]:
+        return convolved.split((self.inner, self.state, self.state), -1)
+
+    @property
+    def state_size(self) -> int:
+        return self.conv.state_size + self.inner * self.state
+
+    def flops(self, frames: int) -> int:
+        """Its linear map included."""
+        conv = flops.depthwise_conv(frames, *self.conv.weight.shape)
+        return flops.linear_maps(self, frames) + conv + ssd_flops(frames, self.heads, self.inner, self.state)
+
+
+class Mamba2(Mixer):
+    """The Mamba-2 block (Dao and Gu 2024, arXiv 2405.21060, sec. 7.1 and fig. 6), forward in time or both ways.
+
+    B, C and dt come from the block's input beside x, the convolution covers x, B and C, and an RMS norm follows the gate. In
+    both directions the projections to x and gate, the norm and the output map are shared, as in Vim (Zhu et al. 2024,
+    arXiv 2401.09417, alg. 1).
+
+    Args:
+        channels: width of input and output.
+        direction: ``forward`` (causal) or ``both``.
+        merge: of the two directions: ``sum``, ``concat`` or ``product``.
+        shared: both directions have the same parameters.
+        expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
+        head_dim: features of a head at ``expand`` 2.
+        state: N numbers a channel.
+        conv: frames under the causal convolution.
+        backend: kernel of :func:`vdmbench.ops.ssd_scan`.
+
+    Raises:
+        ValueError: an unknown name, or a size that does not fit.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        direction: TimeDirection = "forward",
+        merge: Merge = "sum",
+        shared: bool = False,
+        expand: float = EXPAND,
+        head_dim: int = 64,
+        state: int = 64,
+        conv: int = 4,
+        backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
+    ) -> None:
+        super().__init__(channels, causal=direction == "forward")
+        check_directions(direction, merge, shared)
+        if state < 1:
+            raise ValueError(f"state must be at least 1, got {state}")
+        heads, dim = split_width(expand * channels, EXPAND * channels, head_dim)
+        self.inner_width = inner = heads * dim
+        self.merge: Merge = merge
+        self.both = direction == "both"
+
+        def branch() -> SSDBranch:
+            return SSDBranch(channels, heads, dim, state=state, conv=conv, backend=backend)
+
+        self.to_x_and_gate = nn.Linear(channels, 2 * inner, bias=False)
+        self.along = branch()
+        self.against = branch() if self.both and not shared else None
+        widths = 2 if merge == "concat" else 1
+        self.norm = GatedRMSNorm(widths * inner, gate_first=True)
+        self.out = nn.Linear(widths * inner, channels, bias=False)
+
+    def forward(self, u: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        x, gate = self.to_x_and_gate(u).chunk(2, -1)
+        y = self.along(u, x)
+        if self.both:
+            y = merge_directions(y, self._branches[1](u, x, reverse=True), self.merge)
+        return self._leave(y, gate)
+
+    def initial_state(self, batch: int) -> State:
+        if not self.causal:
+            raise self._no_steps()
+        return self.along.initial_state(batch)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        if not self.causal:
+            raise self._no_steps()
+        inner, gate = self.to_x_and_gate(x).chunk(2, -1)
+        y, state = self.along.step(x, inner, state)
+        return self._leave(y, gate), state
+
+    def _leave(self, y: Tensor, gate: Tensor) -> Tensor:
+        return self.out(self.norm(y, torch.cat([gate, gate], -1) if self.merge == "concat" else gate))
+
+    @property
+    def _branches(self) -> list[SSDBranch]:
+        if not self.both:
+            return [self.along]
+        return [self.along, self.along if self.against is None else self.against]
+
+    def state_size(self, frames: int) -> int:
+        """Of both directions; it does not grow with the frames."""
+        return sum(branch.state_size for branch in self._branches)
+
+    def flops(self, frames: int) -> int:
+        maps = flops.linear_maps(self.to_x_and_gate, frames) + flops.linear_maps(self.out, frames)
+        return maps + sum(branch.flops(frames) for branch in self._branches)
