@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -40,11 +41,12 @@ def main() -> None:
     arguments.add_argument("--clips", type=int, default=2, help="clips in a forward")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    rows = [*extractor_rows(options.device, options.rounds, options.clips), *trace_rows(options.rounds)]
-    machine = {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
-               "torch": torch.__version__, "scipy": scipy.__version__, "device": options.device}
+    machine: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
+               "torch": torch.__version__, "scipy": scipy.__version__, "device": options.device,
+               "load average before": os.getloadavg()[0]}
     if options.device == "cuda":
         machine["gpu"] = torch.cuda.get_device_name()
+    rows = [*extractor_rows(options.device, options.rounds, options.clips), *trace_rows(options.rounds)]
     report = {"machine": machine, "rows": rows}
     for row in rows:
         print(json.dumps(row))
