@@ -97,7 +97,7 @@ class Table:
         for point in importlib.metadata.entry_points(group=f"vdmbench.{self.plural}"):
             entry = point.load()
             if not isinstance(entry, Entry):
-                raise TypeError(f"entry point '{point.name}' of group vdmbench.{self.plural} must be a vdmbench.registry.Entry, "
+                raise TypeError(f"entry point '{point.name}' of group vdmbench.{self.plural} must be a registry.Entry, "
                                 f"got {type(entry).__name__}")
             self._insert(entry)
 
@@ -129,6 +129,8 @@ mixers.add("gated-delta-net", "vdmbench.mixers.gated_delta_net:GatedDeltaNet", f
            "Gated DeltaNet: linear attention that forgets and replaces, forward in time")
 mixers.add("lstm", "vdmbench.mixers.lstm:LSTM", f"{_MIXER_OPTIONS}:LSTMOptions",
            "LSTM, one- or two-directional: the classic baseline")
+mixers.add("pair", "vdmbench.mixers.pair:Pair", f"{_MIXER_OPTIONS}:PairOptions",
+           "two mixers in parallel or in series, such as windowed attention beside Mamba")
 
 networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.options.networks:UNet3DOptions",
              "space-time factorised UNet of Oshima et al. 2024")

@@ -19,7 +19,14 @@ def solutions(text: str, *overrides: str):
 
 def test_the_published_network_has_the_published_parameters():
     # Oshima et al. 2024, code at base 32: the five published counts.
-    counts = {"attn": 14_083_475, "l-attn": 14_083_475, "s4d": 14_176_643, "bi-s4d": 14_256_515, "s6": 14_297_475, "bi-s6": 14_498_179}
+    counts = {
+        "attn": 14_083_475,
+        "l-attn": 14_083_475,
+        "s4d": 14_176_643,
+        "bi-s4d": 14_256_515,
+        "s6": 14_297_475,
+        "bi-s6": 14_498_179,
+    }
     suite, lines = load_suite(shipped_suites()["oshima2024_minerl"], ["seeds=[0]", "data.frames=2", "data.size=8"])
     assert {cell.variant: solve(cell.inputs).solved.parameters.network for cell in expand(suite, lines)} == counts
 
@@ -27,8 +34,10 @@ def test_the_published_network_has_the_published_parameters():
 @pytest.mark.parametrize("of", ["network", "temporal"])
 @pytest.mark.parametrize("knob", ["mixer_width", "base_channels"])
 def test_variants_meet_the_reference(of, knob):
-    text = MINIMAL.replace("base_channels: 8", "base_channels: 32") + \
-        f"match: {{of: {of}, reference: bi, knob: {knob}, tolerance: 30%, exempt: [floor]}}\n"
+    text = (
+        MINIMAL.replace("base_channels: 8", "base_channels: 32")
+        + f"match: {{of: {of}, reference: bi, knob: {knob}, tolerance: 30%, exempt: [floor]}}\n"
+    )
     found = solutions(text)
     target = getattr(found["bi"][1].parameters, of)
     inputs, uni = found["uni"]
@@ -50,9 +59,13 @@ def test_a_target_is_met_by_the_closest_width():
 
 
 def test_an_unreachable_target_names_the_closest():
-    with pytest.raises(Unreachable, match=r"network parameters of mamba cannot reach 1,000 within 2 %; the closest is [\d,]+ \(\+"):
+    with pytest.raises(
+        Unreachable, match=r"network parameters of mamba cannot reach 1,000 within 2 %; the closest is [\d,]+ \(\+"
+    ):
         solutions(MINIMAL + "match: {of: network, target: 1k, exempt: [floor]}\n")
-    with pytest.raises(Unreachable, match="mixer 'identity' has no width to move; match by base_channels, or exempt the variant"):
+    with pytest.raises(
+        Unreachable, match="mixer 'identity' has no width to move; match by base_channels, or exempt the variant"
+    ):
         solutions(MINIMAL + "match: {of: network, target: 1M}\n")
 
 
@@ -73,3 +86,21 @@ def test_planning_leaves_no_trace_in_the_random_state():
     torch.manual_seed(0)
     solutions(MINIMAL)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_knob_of_a_pattern_moves_all_its_mixers_in_proportion():
+    pattern = "{pattern: {stem: mamba, levels: [attention], middle: identity}}"
+    text = MINIMAL.replace("{mixer: identity}", pattern).replace("base_channels: 8", "base_channels: 32")
+    inputs, solved = solutions(text + "match: {of: temporal, reference: bi, tolerance: 20%}\n")["floor"]
+    _, temporal = set_knobs(inputs, solved.knobs)
+    width = solved.knobs["mixer_width"]
+    assert width > 1
+    assert [temporal["stem"]["expand"], temporal["levels"][0]["expand"]] == [2 * width, width]
+    assert "expand" not in temporal["middle"]
+    assert abs(solved.mismatch) <= 0.2
+
+
+def test_a_pair_is_matched_by_its_width():
+    text = MINIMAL.replace("floor: {mixer: identity}", "floor: {mixer: pair}").replace("base_channels: 8", "base_channels: 32")
+    _, solved = solutions(text + "match: {of: temporal, reference: bi, tolerance: 20%}\n")["floor"]
+    assert abs(solved.mismatch) <= 0.2

@@ -37,6 +37,9 @@ WITH_OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("hydra", {"state": 4, "head_dim": 8, "conv": 3}),
     ("gated-delta-net", {"head_dim": 8, "conv": 2, "backend": "reference"}),
     ("lstm", {"direction": "both"}),
+    ("pair", {"arrangement": "serial", "expand": 0.5}),
+    ("pair", {"first": {"name": "sliding-attention", "causal": True, "window": 4}, "second": "mamba2"}),
+    ("pair", {"first": {"name": "lstm"}, "second": "identity", "arrangement": "serial"}),
 ]
 CASES = [
     pytest.param(name, options, id="-".join([name, *(f"{key}={value}" for key, value in options.items())]))

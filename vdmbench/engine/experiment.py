@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from vdmbench import registry
 from vdmbench.data.source import Source
 from vdmbench.diffusion import Diffusion
 from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
+from vdmbench.networks.denoiser import Denoiser
 from vdmbench.suite import CellInputs
 
 
@@ -25,14 +25,14 @@ class Experiment:
     network: Mapping[str, Any]
     """Name and options of the network, the solved width among them."""
     mixer: Mapping[str, Any]
-    """Name and options of the mixer, the solved width among them."""
+    """Name and options of the mixer, the solved width among them; or of each, by place of a pattern."""
     diffusion: Diffusion
     train_source: Source
     test_source: Source
     metrics: Mapping[str, VideoDistance]
     device: torch.device
 
-    def build_network(self) -> nn.Module:
+    def build_network(self) -> Denoiser:
         """The same weights at every call: they depend on the seed alone."""
         torch.manual_seed(self.inputs.seed)
         with torch.device(self.device):
@@ -71,6 +71,16 @@ def make_metrics(inputs: CellInputs) -> dict[str, VideoDistance]:
 def prepare(inputs: CellInputs, network: Mapping[str, Any], mixer: Mapping[str, Any], device: torch.device) -> Experiment:
     """Open the data, make the process and the metrics. Raises ValueError subclasses that say what is missing."""
     declared = inputs.diffusion
-    diffusion = Diffusion(schedule=declared.schedule, parameterisation=declared.parameterisation, steps=declared.steps, device=device)
-    return Experiment(inputs, network, mixer, diffusion, make_source(inputs, "train"), make_source(inputs, "test"),
-                      make_metrics(inputs), device)
+    diffusion = Diffusion(
+        schedule=declared.schedule, parameterisation=declared.parameterisation, steps=declared.steps, device=device
+    )
+    return Experiment(
+        inputs,
+        network,
+        mixer,
+        diffusion,
+        make_source(inputs, "train"),
+        make_source(inputs, "test"),
+        make_metrics(inputs),
+        device,
+    )

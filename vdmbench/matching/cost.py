@@ -17,7 +17,7 @@ from vdmbench.records import LayerCost, Parameters
 IMAGE_CHANNELS = 3
 
 Choice = Mapping[str, Any]
-"""``{"name": ..., **options}`` of a network or a mixer."""
+"""``{"name": ..., **options}`` of a network or a mixer; or of mixers by place, ``{"stem", "levels", "middle"}``."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Reached:
 
 
 def closest_multiple(quantity: Callable[[int], int], target: int, *, step: int, most: int = 1 << 14) -> Reached:
-    """Search multiples of ``step`` up to ``most`` for a quantity that grows with them. Evaluates O(log(most / step)) of them."""
+    """Search multiples of ``step`` up to ``most`` for a quantity that grows with them, O(log(most / step)) evaluations."""
     above = 1
     while above * step < most and quantity(above * step) < target:
         above *= 2
@@ -59,7 +59,8 @@ def closest_width(quantity: Callable[[float], int], target: int) -> Reached:
             below = middle
         else:
             above = middle
-    found = min((Reached(setting, quantity(setting)) for setting in (below, above)), key=lambda found: abs(found.value - target))
+    ends = [Reached(setting, quantity(setting)) for setting in (below, above)]
+    found = min(ends, key=lambda each: abs(each.value - target))
     return Reached(_shortest_decimal(quantity, found), found.value)
 
 
@@ -76,6 +77,8 @@ def check_within(achieved: int, target: int, tolerance: float, what: str, how: s
     """The mismatch (achieved - target) / target, or :class:`Unreachable` that names the closest reachable value."""
     mismatch = (achieved - target) / target
     if abs(mismatch) > tolerance:
-        raise Unreachable(f"{what} cannot reach {target:,} within {100 * tolerance:g} %; the closest is {achieved:,} "
-                          f"({100 * mismatch:+.1f} %) at {how}; widen match.tolerance, move another knob, or exempt the variant")
+        raise Unreachable(
+            f"{what} cannot reach {target:,} within {100 * tolerance:g} %; the closest is {achieved:,} "
+            f"({100 * mismatch:+.1f} %) at {how}; widen match.tolerance, move another knob or exempt the variant"
+        )
     return mismatch

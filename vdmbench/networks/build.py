@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from vdmbench import registry
+from vdmbench.mixers.making import MakeMixer, mixer_maker
 from vdmbench.networks.denoiser import Denoiser
+from vdmbench.networks.placement import Placement
 
 
 def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
-    """The network, with a mixer of that kind in each of its temporal layers.
+    """The network, with a mixer of that kind in each of its temporal layers, or with a pattern of several.
 
     Under ``torch.device("meta")`` nothing is allocated.
 
     Args:
         network: ``{"name": ..., **options}``, options as validated by the name's option model.
-        mixer: likewise.
+        mixer: likewise, or ``{"stem": ..., "levels": [...], "middle": ...}`` of such.
 
     Raises:
         UnknownName: a name that its table does not hold.
+        InvalidUserCode: a user's mixer that cannot be loaded.
         ValueError: sizes that do not fit together.
     """
-    network_options, mixer_options = dict(network), dict(mixer)
-    make_network = registry.networks[network_options.pop("name")].load()
-    make_mixer = registry.mixers[mixer_options.pop("name")].load()
-    built: Denoiser = make_network(mixer=partial(make_mixer, **mixer_options), **network_options)
+    options = dict(network)
+    make_network = registry.networks[options.pop("name")].load()
+    built: Denoiser = make_network(mixer=_makers(mixer), **options)
     return built
+
+
+def _makers(mixer: Mapping[str, Any]) -> MakeMixer | Placement:
+    if "name" in mixer:
+        return mixer_maker(mixer)
+    stem, *levels, middle = (mixer_maker(choice) for choice in (mixer["stem"], *mixer["levels"], mixer["middle"]))
+    return Placement(stem, levels, middle)
 
 
 def count_parameters(network: Denoiser) -> dict[str, int]:

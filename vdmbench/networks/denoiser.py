@@ -14,7 +14,8 @@ class Denoiser(nn.Module):
     """Predicts, from a noisy clip and its diffusion time, a clip of the same shape; its frames meet in temporal layers.
 
     A denoiser is built as ``Cls(*, mixer, <options>)``, where ``mixer`` makes the mixer of a temporal layer from its number of
-    channels and the options have the names of its option model in ``vdmbench.suite.options.networks``.
+    channels (or is a :class:`~vdmbench.networks.placement.Placement`, where its option model states its ``levels``) and the
+    options have the names of its option model in ``vdmbench.suite.options.networks``.
 
     Attributes:
         channels: image channels.

@@ -11,7 +11,9 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vdmbench.mixers import Mixer
+from vdmbench.mixers.making import MakeMixer
 from vdmbench.networks.denoiser import Denoiser
+from vdmbench.networks.placement import Placement, placed
 from vdmbench.networks.resblock import ResBlock
 from vdmbench.networks.shared_positions import SharedPositions
 from vdmbench.networks.spatial_attention import SpatialAttention
@@ -61,7 +63,7 @@ class UNet3D(Denoiser):
     one place. It takes any number of frames.
 
     Args:
-        mixer: makes the mixer of a temporal layer from its number of channels.
+        mixer: makes the mixer of a temporal layer from its number of channels; or a placement of several makers.
         base_channels: channels of the first level; a multiple of 8.
         multipliers: channels of each level over ``base_channels``; height and width halve from level to level.
         channels: image channels.
@@ -76,7 +78,7 @@ class UNet3D(Denoiser):
     def __init__(
         self,
         *,
-        mixer: Callable[[int], Mixer],
+        mixer: MakeMixer | Placement,
         base_channels: int = 32,
         multipliers: Sequence[int] = (1, 2, 4, 8),
         channels: int = 3,
@@ -97,13 +99,15 @@ class UNet3D(Denoiser):
 
         self.time_embedding = TimeEmbedding(base_channels)
         embedding = self.time_embedding.width
-        level = partial(Level, mixer=mixer, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        places = placed(mixer, len(widths))
+        level = partial(Level, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        levels = list(zip(inputs, widths, places.levels, strict=True))
         self.stem = nn.Conv2d(channels, base_channels, 7, padding=3)
-        self.stem_temporal = TemporalLayer(base_channels, mixer)
-        self.down = nn.ModuleList(level(i, o) for i, o in zip(inputs, widths, strict=True))
+        self.stem_temporal = TemporalLayer(base_channels, places.stem)
+        self.down = nn.ModuleList(level(i, o, mixer=mixer) for i, o, mixer in levels)
         self.downsample = nn.ModuleList(nn.Conv2d(width, width, 4, stride=2, padding=1) for width in widths[:-1])
-        self.middle = Middle(widths[-1], mixer=mixer, heads=heads, embedding=embedding, pool_frames=pool_frames)
-        self.up = nn.ModuleList(level(2 * o, i) for i, o in reversed(list(zip(inputs, widths, strict=True))))
+        self.middle = Middle(widths[-1], mixer=places.middle, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        self.up = nn.ModuleList(level(2 * o, i, mixer=mixer) for i, o, mixer in reversed(levels))
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, stride=2, padding=1) for width in inputs[:0:-1])
         self.head_block = ResBlock(2 * base_channels, base_channels, embedding=None, pool_frames=pool_frames)
         self.head = nn.Conv2d(base_channels, channels, 1)

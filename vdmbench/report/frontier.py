@@ -49,7 +49,7 @@ class Gap:
 def is_width(study: Study, coordinate: str) -> bool:
     """Whether a sweep coordinate changes a network's size rather than its task: it lies in the network or the mixer."""
     path = study.frame.attrs["paths"][coordinate]
-    return path.split(".")[0] in ("network", "mixer")
+    return path.split(".")[0] in ("network", "mixer", "pattern")
 
 
 def widths(study: Study) -> list[str]:

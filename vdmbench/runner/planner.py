@@ -9,20 +9,21 @@ from typing import Any
 
 import torch
 
-from vdmbench import registry
 from vdmbench.matching import Unreachable, solve
+from vdmbench.mixers.making import mixer_maker
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.pattern import mixers_of
 
 
 def _key(inputs: CellInputs, *fields: str) -> str:
-    return json.dumps([inputs.model_dump(mode="json")[field] for field in fields], sort_keys=True)
+    return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
 def _solutions(cells: list[CellInputs]) -> Iterable[dict[str, Any]]:
     answers: dict[str, dict[str, Any]] = {}
     for inputs in cells:
-        key = _key(inputs, "network", "mixer", "match", "reference", "data")
+        key = _key(inputs, "network", "mixer", "pattern", "match", "reference", "data")
         if key not in answers:
             try:
                 answers[key] = {"solved": solve(inputs).solved.model_dump(mode="json"), "infeasible": None}
@@ -46,19 +47,22 @@ def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
 
     make_source(inputs, "train")
-    choose_real_clips(make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
+    choose_real_clips(
+        make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
+    )
     for metric in make_metrics(inputs).values():
         frames = metric.protocol.frames or inputs.data.frames
         if frames < metric.extractor.minimum_frames:
-            raise ValueError(f"metric '{metric.protocol.name}' needs clips of at least {metric.extractor.minimum_frames} frames, "
-                             f"data.frames is {frames}")
+            raise ValueError(
+                f"metric '{metric.protocol.name}' needs clips of at least {metric.extractor.minimum_frames} frames, "
+                f"data.frames is {frames}"
+            )
 
 
 def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
-    """Run the mixer once at toy size on the real device: a backend that cannot run says so now, not in the middle of a suite."""
-    options = inputs.mixer.model_dump()
-    mixer = registry.mixers[options.pop("name")].load()(32, **options).to(device)
-    mixer(torch.zeros(1, 4, 32, device=device))
+    """Run each mixer once at toy size on the real device: a backend that cannot run says so now, and not later."""
+    for choice in mixers_of(inputs.temporal):
+        mixer_maker(choice)(32).to(device)(torch.zeros(1, 4, 32, device=device))
 
 
 def problems(cells: list[CellInputs], run: Run) -> list[str]:
@@ -69,7 +73,10 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         device = pick_device(run.device)
     except ValueError as error:
         return [str(error)]
-    return [*_once(cells, ("data", "evaluate", "sample"), _check_data), *_once(cells, ("mixer",), lambda each: _check_mixer(each, device))]
+    return [
+        *_once(cells, ("data", "evaluate", "sample"), _check_data),
+        *_once(cells, ("mixer", "pattern"), lambda each: _check_mixer(each, device)),
+    ]
 
 
 def main() -> None:

@@ -12,9 +12,12 @@ from vdmbench.suite.model import Declared
 from vdmbench.suite.quantities import Count, Fraction
 
 if TYPE_CHECKING:
-    MixerChoice = NetworkChoice = SourceChoice = MetricChoice = Any
+    MixerChoice = Any
+    NetworkChoice = Any
+    SourceChoice = Any
+    MetricChoice = Any
 else:
-    MixerChoice = choice(registry.mixers)
+    MixerChoice = choice(registry.mixers, code=True)
     NetworkChoice = choice(registry.networks)
     SourceChoice = choice(registry.sources)
     MetricChoice = choice(registry.metrics)
@@ -84,7 +87,7 @@ class Train(Declared):
     """Adam, or Adam with decoupled weight decay."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Constant."""
-    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default=[0.9, 0.999])
     """Decay of Adam's two moments."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled; adamw only."""

@@ -12,31 +12,29 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from vdmbench.suite.blocks import Data, Diffusion, Evaluate, Match, MixerChoice, NetworkChoice, Sample, Train
-from vdmbench.suite.errors import SuiteError, explain
+from vdmbench.suite.blocks import Data, Diffusion, Evaluate, Match, NetworkChoice, Sample, Train
+from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
-from vdmbench.suite.model import Declared
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
+from vdmbench.suite.pattern import TemporalLayers
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
 
-class Reference(Declared):
+class Reference(TemporalLayers):
     """The network whose size others are brought to."""
 
     network: NetworkChoice
-    mixer: MixerChoice
 
 
-class CellInputs(Declared):
+class CellInputs(TemporalLayers):
     """All that is declared for one cell, and nothing else: what its identity is the hash of."""
 
     suite_schema: int = SUITE_SCHEMA
     variant: str
     seed: int = Field(ge=0)
     network: NetworkChoice
-    mixer: MixerChoice
     match: Match | None
     """Null also for variants that are exempt, and for the reference itself."""
     reference: Reference | None
@@ -45,6 +43,17 @@ class CellInputs(Declared):
     train: Train
     sample: Sample
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _pattern_fits_the_network(self) -> CellInputs:
+        if self.pattern is not None:
+            levels, given = getattr(self.network, "levels", None), len(self.pattern.levels)
+            if levels is None:
+                raise problem_at(("pattern",), f"network '{self.network.name}' has no levels to place mixers at: use 'mixer'")
+            if given != levels:
+                raise problem_at(("pattern", "levels"),
+                                 f"a mixer for each of the network's {levels} levels is wanted, got {given}")
+        return self
 
     def identity(self) -> str:
         """20 hex digits of SHA-256 over canonical JSON."""
@@ -76,8 +85,7 @@ _SHARED = ("network", "data", "diffusion", "train", "sample", "evaluate")
 
 def _base_tree(suite: Suite, variant: Variant) -> dict[str, Any]:
     tree: dict[str, Any] = {block: getattr(suite, block).model_dump() for block in _SHARED}
-    tree["mixer"] = variant.mixer.model_dump()
-    return tree
+    return tree | variant.model_dump(exclude={"set"})
 
 
 def _axis_path(path: str, variant: str) -> str | None:
@@ -156,7 +164,7 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
         reference = None
         if match is not None and match.reference is not None:
             other = trees[match.reference, number][0]
-            reference = {"network": other["network"], "mixer": other["mixer"]}
+            reference = {block: other[block] for block in ("network", "mixer", "pattern") if block in other}
         for seed in suite.seeds:
             inputs = _validated({**tree, "variant": name, "seed": seed, "match": match and match.model_dump(),
                                  "reference": reference}, origin, lines)

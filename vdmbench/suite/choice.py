@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Discriminator, GetJsonSchemaHandler, Tag, create_model
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    create_model,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from vdmbench.registry import Table, UnknownName
 from vdmbench.suite.model import Declared
+from vdmbench.user_code import fingerprint, is_code
 
 
 class _NameOrMapping:
@@ -26,8 +36,31 @@ class _NameOrMapping:
         return {"anyOf": [{"enum": self.names, "type": "string"}, handler(schema)]}
 
 
+_CODE = "path.py:Class"
+
+
+class UserClass(Declared):
+    """A class of the user's own, by its file; its options are its keyword arguments, checked when it is built.
+
+    The file's content is part of what is declared: changed code is another cell.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=r"\.py:[A-Za-z_]\w*$")
+    """``path/to/file.py:Class``; a relative path starts at the working directory."""
+    sha256: str
+    """Of the file; filled in where it is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fingerprinted(cls, value: Any) -> Any:
+        return {**value, "sha256": fingerprint(value["name"])} if isinstance(value, dict) and "sha256" not in value else value
+
+
 def _name_of(value: Any) -> Any:
-    return value["name"] if isinstance(value, dict) else value.name
+    name = value["name"] if isinstance(value, dict) else value.name
+    return _CODE if is_code(name) else name
 
 
 def _choice_name(options: str, name: str) -> str:
@@ -35,14 +68,19 @@ def _choice_name(options: str, name: str) -> str:
     return "".join(part.title() for part in name.split("-")) + options.removesuffix("Options") + "Choice"
 
 
-def choice(table: Table) -> Any:
-    """The annotation of a field that takes one name of ``table``; its value is the option model plus ``name``."""
+def choice(table: Table, *, code: bool = False) -> Any:
+    """The annotation of a field that takes one name of ``table``; its value is the option model plus ``name``.
+
+    With ``code`` it takes a user's ``path.py:Class`` too, as a :class:`UserClass`.
+    """
     members: list[Any] = []
     for entry in table:
         options: type[Declared] = entry.load_options()
         model = create_model(_choice_name(options.__name__, entry.name), __base__=options, __doc__=entry.help,
                              name=(Literal[entry.name], entry.name))
         members.append(Annotated[model, Tag(entry.name)])
+    if code:
+        members.append(Annotated[UserClass, Tag(_CODE)])
     names = [entry.name for entry in table]
 
     def normalise(value: Any) -> Any:
@@ -53,6 +91,8 @@ def choice(table: Table) -> Any:
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
             raise PydanticCustomError("choice", "a {kind} is its name, or a mapping with 'name' and its options; one of: {names}",
                                       {"kind": table.kind, "names": ", ".join(names)})
+        if code and is_code(value["name"]):
+            return value
         try:
             table[value["name"]]
         except UnknownName as error:

@@ -12,7 +12,6 @@ from vdmbench.suite.blocks import (
     Diffusion,
     Evaluate,
     Match,
-    MixerChoice,
     NetworkChoice,
     Run,
     Sample,
@@ -21,16 +20,15 @@ from vdmbench.suite.blocks import (
 from vdmbench.suite.claims import Claim, InvalidClaim, check_claim
 from vdmbench.suite.errors import closest, problem_at
 from vdmbench.suite.model import Declared
+from vdmbench.suite.pattern import TemporalLayers
 
 SUITE_SCHEMA = 1
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 
 
-class Variant(Declared):
-    """A named choice of temporal mixer, and what else it needs to be set."""
+class Variant(TemporalLayers):
+    """A named choice of temporal mixers, and what else it needs to be set."""
 
-    mixer: MixerChoice
-    """The temporal mixer."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Fields that this variant has otherwise, by path, such as `train.learning_rate: 3e-4`."""
 
@@ -110,7 +108,8 @@ class Suite(Declared):
             for field, names in (("reference", [match.reference] if match.reference else []), ("exempt", match.exempt)):
                 for name in names:
                     if name not in self.variants:
-                        raise problem_at(("match", field), f"no variant is called '{name}', {closest(name, list(self.variants))}")
+                        hint = closest(name, list(self.variants))
+                        raise problem_at(("match", field), f"no variant is called '{name}', {hint}")
             if match.reference in match.exempt:
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
         return self

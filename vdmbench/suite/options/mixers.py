@@ -5,10 +5,11 @@ An option that has no effect beside another one may only keep its default, so th
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from vdmbench import registry
 from vdmbench.suite.model import Declared
 
 
@@ -213,3 +214,42 @@ class LSTMOptions(Declared):
     """Along time (causal), or along and against it, side by side."""
     expand: float = Field(1.0, gt=0)
     """Hidden width of a direction over channels, rounded to a multiple of 8."""
+
+
+class PairOptions(Declared):
+    """Two mixers as one layer."""
+
+    first: str | dict[str, Any] = Field("sliding-attention", validate_default=True)
+    """A mixer: its name, or a mapping of name and options; in parallel it sees what the other sees."""
+    second: str | dict[str, Any] = Field("mamba", validate_default=True)
+    """The other mixer; in series it sees the normalised sum of input and the first's output."""
+    arrangement: Literal["parallel", "serial"] = "parallel"
+    """Side by side, or one after the other."""
+    expand: float = Field(1.0, gt=0)
+    """Multiplies expand of both mixers: the knob mixer_width moves this field."""
+
+    @field_validator("first", "second")
+    @classmethod
+    def _resolved(cls, value: str | dict[str, Any]) -> dict[str, Any]:
+        """Options checked and written out, so that a default that changes is another cell here too."""
+        options = {"name": value} if isinstance(value, str) else dict(value)
+        name = options.pop("name", None)
+        if not isinstance(name, str) or name == "pair":
+            raise ValueError("a mixer of a pair is its name, or a mapping with 'name' and its options, and no pair itself")
+        try:
+            resolved = registry.mixers[name].load_options()(**options)
+        except registry.UnknownName as error:
+            raise ValueError(error.message) from None
+        except ValidationError as error:
+            told = error.errors()[0]
+            where = ".".join(str(part) for part in told["loc"])
+            message = told["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{name} {where}: {message}" if where else f"{name}: {message}") from None
+        return {"name": name, **resolved.model_dump()}
+
+    @model_validator(mode="after")
+    def _a_width_to_widen(self) -> Self:
+        for part in (self.first, self.second):
+            if self.expand != 1 and isinstance(part, dict) and "expand" not in part:
+                raise ValueError(f"mixer '{part['name']}' has no width: keep the pair's expand at 1, got {self.expand}")
+        return self

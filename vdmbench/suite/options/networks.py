@@ -23,3 +23,8 @@ class UNet3DOptions(Declared):
 
     The published network pools its group norms over all frames, and has one table of positions for all layers.
     """
+
+    @property
+    def levels(self) -> int:
+        """Levels that a pattern of mixers speaks of."""
+        return len(self.multipliers)
