@@ -9,7 +9,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import settings
 
 # The same examples every time, and no opinion on how long one takes on a shared machine.
 settings.register_profile("vdmbench", deadline=None, derandomize=True)

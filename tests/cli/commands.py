@@ -29,10 +29,12 @@ def vdmbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     def command(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["vdmbench", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
+        code = 0
+        try:
             main()
-            raise SystemExit(0)
+        except SystemExit as end:
+            code = int(end.code or 0)
         printed = capsys.readouterr()
-        return Outcome(int(end.value.code or 0), printed.out, printed.err)
+        return Outcome(code, printed.out, printed.err)
 
     return command

@@ -11,12 +11,14 @@ import pytest
 
 
 def test_help_is_fast_and_imports_nothing_heavy():
-    code = ("import sys; sys.argv = ['vdmbench', '--help']\n"
-            "from vdmbench.cli.app import main\n"
-            "try: main()\n"
-            "except SystemExit: pass\n"
-            "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules)\n"
-            "assert not heavy, heavy")
+    code = (
+        "import sys; sys.argv = ['vdmbench', '--help']\n"
+        "from vdmbench.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
     seconds = []
     for _ in range(3):
         begin = time.perf_counter()
@@ -28,11 +30,17 @@ def test_help_is_fast_and_imports_nothing_heavy():
     assert min(seconds) < 1.0
 
 
-@pytest.mark.parametrize("module", ["vdmbench", "vdmbench.suite", "vdmbench.records", "vdmbench.registry", "vdmbench.runner.supervisor",
-                                    "vdmbench.report"])
+@pytest.mark.parametrize(
+    "module",
+    ["vdmbench", "vdmbench.suite", "vdmbench.records", "vdmbench.registry", "vdmbench.runner.supervisor", "vdmbench.report"],
+)
 def test_rooms_that_promise_it_do_not_import_torch(module):
-    done = subprocess.run([sys.executable, "-c", f"import {module}, sys; assert 'torch' not in sys.modules"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {module}, sys; assert 'torch' not in sys.modules"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -55,7 +63,13 @@ def test_debug_shows_where_an_error_came_from(monkeypatch, tmp_path):
 def test_version_schema_and_lists(vdmbench):
     assert vdmbench("--version").out.strip()
     assert json.loads(vdmbench("schema").out)["title"] == "Suite"
-    for kind, name in (("mixers", "mamba"), ("datasets", "sprites"), ("metrics", "ste-fd"), ("suites", "tiny"), ("networks", "unet3d")):
+    for kind, name in (
+        ("mixers", "mamba"),
+        ("datasets", "sprites"),
+        ("metrics", "ste-fd"),
+        ("suites", "tiny"),
+        ("networks", "unet3d"),
+    ):
         assert name in vdmbench("list", kind).out
         assert name in [row["name"] for row in json.loads(vdmbench("list", kind, "--json").out)]
     assert vdmbench("list", "mixrs").code == 2
@@ -68,5 +82,7 @@ def test_doctor_tells_what_is_there_and_how_to_get_the_rest(vdmbench):
     assert "mamba_ssm" in outcome.out
     assert "pip install" in outcome.out
     found = json.loads(vdmbench("doctor", "--json").out)
-    usable = {status["backend"] for status in found["backends"] if status["why_not"] is None and status["op"] == "selective_scan"}
+    usable = {
+        status["backend"] for status in found["backends"] if status["why_not"] is None and status["op"] == "selective_scan"
+    }
     assert {"reference", "numba"} <= usable

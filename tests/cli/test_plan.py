@@ -33,7 +33,10 @@ def test_an_unreachable_target_names_the_closest_with_its_line(vdmbench, suite):
     suite.write_text(suite.read_text() + "match: {of: network, target: 1k, exempt: [floor]}\n")
     outcome = vdmbench("plan", suite)
     assert outcome.code == 2
-    assert f"{suite}:17: match: variant uni: network parameters of mamba cannot reach 1,000 within 2 %; the closest is" in outcome.err
+    assert (
+        f"{suite}:17: match: variant uni: network parameters of mamba cannot reach 1,000 within 2 %; the closest is"
+        in outcome.err
+    )
     recorded = vdmbench("plan", suite, "match.unreachable=record", "--json")
     assert recorded.code == 0
     assert [bool(cell["infeasible"]) for cell in json.loads(recorded.out)["cells"]] == [False, True, True]

@@ -24,14 +24,21 @@ def records(folder):
 def finished(tmp_path_factory):
     """A suite run to its end, by a process of its own."""
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "minimal.yaml").write_text(MINIMAL + "match: {of: temporal, target: 1k, unreachable: record, exempt: [floor, uni]}\n")
-    done = subprocess.run([sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "minimal.yaml", "--results", "r",
-                           "--json"], cwd=folder, capture_output=True, text=True, check=False)
+    (folder / "minimal.yaml").write_text(
+        MINIMAL + "match: {of: temporal, target: 1k, unreachable: record, exempt: [floor, uni]}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "minimal.yaml", "--results", "r", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return folder, done
 
 
 def test_a_suite_runs_to_its_end(finished):
-    folder, done = finished
+    _, done = finished
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert sorted(summary["cells"].values()) == ["infeasible", "ok", "ok"]
@@ -85,8 +92,12 @@ def test_what_is_finished_is_not_run_again(finished, vdmbench, monkeypatch):
 
 
 def test_a_cell_that_needs_what_is_not_there_stops_the_run_before_it_starts(vdmbench, suite, tmp_path):
-    for override, cause in (("data.source={name: folder, path: nowhere}", "nowhere"), ("data.frames=3", "needs clips of at least"),
-                            ("variants.uni.mixer.backend=mamba_ssm", "mamba_ssm"), ("run.device=cuda", "no CUDA device")):
+    for override, cause in (
+        ("data.source={name: folder, path: nowhere}", "nowhere"),
+        ("data.frames=3", "needs clips of at least"),
+        ("variants.uni.mixer.backend=mamba_ssm", "mamba_ssm"),
+        ("run.device=cuda", "no CUDA device"),
+    ):
         outcome = vdmbench("run", suite, override, "--results", tmp_path / "r")
         assert outcome.code == 2, override
         assert outcome.err.startswith("error: nothing was run, because:\n"), override
@@ -102,12 +113,26 @@ def test_a_folder_that_cannot_be_written_is_refused(vdmbench, suite, tmp_path):
 
 
 def test_failures_are_told_and_do_not_stop_the_others(vdmbench, suite, tmp_path):
-    outcome = vdmbench("run", suite, "variants.floor.set={train.learning_rate: 1e30, train.steps: 60}", "run.wall_limit=0.5",
-                       "--results", tmp_path / "r", "--json")
+    outcome = vdmbench(
+        "run",
+        suite,
+        "variants.floor.set={train.learning_rate: 1e30, train.steps: 60}",
+        "run.wall_limit=0.5",
+        "--results",
+        tmp_path / "r",
+        "--json",
+    )
     assert outcome.code == 1
     assert set(json.loads(outcome.out)["cells"].values()) == {"timeout"}
-    outcome = vdmbench("run", suite, "variants.floor.set={train.learning_rate: 1e30, train.steps: 60}", "--retry", "timeout",
-                       "--results", tmp_path / "r")
+    outcome = vdmbench(
+        "run",
+        suite,
+        "variants.floor.set={train.learning_rate: 1e30, train.steps: 60}",
+        "--retry",
+        "timeout",
+        "--results",
+        tmp_path / "r",
+    )
     assert outcome.code == 1
     found = records(tmp_path / "r")
     assert (found["floor"].status, found["uni"].status, found["bi"].status) == ("nan", "ok", "ok")
@@ -120,8 +145,18 @@ def test_failures_are_told_and_do_not_stop_the_others(vdmbench, suite, tmp_path)
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
     (tmp_path / "s.yaml").write_text(MINIMAL)
     # Long enough to be in the middle of training when the signal comes.
-    arguments = [sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "s.yaml", "train.steps=400",
-                 "run.checkpoint_every=5", "variants={uni: {mixer: identity}}", "--results", "r"]
+    arguments = [
+        sys.executable,
+        "-c",
+        "from vdmbench.cli.app import main; main()",
+        "run",
+        "s.yaml",
+        "train.steps=400",
+        "run.checkpoint_every=5",
+        "variants={uni: {mixer: identity}}",
+        "--results",
+        "r",
+    ]
     process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
@@ -147,14 +182,26 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
 def test_a_kill_loses_nothing_and_leaves_no_orphan(tmp_path, victim):
     (tmp_path / "s.yaml").write_text(MINIMAL)
-    arguments = [sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "s.yaml", "train.steps=400",
-                 "run.checkpoint_every=5", "variants={uni: {mixer: identity}}", "--results", "r"]
+    arguments = [
+        sys.executable,
+        "-c",
+        "from vdmbench.cli.app import main; main()",
+        "run",
+        "s.yaml",
+        "train.steps=400",
+        "run.checkpoint_every=5",
+        "variants={uni: {mixer: identity}}",
+        "--results",
+        "r",
+    ]
     process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    (worker,) = [int(pid) for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True,
-                                                    check=True).stdout.split()]
+    (worker,) = [
+        int(pid)
+        for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
+    ]
     os.kill(worker if victim == "worker" else process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     (history,) = ResultsFolder(tmp_path / "r").histories()

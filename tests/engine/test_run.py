@@ -28,7 +28,9 @@ class Heard:
         return event
 
 
-def run(*overrides: str, variant: str = "bi", resume: engine.TrainingState | None = None, checkpoint_every: int = 1000) -> Heard:
+def run(
+    *overrides: str, variant: str = "bi", resume: engine.TrainingState | None = None, checkpoint_every: int = 1000
+) -> Heard:
     (inputs,) = [cell.inputs for cell in expand(*parse_suite(MINIMAL, overrides=overrides)) if cell.variant == variant]
     solution = solve(inputs)
     heard = Heard()
@@ -61,8 +63,10 @@ def test_phases_come_in_order_and_are_measured(plain):
         assert event.reading.allocated_peak_bytes is None  # there is no device
     trained = plain.one(engine.Trained).training
     assert trained.step_seconds.count == trained.steps == len(trained.loss) == 4
-    assert plain.one(engine.Built).parameters == solve(
-        next(cell.inputs for cell in expand(*parse_suite(MINIMAL)) if cell.variant == "bi")).solved.parameters
+    assert (
+        plain.one(engine.Built).parameters
+        == solve(next(cell.inputs for cell in expand(*parse_suite(MINIMAL)) if cell.variant == "bi")).solved.parameters
+    )
     assert "selective_scan" in {op.removeprefix("bidirectional_") for op in plain.one(engine.BackendsUsed).backends}
 
 
@@ -113,13 +117,18 @@ def test_variants_see_the_same_batches_levels_and_noise(monkeypatch):
 
     loss = Diffusion.loss
     for variant in ("floor", "uni"):
+
         def spy(self, denoiser, x0, t, noise, variant=variant):
             seen.setdefault(variant, []).append((x0, t, noise))
             return loss(self, denoiser, x0, t, noise)
 
         monkeypatch.setattr(Diffusion, "loss", spy)
         run("train.warm_up=0", variant=variant)
-    assert all(torch.equal(a, b) for one, other in zip(seen["floor"], seen["uni"], strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(seen["floor"], seen["uni"], strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
     assert not torch.equal(seen["uni"][0][2], seen["uni"][1][2])
 
 
@@ -128,10 +137,19 @@ def test_diverging_training_is_told_as_such():
         run("train.steps=40", "train.learning_rate=1e30", variant="floor")
 
 
-@pytest.mark.parametrize("override", ["train.precision=bf16", "train.accumulate=2", "train.clip_norm=0.1", "train.ema=null",
-                                      "train={steps: 2, batch_size: 2, optimiser: adamw, weight_decay: 0.1}",
-                                      "sample={sampler: ddpm, clips: 4, batch_size: 4}", "diffusion.parameterisation=x0",
-                                      "diffusion.parameterisation=v"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.precision=bf16",
+        "train.accumulate=2",
+        "train.clip_norm=0.1",
+        "train.ema=null",
+        "train={steps: 2, batch_size: 2, optimiser: adamw, weight_decay: 0.1}",
+        "sample={sampler: ddpm, clips: 4, batch_size: 4}",
+        "diffusion.parameterisation=x0",
+        "diffusion.parameterisation=v",
+    ],
+)
 def test_declared_choices_run_and_change_the_result(override, request):
     default = request.getfixturevalue("two_steps")
     other = run("train.steps=2" if "train={" not in override else override, override)

@@ -43,5 +43,7 @@ def test_the_setting_is_a_short_decimal():
 
 def test_out_of_tolerance_names_the_closest():
     assert check_within(102, 100, 0.02, "it", "here") == pytest.approx(0.02)
-    with pytest.raises(Unreachable, match=r"it cannot reach 1,000 within 2 %; the closest is 1,100 \(\+10.0 %\) at base_channels 8"):
+    with pytest.raises(
+        Unreachable, match=r"it cannot reach 1,000 within 2 %; the closest is 1,100 \(\+10.0 %\) at base_channels 8"
+    ):
         check_within(1100, 1000, 0.02, "it", "base_channels 8")

@@ -27,8 +27,15 @@ from vdmbench.records.lock import try_lock
 
 def record(ordinal: int = 1, *, status: str = "started", me: ProcessIdentity | None = None, **fields) -> Record:
     me = me or ProcessIdentity.current()
-    attempt = Attempt(id=f"a{ordinal}", ordinal=ordinal, host=me.host, boot_id=me.boot_id, pid=me.pid,
-                      process_started=me.process_started, started="2026-01-01T00:00:00+00:00")
+    attempt = Attempt(
+        id=f"a{ordinal}",
+        ordinal=ordinal,
+        host=me.host,
+        boot_id=me.boot_id,
+        pid=me.pid,
+        process_started=me.process_started,
+        started="2026-01-01T00:00:00+00:00",
+    )
     return Record(identity="cell", suite="s", variant="v", seed=0, declared={}, attempt=attempt, status=status, **fields)
 
 
@@ -58,8 +65,17 @@ def test_an_ok_attempt_counts_over_later_ones(results):
 
 
 def test_an_attempt_is_interrupted_once_its_process_is_dead(results):
-    child = subprocess.run([sys.executable, "-c", "from vdmbench.records import ProcessIdentity as P; import dataclasses, json;"
-                            "print(json.dumps(dataclasses.asdict(P.current())))"], capture_output=True, text=True, check=True)
+    child = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from vdmbench.records import ProcessIdentity as P; import dataclasses, json;"
+            "print(json.dumps(dataclasses.asdict(P.current())))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     dead = ProcessIdentity(**json.loads(child.stdout))
     results.new_attempt(record(1, me=dead))
     assert results.history("cell").latest.status == "interrupted"
@@ -87,10 +103,17 @@ def test_nan_and_infinity_come_back_as_they_went(results):
     json.loads(folder.record.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "not JSON"), (b"\x00\xff{", "not JSON"), (b'{"record_schema": 1, "identi', "not JSON"), (b"[]", "record schema None"),
-    (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1"), (b'{"record_schema": 1}', "identity: Field required"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not JSON"),
+        (b"\x00\xff{", "not JSON"),
+        (b'{"record_schema": 1, "identi', "not JSON"),
+        (b"[]", "record schema None"),
+        (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1"),
+        (b'{"record_schema": 1}', "identity: Field required"),
+    ],
+)
 def test_a_damaged_record_is_named(results, content, message):
     folder = results.new_attempt(record())
     folder.record.write_bytes(content)
@@ -110,16 +133,18 @@ def test_a_folder_of_no_results_or_of_another_schema_is_refused(tmp_path, result
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResultsError, match="cannot be written .* choose another folder with --results"):
+    with pytest.raises(ResultsError, match=r"cannot be written .* choose another folder with --results"):
         ResultsFolder(tmp_path / "file" / "results").prepare()
 
 
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     target = tmp_path / "target.json"
     write_atomically(target, b"old")
-    code = ("import resource, signal, sys; from pathlib import Path; from vdmbench.records import write_atomically;"
-            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
-            "write_atomically(Path(sys.argv[1]), b'x' * 5000)")
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from vdmbench.records import write_atomically;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "write_atomically(Path(sys.argv[1]), b'x' * 5000)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
     assert target.read_bytes() == b"old"

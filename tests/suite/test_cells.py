@@ -19,7 +19,8 @@ def identities(*overrides: str) -> list[str]:
 def test_every_combination_in_the_order_written():
     found = cells(MINIMAL, "seeds=[3, 5]", "sweep.data.frames=[8, 4]")
     assert [(cell.variant, cell.point["data.frames"], cell.seed) for cell in found] == [
-        (variant, frames, seed) for variant in ("floor", "uni", "bi") for frames in (8, 4) for seed in (3, 5)]
+        (variant, frames, seed) for variant in ("floor", "uni", "bi") for frames in (8, 4) for seed in (3, 5)
+    ]
     assert found[0].inputs.data.frames == 8
     assert len({cell.identity for cell in found}) == 12
 
@@ -27,7 +28,9 @@ def test_every_combination_in_the_order_written():
 def test_an_axis_of_an_option_concerns_only_the_mixers_that_have_it():
     found = cells(MINIMAL, "sweep.mixer.state=[8, 16]")
     assert [(cell.variant, cell.point) for cell in found] == [
-        ("floor", {}), *((variant, {"mixer.state": state}) for variant in ("uni", "bi") for state in (8, 16))]
+        ("floor", {}),
+        *((variant, {"mixer.state": state}) for variant in ("uni", "bi") for state in (8, 16)),
+    ]
     only_bi = cells(MINIMAL, "sweep.variants.bi.mixer.state=[8, 16]")
     assert [cell.variant for cell in only_bi] == ["floor", "uni", "bi", "bi"]
 
@@ -36,8 +39,14 @@ def test_identity_depends_on_what_is_declared_and_on_nothing_else():
     base = identities()
     assert identities("title=other words", "run.wall_limit=5", "run.threads=1", "name=renamed") == base
     assert identities("train.learning_rate=1e-4") == base  # the default, written out
-    for change in ("train.steps=3", "seeds=[1]", "data.source={name: sprites, seed: 9}", "diffusion.schedule=linear",
-                   "evaluate.real_clips=5", "network.base_channels=16"):
+    for change in (
+        "train.steps=3",
+        "seeds=[1]",
+        "data.source={name: sprites, seed: 9}",
+        "diffusion.schedule=linear",
+        "evaluate.real_clips=5",
+        "network.base_channels=16",
+    ):
         assert not set(identities(change)) & set(base), change
 
 
@@ -62,12 +71,15 @@ def test_a_variant_sets_fields_of_its_own():
     assert [cell.inputs.train.learning_rate for cell in cells(text)] == [1e-4, 3e-4, 1e-4]
 
 
-@pytest.mark.parametrize(("override", "message"), [
-    ("sweep.data.framez=[1]", "no variant has this field: 'data' has no 'framez', did you mean 'frames'?"),
-    ("sweep.data.frames=[4, 0]", "sweep.data.frames[1]: input should be greater than 0, got 0"),
-    ("sweep.variants.nobody.mixer.state=[1]", "no such variant; variants: floor, uni, bi"),
-    ("variants.uni.set={trian.steps: 3}", "variants.uni.set.trian.steps: the suite has no 'trian', did you mean 'train'?"),
-])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sweep.data.framez=[1]", "no variant has this field: 'data' has no 'framez', did you mean 'frames'?"),
+        ("sweep.data.frames=[4, 0]", "sweep.data.frames[1]: input should be greater than 0, got 0"),
+        ("sweep.variants.nobody.mixer.state=[1]", "no such variant; variants: floor, uni, bi"),
+        ("variants.uni.set={trian.steps: 3}", "variants.uni.set.trian.steps: the suite has no 'trian', did you mean 'train'?"),
+    ],
+)
 def test_wrong_axes_are_told_where_they_stand(override: str, message: str):
     with pytest.raises(SuiteError) as refused:
         cells(MINIMAL, override)

@@ -13,9 +13,13 @@ from vdmbench.cli import compare, data, doctor, fvd, listing, plan, report, run,
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
 app = typer.Typer(
-    name="vdmbench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Which temporal layer of a video diffusion model is best at the same memory? Declare a suite, run it, read the report.",
-    epilog="Start with: vdmbench plan suites/tiny.yaml")
+    name="vdmbench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which temporal layer of a video diffusion model is best at the same memory? Declare a suite, run it, read on.",
+    epilog="Start with: vdmbench plan suites/tiny.yaml",
+)
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
@@ -36,7 +40,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options of all commands; ``--debug`` is read in :func:`main`, which the traceback would pass."""

@@ -15,7 +15,9 @@ THRESHOLDS = Path("vdmbench.toml")
 def compare(
     baseline: Annotated[str, typer.Argument(help="Results folder of the baseline, or REVISION:path for one in git.")],
     new: Annotated[Path, typer.Argument(help="Results folder to judge.")],
-    thresholds: Annotated[Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")
+    ] = None,
     portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Make the new results the baseline.")] = False,
     reason: Annotated[str, typer.Option(help="Why the baseline changes; needed with --update.")] = "",
@@ -36,6 +38,6 @@ def compare(
         return
     file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
     with baseline_of(baseline) as folder:
-        comparison = compare_folders(folder, new, file and load_thresholds(file), portable=portable)
+        comparison = compare_folders(folder, new, load_thresholds(file) if file else None, portable=portable)
     typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
     raise typer.Exit(comparison.exit_code)

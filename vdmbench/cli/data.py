@@ -41,8 +41,19 @@ def record_vizdoom(
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"recording {scenario}", total=episodes)
-        manifest = vizdoom.record(out, scenario=scenario, episodes=episodes, frames=frames, size=size,
-                                  test_fraction=test_fraction, seed=seed,
-                                  frame_skip=frame_skip, policy=policy.value, progress=lambda done: bar.update(task, completed=done))
+        manifest = vizdoom.record(
+            out,
+            scenario=scenario,
+            episodes=episodes,
+            frames=frames,
+            size=size,
+            test_fraction=test_fraction,
+            seed=seed,
+            frame_skip=frame_skip,
+            policy=policy.value,
+            progress=lambda done: bar.update(task, completed=done),
+        )
     counts = manifest.counts
-    typer.echo(f"{out}: {counts['train']} train and {counts['test']} test episodes of {frames} frames, content {manifest.content[:16]}")
+    typer.echo(
+        f"{out}: {counts['train']} train and {counts['test']} test episodes of {frames} frames, content {manifest.content[:16]}"
+    )

@@ -81,9 +81,15 @@ class LiveDisplay:
 
     def __init__(self, console: Console, title: str, cells: int) -> None:
         self._console = console
-        self._bars = Progress(TextColumn("{task.description}", style="bold"), BarColumn(bar_width=32),
-                              TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeElapsedColumn(),
-                              TextColumn("left"), TimeRemainingColumn(), console=console)
+        self._bars = Progress(
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
         self._suite = self._bars.add_task(title, total=cells)
         self._cell = self._bars.add_task("", total=1, visible=False)
         self._counts: dict[str, int] = {}
@@ -100,8 +106,9 @@ class LiveDisplay:
 
     def _render(self) -> Group:
         facts = Table.grid(padding=(0, 2))
-        counts = Text("  ").join([Text(f"{number} {status}", style=_STYLES.get(status, "red"))
-                                  for status, number in sorted(self._counts.items())])
+        counts = Text("  ").join(
+            [Text(f"{number} {status}", style=_STYLES.get(status, "red")) for status, number in sorted(self._counts.items())]
+        )
         loss = f"loss {self._losses[-1]:.4f} {_loss_bars(self._losses)}" if self._losses else ""
         memory = f"peak of {self._peaks['phase']} {_gib(self._peaks['bytes'])}" if self._peaks else ""
         facts.add_row(counts, Text(self._phase, style="cyan"), Text(loss), Text(memory, style="dim"))
@@ -131,8 +138,12 @@ class LiveDisplay:
         self._bars.update(self._suite, advance=1)
         self._bars.update(self._cell, visible=False)
         style = _STYLES.get(record.status, "red")
-        line = Text.assemble((f"{record.status:>11} ", style), f"{planned.cell.label}  ", (_outcome(record), "dim"),
-                             (" (finished before)" if reused else "", "dim"))
+        line = Text.assemble(
+            (f"{record.status:>11} ", style),
+            f"{planned.cell.label}  ",
+            (_outcome(record), "dim"),
+            (" (finished before)" if reused else "", "dim"),
+        )
         self._console.print(line, soft_wrap=True)
 
 

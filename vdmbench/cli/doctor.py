@@ -14,8 +14,8 @@ _OPTIONAL = {
     "vizdoom": "records real video (pip install 'vdmbench[record]')",
     "av": "reads and writes mp4 (pip install 'vdmbench[fvd]')",
     "xformers": "attention kernels (pip install 'vdmbench[gpu]')",
-    "mamba_ssm": "Mamba's CUDA kernels (pip install --no-build-isolation mamba-ssm; compiles for minutes against your own torch, "
-                 "and nothing here needs it)",
+    "mamba_ssm": "Mamba's CUDA kernels (pip install --no-build-isolation mamba-ssm; compiles for minutes against your torch, "
+    "and nothing here needs it)",
     "ray": "runs suites on a Ray cluster (pip install 'vdmbench[ray]')",
     "submitit": "runs suites under Slurm (pip install 'vdmbench[slurm]')",
 }
@@ -67,8 +67,13 @@ def doctor(as_json: AsJson = False) -> None:
     kernels = simple_table("Kernels", ["op", "backend", "device", "usable", "why not"])
     for status in found["backends"]:
         usable = status["why_not"] is None
-        kernels.add_row(status["op"], status["backend"], status["device"], Text("yes" if usable else "no", style="green" if usable else "dim"),
-                        status["why_not"] or "")
+        kernels.add_row(
+            status["op"],
+            status["backend"],
+            status["device"],
+            Text("yes" if usable else "no", style="green" if usable else "dim"),
+            status["why_not"] or "",
+        )
     print_table(kernels)
 
     packages = simple_table("Optional packages", ["package", "there", "for what, and how to get it"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,15 +14,29 @@ from vdmbench.cli.options import AsJson
 def fvd(
     real: Annotated[Path, typer.Argument(help="Folder of real videos: mp4, gif, npy, npz, or folders of images.")],
     generated: Annotated[Path, typer.Argument(help="Folder of generated videos.")],
-    protocol: Annotated[str, typer.Option(help="Named way of measuring: standard, fvd2048_16f, fvd2048_128f, "
-                                               "fvd2048_128f_subsample8f, tf1, oshima2024, windows16.")] = "standard",
+    protocol: Annotated[
+        Literal["standard", "fvd2048_16f", "fvd2048_128f", "fvd2048_128f_subsample8f", "tf1", "oshima2024", "windows16"],
+        typer.Option(help="Named way of measuring; it is part of the number's name."),
+    ] = "standard",
     frames: Annotated[int | None, typer.Option(help="Frames of a measured clip, where the protocol leaves them open.")] = None,
-    window: Annotated[str | None, typer.Option(help="Longer clips: whole (refused), first, all.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, half a per cent off, said in the name.")] = "fp32",
-    value_range: Annotated[str, typer.Option(help="What numbers in npy and npz mean: uint8, or unit for floats in [0, 1].")] = "uint8",
+    window: Annotated[
+        Literal["whole", "first", "all"] | None,
+        typer.Option(help="Longer clips: refused (whole), cut to their start, or cut into windows."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="bf16 is faster, half a per cent off, and said in the name.")
+    ] = "fp32",
+    value_range: Annotated[
+        Literal["uint8", "unit", "symmetric"],
+        typer.Option(help="Floats in npy and npz: in [0, 1] (unit) or [-1, 1] (symmetric)."),
+    ] = "uint8",
     limit: Annotated[int | None, typer.Option(help="Take a seeded choice of that many videos from each side.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="I3D weight file; by default the published one is found or fetched.")] = None,
-    extractor: Annotated[str | None, typer.Option(help="Your own features: TorchScript file, or path.py:Class with --allow-code.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="I3D weight file; by default the published one is found or fetched.")
+    ] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="Your own features: TorchScript file, or path.py:Class with --allow-code.")
+    ] = None,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let --extractor run Python from a file.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Of the choice, the bootstrap and the controls.")] = 0,
@@ -46,9 +60,21 @@ def fvd(
             bar.update(tasks[what], completed=done, total=total)
 
         found = compare_folders(
-            real, generated, protocol=protocol, frames=frames, window=window, precision=precision,  # type: ignore[arg-type]
-            weights=weights, extractor=extractor, allow_code=allow_code, value_range=value_range,  # type: ignore[arg-type]
-            limit=limit, seed=seed, device=device, progress=tell)
+            real,
+            generated,
+            protocol=protocol,
+            frames=frames,
+            window=window,
+            precision=precision,
+            weights=weights,
+            extractor=extractor,
+            allow_code=allow_code,
+            value_range=value_range,
+            limit=limit,
+            seed=seed,
+            device=device,
+            progress=tell,
+        )
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
@@ -61,8 +87,14 @@ def _show(found: dict[str, Any]) -> None:
     table = simple_table("", ["distance", " value", " interval", " floor", " KVD", "not seen by it"])
     for metric in found["metrics"]:
         low, high = metric["interval"]
-        table.add_row(metric["name"], f"{metric['value']:.2f}", f"{low:.2f} to {high:.2f}", f"{metric['floor']:.2f}", f"{metric['kvd']:.3f}",
-                      ", ".join(metric["blind"]) or "–")
+        table.add_row(
+            metric["name"],
+            f"{metric['value']:.2f}",
+            f"{low:.2f} to {high:.2f}",
+            f"{metric['floor']:.2f}",
+            f"{metric['kvd']:.3f}",
+            ", ".join(metric["blind"]) or "–",
+        )
     print_table(table)
     for metric in found["metrics"]:
         for warning in metric["warnings"]:

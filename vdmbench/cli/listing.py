@@ -36,10 +36,17 @@ def list_names(kind: Annotated[Listed, typer.Argument(help="What to list.")], as
         table = registry.tables["sources" if kind is Listed.datasets else kind.value]
         rows = [(entry.name, entry.help, ", ".join(entry.load_options().model_fields)) for entry in table]
     if as_json:
-        typer.echo(json.dumps([{"name": name, "help": text, "options": options.split(", ") if options else []}
-                               for name, text, options in rows], indent=1))
+        typer.echo(
+            json.dumps(
+                [
+                    {"name": name, "help": text, "options": options.split(", ") if options else []}
+                    for name, text, options in rows
+                ],
+                indent=1,
+            )
+        )
         return
     shown = simple_table("", ["name", "what it is", *(["options"] if any(row[2] for row in rows) else [])])
     for row in rows:
-        shown.add_row(*row[:len(shown.columns)])
+        shown.add_row(*row[: len(shown.columns)])
     print_table(shown)

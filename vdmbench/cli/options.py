@@ -10,10 +10,16 @@ import typer
 if TYPE_CHECKING:
     from vdmbench.suite import Cell, SourceLines, Suite
 
-SuiteFile = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file, or the name of a shipped one (vdmbench list suites).")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...",
-                                                       help="Fields to set otherwise, such as train.steps=10 or 'seeds=[0,1,2]'.")]
-Results = Annotated[Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")]
+SuiteFile = Annotated[
+    Path, typer.Argument(metavar="SUITE", help="Suite file, or the name of a shipped one (vdmbench list suites).")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Fields to set otherwise, such as train.steps=10 or 'seeds=[0,1,2]'."),
+]
+Results = Annotated[
+    Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 

@@ -36,5 +36,11 @@ def refuse_unreachable(solved: Plan, declared: Suite, lines: SourceLines) -> Non
     from vdmbench.suite import SuiteError
 
     if declared.match is not None and declared.match.unreachable == "error" and solved.infeasible:
-        raise SuiteError(list(dict.fromkeys(
-            lines.problem(("match",), f"variant {planned.cell.variant}: {planned.infeasible}") for planned in solved.infeasible)))
+        raise SuiteError(
+            list(
+                dict.fromkeys(
+                    lines.problem(("match",), f"variant {planned.cell.variant}: {planned.infeasible}")
+                    for planned in solved.infeasible
+                )
+            )
+        )

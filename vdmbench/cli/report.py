@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[list[Path], typer.Argument(help="Results folders.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write; by default reports/<name of the first results folder>.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Variant that others are compared with; by default the suite's match.reference.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; by default reports/<name of the first results folder>.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Variant that others are compared with; by default the suite's match.reference.")
+    ] = None,
     figure: Annotated[str | None, typer.Option(help="Draw this one figure and nothing else, such as frontier.")] = None,
     style: Annotated[str, typer.Option(help="Look of the figures: default, neurips, icml, cvpr, talk.")] = "default",
 ) -> None:
@@ -35,8 +39,15 @@ def report(
         written = write_figure(Study.of(read_results(results), variants, reference), figure, folder, style)
         shown = written
     else:
-        written = write_report(results, folder, reference=reference, style=style, title=suite and suite.title or None,
-                               variants=variants, claims=suite.claims if suite else ())
+        written = write_report(
+            results,
+            folder,
+            reference=reference,
+            style=style,
+            title=suite.title if suite else None,
+            variants=variants,
+            claims=suite.claims if suite else (),
+        )
         shown = [path for path in written if path.suffix == ".md"] + written[-1:]
     for path in shown:
         typer.echo(path)
@@ -56,5 +67,7 @@ def _kept_suite(results: list[Path]) -> Suite | None:
     try:
         return Suite.model_validate_json(kept.pop() or "")
     except ValidationError as error:
-        raise ValueError(f"{results[0] / 'suite.json'}: not a suite of this version ({error.errors()[0]['msg']}); "
-                         "delete it to report without its claims and order") from None
+        raise ValueError(
+            f"{results[0] / 'suite.json'}: not a suite of this version ({error.errors()[0]['msg']}); "
+            "delete it to report without its claims and order"
+        ) from None

@@ -19,7 +19,9 @@ def run(
     overrides: Overrides = None,
     results: Results = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and run nothing.")] = False,
-    retry: Annotated[list[str] | None, typer.Option(help="Also run cells of this status again: oom, nan, timeout, infeasible.")] = None,
+    retry: Annotated[
+        list[str] | None, typer.Option(help="Also run cells of this status again: oom, nan, timeout, infeasible.")
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,13 +59,24 @@ def run(
 
     poor = [(planned, record) for planned, record in summary.records if record.status != "ok"]
     if as_json:
-        typer.echo(json.dumps({"results": str(folder.path), "exit_code": summary.exit_code, "ran": summary.ran,
-                               "left": [planned.cell.identity for planned in summary.left],
-                               "cells": {record.identity: record.status for _, record in summary.records}}, indent=1))
+        typer.echo(
+            json.dumps(
+                {
+                    "results": str(folder.path),
+                    "exit_code": summary.exit_code,
+                    "ran": summary.ran,
+                    "left": [planned.cell.identity for planned in summary.left],
+                    "cells": {record.identity: record.status for _, record in summary.records},
+                },
+                indent=1,
+            )
+        )
     elif poor:
         print_table(outcome_table(poor, "Cells that are not ok"))
     done = len(summary.records) - len(poor)
-    typer.echo(f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True)
+    typer.echo(
+        f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True
+    )
     raise typer.Exit(summary.exit_code)
 
 

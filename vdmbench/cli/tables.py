@@ -43,8 +43,10 @@ def count(number: int | None) -> str:
 
 def plan_table(cells: list[Planned], name: str) -> Table:
     """One row for each variant and sweep point; seeds are counted."""
-    table = simple_table(f"Plan of {name}: {len(cells)} cells", [
-        "variant", "point", " seeds", "knob", " parameters", " temporal", " mismatch %", " state / clip", " FLOPs / forward"])
+    table = simple_table(
+        f"Plan of {name}: {len(cells)} cells",
+        ["variant", "point", " seeds", "knob", " parameters", " temporal", " mismatch %", " state / clip", " FLOPs / forward"],
+    )
     rows: dict[tuple[str, str], list[Planned]] = {}
     for planned in cells:
         point = " ".join(f"{path.removeprefix('data.')}={value}" for path, value in planned.cell.point.items())
@@ -56,8 +58,17 @@ def plan_table(cells: list[Planned], name: str) -> Table:
             continue
         knobs = " ".join(f"{knob}={value:g}" for knob, value in solved.knobs.items()) or "as declared"
         mismatch = "–" if solved.mismatch is None else f"{100 * solved.mismatch:+.2f}"
-        table.add_row(variant, point, str(len(group)), knobs, f"{solved.parameters.network:,}", f"{solved.parameters.temporal:,}",
-                      mismatch, count(solved.state_elements), count(solved.flops_forward))
+        table.add_row(
+            variant,
+            point,
+            str(len(group)),
+            knobs,
+            f"{solved.parameters.network:,}",
+            f"{solved.parameters.temporal:,}",
+            mismatch,
+            count(solved.state_elements),
+            count(solved.flops_forward),
+        )
     return table
 
 

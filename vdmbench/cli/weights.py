@@ -22,7 +22,9 @@ def fetch() -> None:
 
 
 @app.command("import")
-def import_file(path: Annotated[Path, typer.Argument(help="The archive, its checkpoint, a torch state dict, TorchScript or safetensors.")]) -> None:
+def import_file(
+    path: Annotated[Path, typer.Argument(help="The archive, its checkpoint, a torch state dict, TorchScript or safetensors.")],
+) -> None:
     """Test a weight file that was brought by hand, and keep it in the user's cache."""
     from vdmbench.metrics.i3d.weights import import_weights
 
@@ -30,7 +32,9 @@ def import_file(path: Annotated[Path, typer.Argument(help="The archive, its chec
 
 
 @app.command()
-def verify(path: Annotated[Path | None, typer.Argument(help="Weight file; by default the one in use.")] = None, as_json: AsJson = False) -> None:
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="Weight file; by default the one in use.")] = None, as_json: AsJson = False
+) -> None:
     """Run every known value against the weights; exit code 1 where one is off."""
     from vdmbench.metrics.i3d.weights import verify_weights
 
@@ -40,5 +44,6 @@ def verify(path: Annotated[Path | None, typer.Argument(help="Weight file; by def
     else:
         for frames, pair in found["goldens"].items():
             typer.echo(f"{frames} frames, black against white: {pair['got']:.3f}, known {pair['expected']:.3f}")
-        typer.echo(f"sha256 {found['digest']}, {'the published weights' if found['published'] else 'other weights than the published ones'}")
+        which = "the published weights" if found["published"] else "other weights than the published ones"
+        typer.echo(f"sha256 {found['digest']}, {which}")
     raise typer.Exit(0 if found["ok"] else 1)

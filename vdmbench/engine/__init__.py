@@ -21,7 +21,25 @@ from vdmbench.engine.run import run_cell
 from vdmbench.engine.training import Trainer
 
 __all__ = [
-    "BackendsUsed", "Built", "CheckpointDue", "EngineEvent", "Experiment", "Judged", "NonFiniteLoss", "PhaseEnded", "PhaseStarted",
-    "Progress", "Sampled", "Trained", "Trainer", "TrainingState", "choose_real_clips", "is_out_of_memory", "make_metrics", "make_source", "pick_device",
-    "prepare", "run_cell",
+    "BackendsUsed",
+    "Built",
+    "CheckpointDue",
+    "EngineEvent",
+    "Experiment",
+    "Judged",
+    "NonFiniteLoss",
+    "PhaseEnded",
+    "PhaseStarted",
+    "Progress",
+    "Sampled",
+    "Trained",
+    "Trainer",
+    "TrainingState",
+    "choose_real_clips",
+    "is_out_of_memory",
+    "make_metrics",
+    "make_source",
+    "pick_device",
+    "prepare",
+    "run_cell",
 ]

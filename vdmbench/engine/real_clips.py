@@ -30,7 +30,7 @@ class RealClips:
 
     def batches(self, windows: list[Window]) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
         """Read the windows, a batch at a time."""
-        return (stack(self.source, windows[start:start + BATCH], self.frames) for start in range(0, len(windows), BATCH))
+        return (stack(self.source, windows[start : start + BATCH], self.frames) for start in range(0, len(windows), BATCH))
 
     def fingerprint(self) -> str:
         """Names the pixels of both sets."""
@@ -43,8 +43,10 @@ def choose_real_clips(source: Source, frames: int, *, real: int, held_out: int) 
     :raises DataError: the test split has one video only, or too few windows of so many frames.
     """
     if len(source) < 2:
-        raise DataError(f"the {source.split} split has {len(source)} video; distances need two sets that share none, "
-                        "so record or prepare at least two test videos")
+        raise DataError(
+            f"the {source.split} split has {len(source)} video; distances need two sets that share none, "
+            "so record or prepare at least two test videos"
+        )
 
     def windows(first: int, count: int) -> list[Window]:
         videos = range(first, len(source), 2)

@@ -44,8 +44,14 @@ SHOWN_REAL = 8
 Emit = Callable[[EngineEvent], None]
 
 
-def run_cell(cell: Experiment, emit: Emit, *, resume: TrainingState | None = None, checkpoint_every: int = 1000,
-             reference_cache: Path | None = None) -> None:
+def run_cell(
+    cell: Experiment,
+    emit: Emit,
+    *,
+    resume: TrainingState | None = None,
+    checkpoint_every: int = 1000,
+    reference_cache: Path | None = None,
+) -> None:
     """Run ``cell``, telling ``emit`` everything.
 
     :param resume: the state that an earlier attempt left; training goes on from it.
@@ -61,32 +67,36 @@ class _Run:
         self.cell, self.emit, self.checkpoint_every, self.reference_cache = cell, emit, checkpoint_every, reference_cache
         self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
         self.meter = PhaseMeter(str(cell.device))
-        self.batches = TrainingBatches(cell.train_source, frames=self.inputs.data.frames, batch_size=self.train.batch_size,
-                                       seed=self.inputs.seed)
-        self.real_clips = choose_real_clips(cell.test_source, self.inputs.data.frames, real=self.inputs.evaluate.real_clips,
-                                            held_out=self.sample.clips)
+        self.batches = TrainingBatches(
+            cell.train_source, frames=self.inputs.data.frames, batch_size=self.train.batch_size, seed=self.inputs.seed
+        )
+        self.real_clips = choose_real_clips(
+            cell.test_source, self.inputs.data.frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
+        )
 
     def all(self, resume: TrainingState | None) -> None:
         with self._phase("build"):
-            trainer = self._new_trainer()
-            self.emit(Built(Parameters(**count_parameters(trainer.network)), str(self.cell.device)))
+            network = self.cell.build_network()
+            self.emit(Built(Parameters(**count_parameters(network)), str(self.cell.device)))
+            trainer = self._trainer_of(network)
+            del network
         if self.train.warm_up:
             with self._phase("warm-up"):
                 self._warm_up(trainer)
                 # Built again from the seed, so that training starts from weights that no step has touched.
                 del trainer
                 self._release()
-                trainer = self._new_trainer()
+                trainer = self._trainer_of(self.cell.build_network())
         with self._phase("train"), recording() as used:
-            network = self._train(trainer, resume)
+            trained = self._train(trainer, resume)
             # Sampling is measured without gradients, optimiser and raw weights.
             del trainer
             self._release()
         self.emit(BackendsUsed({op: sorted(backends) for op, backends in used.items()}))
         with self._phase("sample"):
-            clips = self._sample(network)
+            clips = self._sample(trained)
         with self._phase("evaluate"):
-            del network
+            del trained
             self._release()
             self._evaluate(clips)
 
@@ -98,8 +108,8 @@ class _Run:
             yield
         self.emit(PhaseEnded(phase, PhaseReading(**reading)))
 
-    def _new_trainer(self) -> Trainer:
-        return Trainer(self.cell.build_network(), self.cell.diffusion, self.train, self.inputs.seed, self.cell.device)
+    def _trainer_of(self, network: nn.Module) -> Trainer:
+        return Trainer(network, self.cell.diffusion, self.train, self.inputs.seed, self.cell.device)
 
     def _release(self) -> None:
         gc.collect()
@@ -127,31 +137,59 @@ class _Run:
             if (step + 1) % self.checkpoint_every == 0 or step + 1 == steps:
                 self.emit(CheckpointDue(trainer.state()))
         ends, means = thin(trainer.losses)
-        tail = trainer.losses[-max(1, steps // 10):]
+        tail = trainer.losses[-max(1, steps // 10) :]
         spread = timer.spread()
         frames = self.train.batch_size * self.train.accumulate * self.inputs.data.frames
-        self.emit(Trained(Training(
-            steps=steps, first_step=first, step_seconds=spread and Spread(**asdict(spread)),
-            frames_per_second=timer.per_second(frames), final_loss=sum(tail) / len(tail), loss_steps=ends, loss=means)))
+        self.emit(
+            Trained(
+                Training(
+                    steps=steps,
+                    first_step=first,
+                    step_seconds=Spread(**asdict(spread)) if spread else None,
+                    frames_per_second=timer.per_second(frames),
+                    final_loss=sum(tail) / len(tail),
+                    loss_steps=ends,
+                    loss=means,
+                )
+            )
+        )
         return trainer.sampled_network
 
     def _sample(self, network: nn.Module) -> torch.Tensor:
         data = self.inputs.data
         timer = StepTimer(device=str(self.cell.device))
         with timer.step():
-            clips = sample_clips(network, self.cell.diffusion, self.sample, (data.frames, CHANNELS, data.size, data.size),
-                                 self.inputs.seed, self.cell.device, lambda done, total: self.emit(Progress("sample", done, total)))
+            clips = sample_clips(
+                network,
+                self.cell.diffusion,
+                self.sample,
+                (data.frames, CHANNELS, data.size, data.size),
+                self.inputs.seed,
+                self.cell.device,
+                lambda done, total: self.emit(Progress("sample", done, total)),
+            )
         seconds = timer.total
         shown = next(self.real_clips.batches(self.real_clips.real))[:SHOWN_REAL]
-        self.emit(Sampled(Sampling(clips=len(clips), seconds_per_clip=seconds / len(clips),
-                                   frames_per_second=len(clips) * data.frames / seconds, sampler=self.sample.sampler,
-                                   steps=self.sample.steps or self.cell.diffusion.steps), clips, shown))
+        self.emit(
+            Sampled(
+                Sampling(
+                    clips=len(clips),
+                    seconds_per_clip=seconds / len(clips),
+                    frames_per_second=len(clips) * data.frames / seconds,
+                    sampler=self.sample.sampler,
+                    steps=self.sample.steps or self.cell.diffusion.steps,
+                ),
+                clips,
+                shown,
+            )
+        )
         return clips
 
     def _evaluate(self, clips: torch.Tensor) -> None:
         for number, (name, metric) in enumerate(self.cell.metrics.items(), start=1):
             real = self.real_clips
-            reference = metric.reference(real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(),
-                                         cache=self.reference_cache)
+            reference = metric.reference(
+                real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=self.reference_cache
+            )
             self.emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
             self.emit(Progress("evaluate", number, len(self.cell.metrics)))

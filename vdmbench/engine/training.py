@@ -39,10 +39,17 @@ class Trainer:
     def __init__(self, network: nn.Module, diffusion: Diffusion, train: Train, seed: int, device: torch.device) -> None:
         self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
         optimiser = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = optimiser(network.parameters(), lr=train.learning_rate, betas=(train.betas[0], train.betas[1]),
-                                   weight_decay=train.weight_decay)
-        self.average = None if train.ema is None else AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(train.ema), use_buffers=True)
+        self.optimiser = optimiser(
+            network.parameters(),
+            lr=train.learning_rate,
+            betas=(train.betas[0], train.betas[1]),
+            weight_decay=train.weight_decay,
+        )
+        self.average = (
+            None
+            if train.ema is None
+            else AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(train.ema), use_buffers=True)
+        )
         # fp16 gradients underflow without a loss scale; the other precisions need none.
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
         self.done = 0
@@ -86,9 +93,13 @@ class Trainer:
 
     def state(self) -> TrainingState:
         """All that a later :meth:`restore` needs, copied to the CPU."""
-        tensors = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict(),
-                   "average": None if self.average is None else self.average.state_dict()}
-        return TrainingState(self.done, _to_cpu(tensors), list(self.losses))
+        tensors = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+        return TrainingState(self.done, {name: _to_cpu(value) for name, value in tensors.items()}, list(self.losses))
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``; its shapes must be those of this network."""

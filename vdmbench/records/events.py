@@ -84,6 +84,6 @@ class EventTail:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             grown = file.read()
-        complete = grown[:grown.rfind(b"\n") + 1]
+        complete = grown[: grown.rfind(b"\n") + 1]
         self._offset += len(complete)
         return [event for line in complete.splitlines() if isinstance(event := _parse(line), dict)]

@@ -45,7 +45,9 @@ class ProcessIdentity:
         if self.boot_id != boot_id():
             return False
         try:
-            return abs(_started_since_boot(self.pid) - self.process_started) < 0.02 and \
-                psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            return (
+                abs(_started_since_boot(self.pid) - self.process_started) < 0.02
+                and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            )
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
             return False

@@ -79,8 +79,10 @@ def parse_record(text: bytes, path: Path) -> Record:
         raise ResultsError(f"{path}: not JSON ({len(text)} bytes); move the file away and run the suite again") from None
     schema = fields.get("record_schema") if isinstance(fields, dict) else None
     if schema != RECORD_SCHEMA:
-        raise ResultsError(f"{path}: record schema {schema}, this vdmbench reads {RECORD_SCHEMA}; "
-                           "use the vdmbench that wrote it, or another results folder")
+        raise ResultsError(
+            f"{path}: record schema {schema}, this vdmbench reads {RECORD_SCHEMA}; "
+            "use the vdmbench that wrote it, or another results folder"
+        )
     try:
         return Record.model_validate(fields)
     except ValidationError as error:
@@ -107,8 +109,9 @@ class ResultsFolder:
             write_atomically(probe, b"durable?")
             probe.unlink()
         except OSError as error:
-            raise ResultsError(f"{self.path}: cannot be written ({error.strerror or error}); "
-                               "choose another folder with --results") from None
+            raise ResultsError(
+                f"{self.path}: cannot be written ({error.strerror or error}); choose another folder with --results"
+            ) from None
         if marker.exists():
             self._check_schema(marker)
         else:
@@ -129,8 +132,10 @@ class ResultsFolder:
         except (ValueError, KeyError, TypeError):
             raise ResultsError(f"{marker}: not a results folder's marker; choose another folder with --results") from None
         if schema != RECORD_SCHEMA:
-            raise ResultsError(f"{self.path}: results of record schema {schema}, this vdmbench writes {RECORD_SCHEMA}; "
-                               "choose another folder with --results")
+            raise ResultsError(
+                f"{self.path}: results of record schema {schema}, this vdmbench writes {RECORD_SCHEMA}; "
+                "choose another folder with --results"
+            )
 
     def cell_folder(self, identity: str) -> Path:
         return self.path / "cells" / identity

@@ -13,8 +13,11 @@ from vdmbench.data import viewing
 SHOWN, COLUMNS, ENLARGE = 8, 8, 2
 
 
-def write_samples(folder: Path, clips: UInt8[Tensor, "clips frames channels height width"],
-                  real: UInt8[Tensor, "real frames channels height width"]) -> dict[str, str]:
+def write_samples(
+    folder: Path,
+    clips: UInt8[Tensor, "clips frames channels height width"],
+    real: UInt8[Tensor, "real frames channels height width"],
+) -> dict[str, str]:
     """Write all clips as ``samples.npz`` (arrays ``samples`` and ``reference``, channels last) and the first few as a gif
     and a grid of frames; returns file names by artifact name."""
     samples = clips.permute(0, 1, 3, 4, 2).contiguous().numpy()

@@ -44,18 +44,33 @@ def started_record(cell: Cell, solved: Solved | None, ordinal: int) -> Record:
     """What is known before anything ran."""
     me = ProcessIdentity.current()
     return Record(
-        identity=cell.identity, suite=cell.suite, variant=cell.variant, point=cell.point, seed=cell.seed,
-        declared=cell.inputs.model_dump(mode="json"), status="started", solved=solved,
-        attempt=Attempt(id=secrets.token_hex(4), ordinal=ordinal, host=me.host, boot_id=me.boot_id, pid=me.pid,
-                        process_started=me.process_started, started=utc_now()))
+        identity=cell.identity,
+        suite=cell.suite,
+        variant=cell.variant,
+        point=cell.point,
+        seed=cell.seed,
+        declared=cell.inputs.model_dump(mode="json"),
+        status="started",
+        solved=solved,
+        attempt=Attempt(
+            id=secrets.token_hex(4),
+            ordinal=ordinal,
+            host=me.host,
+            boot_id=me.boot_id,
+            pid=me.pid,
+            process_started=me.process_started,
+            started=utc_now(),
+        ),
+    )
 
 
 def record_without_running(results: ResultsFolder, cell: Cell, ordinal: int, status: Status, message: str) -> Record:
     """Leave the record of a cell that was decided before a worker was needed, such as an infeasible one."""
     started = started_record(cell, None, ordinal)
     folder = results.new_attempt(started)
-    record = started.model_copy(update={"status": status, "message": message,
-                                        "attempt": started.attempt.model_copy(update={"ended": utc_now()})})
+    record = started.model_copy(
+        update={"status": status, "message": message, "attempt": started.attempt.model_copy(update={"ended": utc_now()})}
+    )
     results.finish(folder, record)
     return record
 
@@ -67,8 +82,13 @@ class Worker:
         self._stderr = folder.stderr
         with folder.stderr.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "vdmbench.runner.worker", str(folder.path)], start_new_session=True,
-                stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **environment})
+                [sys.executable, "-m", "vdmbench.runner.worker", str(folder.path)],
+                start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+            )
         self.pid = self._process.pid
 
     def running(self) -> bool:
@@ -101,13 +121,18 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
     """
     started = started_record(cell, solved, ordinal)
     folder = results.new_attempt(started)
-    Task(inputs=cell.inputs, solved=solved, run=run, checkpoint_folder=results.checkpoint_folder(cell.identity),
-         reference_cache=results.path / "reference").write(folder.path)
+    Task(
+        inputs=cell.inputs,
+        solved=solved,
+        run=run,
+        checkpoint_folder=results.checkpoint_folder(cell.identity),
+        reference_cache=results.path / "reference",
+    ).write(folder.path)
     gpu = choose_gpu(run)
     cut_short: tuple[Status, str] | None = None
     interrupted = False
     began = time.monotonic()
-    with NvmlSampler(gpu and gpu.uuid) as nvml:
+    with NvmlSampler(gpu.uuid if gpu else None) as nvml:
         worker = Worker(folder, worker_environment(gpu))
         nvml.watch(worker.pid)
         tail, laps = EventTail(folder.events), _PhaseLaps(nvml)
@@ -130,8 +155,14 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
         exit = worker.exit()
         hear()
         reading = nvml.stop()
-    record = fold(started, read_events(folder.events), exit=exit, cut_short=cut_short,
-                  device_memory=DeviceMemory(**asdict(reading)), phase_device_peaks=laps.peaks)
+    record = fold(
+        started,
+        read_events(folder.events),
+        exit=exit,
+        cut_short=cut_short,
+        device_memory=DeviceMemory(**asdict(reading)),
+        phase_device_peaks=laps.peaks,
+    )
     results.finish(folder, record)
     if interrupted:
         raise KeyboardInterrupt

@@ -41,7 +41,7 @@ class Checkpoints:
         """The latest state that is whole; None where there is none. A damaged one is said, and passed over."""
         for file in reversed(self._files()):
             content = file.read_bytes()
-            header, payload = content[:len(_MAGIC) + 32], content[len(_MAGIC) + 32:]
+            header, payload = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
             if header != _MAGIC + hashlib.sha256(payload).digest():
                 _log.warning("%s is damaged (%d bytes); using the checkpoint before it", file, len(content))
                 continue

@@ -13,8 +13,15 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def fold(started: Record, events: Iterable[Event], *, exit: Exit | None, device_memory: DeviceMemory | None,
-         cut_short: tuple[Status, str] | None = None, phase_device_peaks: dict[str, int] | None = None) -> Record:
+def fold(
+    started: Record,
+    events: Iterable[Event],
+    *,
+    exit: Exit | None,
+    device_memory: DeviceMemory | None,
+    cut_short: tuple[Status, str] | None = None,
+    phase_device_peaks: dict[str, int] | None = None,
+) -> Record:
     """The final record of an attempt.
 
     :param cut_short: status and message where the parent ended the worker (time limit, interrupt).
@@ -52,9 +59,17 @@ def fold(started: Record, events: Iterable[Event], *, exit: Exit | None, device_
     if outcome is None:
         outcome = cut_short or _from_exit(exit)
     status, message = outcome
-    return started.model_copy(update={
-        **found, "status": status, "message": message, "phase": None if status == "ok" else phase, "exit": exit,
-        "device_memory": device_memory, "attempt": started.attempt.model_copy(update={"ended": utc_now()})})
+    return started.model_copy(
+        update={
+            **found,
+            "status": status,
+            "message": message,
+            "phase": None if status == "ok" else phase,
+            "exit": exit,
+            "device_memory": device_memory,
+            "attempt": started.attempt.model_copy(update={"ended": utc_now()}),
+        }
+    )
 
 
 def _from_exit(exit: Exit | None) -> tuple[Status, str]:

@@ -33,9 +33,16 @@ class Planned:
     def as_json(self) -> dict[str, Any]:
         """The cell as ``vdmbench plan --json`` shows it."""
         solved = self.solved.model_dump(mode="json") if self.solved else None
-        return {"identity": self.cell.identity, "variant": self.cell.variant, "point": self.cell.point, "seed": self.cell.seed,
-                "knobs": solved and solved["knobs"], "parameters": solved and solved["parameters"], "solved": solved,
-                "infeasible": self.infeasible}
+        return {
+            "identity": self.cell.identity,
+            "variant": self.cell.variant,
+            "point": self.cell.point,
+            "seed": self.cell.seed,
+            "knobs": solved and solved["knobs"],
+            "parameters": solved and solved["parameters"],
+            "solved": solved,
+            "infeasible": self.infeasible,
+        }
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,24 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None) -> Plan:
 
     :raises PlanningFailed: the child ended abnormally.
     """
-    question = {"cells": [cell.inputs.model_dump(mode="json") for cell in cells],
-                "preflight": preflight and preflight.model_dump(mode="json")}
-    done = subprocess.run([sys.executable, "-m", "vdmbench.runner.planner"], input=json.dumps(question), capture_output=True,
-                          text=True, check=False)
+    question = {
+        "cells": [cell.inputs.model_dump(mode="json") for cell in cells],
+        "preflight": preflight and preflight.model_dump(mode="json"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "vdmbench.runner.planner"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
     answer = json.loads(done.stdout)
-    return Plan([Planned(cell, Solved.model_validate(each["solved"]) if each["solved"] else None, each["infeasible"])
-                 for cell, each in zip(cells, answer["plan"], strict=True)], answer["problems"])
+    return Plan(
+        [
+            Planned(cell, Solved.model_validate(each["solved"]) if each["solved"] else None, each["infeasible"])
+            for cell, each in zip(cells, answer["plan"], strict=True)
+        ],
+        answer["problems"],
+    )

@@ -58,8 +58,15 @@ def needs_running(history: CellHistory | None, retry: frozenset[Status]) -> bool
     return status != "ok" and (status not in SETTLED or status in retry)
 
 
-def run_suite(results: ResultsFolder, plan: Sequence[Planned], run: Run, observer: Observer, *,
-              retry: frozenset[Status] = frozenset(), fail_fast: bool = False) -> Summary:
+def run_suite(
+    results: ResultsFolder,
+    plan: Sequence[Planned],
+    run: Run,
+    observer: Observer,
+    *,
+    retry: frozenset[Status] = frozenset(),
+    fail_fast: bool = False,
+) -> Summary:
     """Run every cell of ``plan`` that needs it, one at a time, in order.
 
     A KeyboardInterrupt goes on up once the running cell's record is durable.

@@ -68,8 +68,14 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = engine.pick_device(task.run.device)
     environment = capture()
-    log.append({"type": "environment", "environment": environment, "cohort": hardware_cohort(environment, str(device)),
-                "baseline_rss_bytes": psutil.Process().memory_info().rss})
+    log.append(
+        {
+            "type": "environment",
+            "environment": environment,
+            "cohort": hardware_cohort(environment, str(device)),
+            "baseline_rss_bytes": psutil.Process().memory_info().rss,
+        }
+    )
     cell = engine.prepare(task.inputs, *set_knobs(task.inputs, task.solved.knobs), device)
     for split, fingerprint in cell.fingerprints().items():
         log.append({"type": "data", "split": split, "fingerprint": fingerprint})
@@ -77,8 +83,13 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     resumed = checkpoints.latest()
     if resumed is not None:
         log.append({"type": "resumed", "step": resumed.step})
-    engine.run_cell(cell, _Scribe(task, folder, log, checkpoints), resume=resumed, checkpoint_every=task.run.checkpoint_every,
-                    reference_cache=task.reference_cache)
+    engine.run_cell(
+        cell,
+        _Scribe(task, folder, log, checkpoints),
+        resume=resumed,
+        checkpoint_every=task.run.checkpoint_every,
+        reference_cache=task.reference_cache,
+    )
 
 
 class _Scribe:
@@ -101,8 +112,10 @@ class _Scribe:
                 append({"type": "phase_ended", "phase": event.phase, "reading": event.reading.model_dump()})
             case engine.Built():
                 if event.parameters != self._task.solved.parameters:
-                    raise RuntimeError(f"the network has {event.parameters}, the plan said {self._task.solved.parameters}: "
-                                       "counting and building disagree, which is an error of vdmbench or of a user's mixer")
+                    raise RuntimeError(
+                        f"the network has {event.parameters}, the plan said {self._task.solved.parameters}: "
+                        "counting and building disagree, which is an error of vdmbench or of a user's mixer"
+                    )
                 append({"type": "built", "device": event.device})
             case engine.CheckpointDue():
                 self._checkpoints.save(event.state)

@@ -44,9 +44,8 @@ def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
     path: list[str | int] = []
     here = data
     for part in location:
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+        indexes_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if indexes_list or (isinstance(here, dict) and part in here):
             here = here[part]
         elif isinstance(here, str) or (isinstance(here, dict) and here.get("name") == part):
             continue  # the tag of a discriminated union
@@ -68,7 +67,7 @@ def known_keys(model: type[BaseModel], path: Path, data: Any) -> list[str]:
     """The fields that the mapping at ``path`` may have, for a hint."""
     here: list[Any] = [model]
     for part in path:
-        data = data[part] if isinstance(data, dict | list) else None
+        data = data.get(part) if isinstance(data, dict) else data[int(part)] if isinstance(data, list) else None
         following: list[Any] = []
         for member in here:
             if isinstance(member, type) and issubclass(member, BaseModel):

@@ -23,16 +23,19 @@ class YamlError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {first: [(tag, pattern) for tag, pattern in resolvers
-                                       if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float",
-                                                      "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")]
-                               for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+    """The safe loader, with its YAML 1.1 readings of plain words taken out below."""
 
 
+_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float",
-                              re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789")
+)
 
 
 # YAML lets a text of a few lines expand without end through aliases, or nest until the parser's stack is gone.
@@ -67,7 +70,7 @@ def _walk(node: yaml.Node, loader: _Loader, path: Path, lines: dict[Path, int]) 
 def parse_yaml(text: str) -> tuple[Any, dict[Path, int]]:
     """Plain data, and the line of every path in it. Raises :class:`YamlError`."""
     if "\0" in text:
-        raise YamlError("a zero byte; this is not a text file", text[:text.index("\0")].count("\n") + 1)
+        raise YamlError("a zero byte; this is not a text file", text[: text.index("\0")].count("\n") + 1)
     try:
         loader = _Loader(text)
         for token in yaml.scan(text, Loader=_Loader):
