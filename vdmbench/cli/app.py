@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from vdmbench import __version__
-from vdmbench.cli import compare, data, doctor, fvd, listing, plan, report, run, schema, weights
+from vdmbench.cli import check_mixer, compare, data, doctor, fvd, listing, plan, report, run, schema, weights
 
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+EXIT_USAGE = 2
 
 app = typer.Typer(
     name="vdmbench",
@@ -25,6 +25,7 @@ app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("fvd")(fvd.fvd)
+app.command("check-mixer")(check_mixer.check_mixer)
 app.command("list")(listing.list_names)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
@@ -53,9 +54,6 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
-        sys.exit(EXIT_INTERRUPTED)
     except (ValueError, OSError) as error:
         if debug:
             raise

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from vdmbench.cli.options import AsJson, Overrides, Results, SuiteFile, load_cells
+from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, load_cells
 
 if TYPE_CHECKING:
     from vdmbench.records import Status
+
+EXIT_INTERRUPTED = 130
 
 
 def run(
@@ -23,6 +25,7 @@ def run(
         list[str] | None, typer.Option(help="Also run cells of this status again: oom, nan, timeout, infeasible.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a suite, one worker process a cell. Finished cells are kept; the same command goes on where it stopped.
@@ -38,7 +41,7 @@ def run(
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
 
-    declared, cells, lines = load_cells(suite, overrides)
+    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
     again = _statuses(retry or [])
     folder = ResultsFolder(results or Path("results") / declared.name)
     if not dry_run:
@@ -54,8 +57,12 @@ def run(
     if solved.problems:
         raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
     folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
-    with display(declared.name, len(cells)) as shown:
-        summary = run_suite(folder, solved.cells, declared.run, shown, retry=again, fail_fast=fail_fast)
+    try:
+        with display(declared.name, len(cells)) as shown:
+            summary = run_suite(folder, solved.cells, declared.run, shown, retry=again, fail_fast=fail_fast)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
     poor = [(planned, record) for planned, record in summary.records if record.status != "ok"]
     if as_json:
