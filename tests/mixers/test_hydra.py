@@ -17,7 +17,7 @@ def strictly_lower(side: Side, A: Tensor, dt_bias: Tensor) -> Tensor:
     M = torch.zeros(batch, frames, frames, heads, dtype=delta.dtype)
     for t in range(1, frames):
         for s in range(t):
-            decay = (A * delta[:, s + 1:t].sum(1)).exp()
+            decay = (A * delta[:, s + 1 : t].sum(1)).exp()
             M[:, t, s] = torch.einsum("bgn,bgn->b", side.C[:, t - 1], side.B[:, s])[:, None] * decay * delta[:, s]
     return M
 

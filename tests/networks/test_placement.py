@@ -14,15 +14,23 @@ from vdmbench.networks.placement import Placement
 from vdmbench.networks.unet3d import UNet3D
 
 NETWORK = {"name": "unet3d", "base_channels": 8, "multipliers": (1, 2)}
-PATTERN = {"stem": {"name": "s4d"}, "levels": [{"name": "lstm", "expand": 2.0}, {"name": "identity"}],
-           "middle": {"name": "attention", "head_dim": 8}}
+PATTERN = {
+    "stem": {"name": "s4d"},
+    "levels": [{"name": "lstm", "expand": 2.0}, {"name": "identity"}],
+    "middle": {"name": "attention", "head_dim": 8},
+}
 
 
 def test_every_place_has_its_mixer_and_both_ways_of_a_level_the_same():
     network = build(NETWORK, PATTERN)
     assert {path: type(mixer) for path, mixer in network.temporal_layers().items()} == {
-        "stem_temporal": S4D, "down.0.temporal": LSTM, "down.1.temporal": Identity, "middle.temporal": Attention,
-        "up.0.temporal": Identity, "up.1.temporal": LSTM}
+        "stem_temporal": S4D,
+        "down.0.temporal": LSTM,
+        "down.1.temporal": Identity,
+        "middle.temporal": Attention,
+        "up.0.temporal": Identity,
+        "up.1.temporal": LSTM,
+    }
     assert network.down[0].temporal.mixer.inner_width == 16
     x = torch.randn(1, 3, 3, 8, 8)
     assert network(x, torch.zeros(1)).shape == x.shape

@@ -113,8 +113,10 @@ def test_depends_on_time() -> None:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(0)
-    network = build({"name": "unet3d", "base_channels": 8, "multipliers": (1, 1), "channels": 1},
-                    {"name": "mamba", "direction": "both", "state": 2}).double()
+    network = build(
+        {"name": "unet3d", "base_channels": 8, "multipliers": (1, 1), "channels": 1},
+        {"name": "mamba", "direction": "both", "state": 2},
+    ).double()
     x, t = noise(1, 2, 1, 2, 2, dtype=torch.float64).requires_grad_(), torch.tensor([5])
     assert torch.autograd.gradcheck(lambda clip: network(clip, t), (x,), fast_mode=True)
 

@@ -20,16 +20,24 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 Relative = Callable[[Tensor, Tensor], float]
 
 
-def parts(batch: int, frames: int, heads: int, dim: int, groups: int, state: int,
-          dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def parts(
+    batch: int, frames: int, heads: int, dim: int, groups: int, state: int, dtype: torch.dtype = torch.float64
+) -> list[Tensor]:
     """x, dt, A, B, C, D, dt_bias, leaves that require a gradient."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    found = [normal(batch, frames, heads, dim), normal(batch, frames, heads), -normal(heads).exp(),
-             normal(batch, frames, groups, state), normal(batch, frames, groups, state), normal(heads), normal(heads)]
+    found = [
+        normal(batch, frames, heads, dim),
+        normal(batch, frames, heads),
+        -normal(heads).exp(),
+        normal(batch, frames, groups, state),
+        normal(batch, frames, groups, state),
+        normal(heads),
+        normal(heads),
+    ]
     return [part.to(dtype).requires_grad_() for part in found]
 
 
@@ -62,8 +70,9 @@ def test_it_is_a_selective_scan_whose_decay_a_head_shares(relative_error):
     """Each feature of a head is a channel of S6 whose row of A is constant."""
     x, dt, A, B, C, D, dt_bias = parts(2, 21, 3, 4, 1, 5)
     steps, decays, skips, biases = (part.repeat_interleave(4, -1) for part in (dt, A, D, dt_bias))
-    want = selective_scan(x.flatten(2), steps, decays[:, None].expand(12, 5), B[:, :, 0], C[:, :, 0], skips, dt_bias=biases,
-                          backend="reference")
+    want = selective_scan(
+        x.flatten(2), steps, decays[:, None].expand(12, 5), B[:, :, 0], C[:, :, 0], skips, dt_bias=biases, backend="reference"
+    )
     for backend in BACKENDS:
         assert relative_error(scan([x, dt, A, B, C, D, dt_bias], backend=backend).flatten(2), want) < 1e-12
 
@@ -105,7 +114,7 @@ def test_a_frame_changes_only_what_comes_after_it_in_scan_order(reverse):
     for part in (inputs[0], inputs[1], inputs[3], inputs[4]):
         part[:, 10] += 1
     change = (scan(inputs, reverse=reverse) - before).abs().amax((0, 2, 3))
-    assert change[11 if reverse else 0:None if reverse else 10].max() < 1e-12
+    assert change[11 if reverse else 0 : None if reverse else 10].max() < 1e-12
     assert change[10] > 1e-3
     assert change[9 if reverse else 11] > 1e-6
 

@@ -9,11 +9,15 @@ import pytest
 from tests.suite.texts import MINIMAL
 from vdmbench.suite import Cell, SuiteError, expand, parse_suite
 
-HYBRID = MINIMAL.replace("data:\n", """\
+HYBRID = MINIMAL.replace(
+    "data:\n",
+    """\
   hybrid:
     pattern: {stem: mamba, levels: [{name: mamba, state: 8}], middle: attention}
 data:
-""", 1)
+""",
+    1,
+)
 
 
 def cells(text: str = HYBRID, *overrides: str) -> list[Cell]:
@@ -48,14 +52,20 @@ def test_inputs_are_read_back_as_they_were():
         assert again.identity() == cell.identity
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("    pattern:", "    mixer: mamba\n    pattern:", r"s.yaml:\d+: variants.hybrid: give either 'mixer'"),
-    ("levels: [{name: mamba, state: 8}]", "levels: [mamba, mamba]",
-     r"s.yaml:\d+: variants.hybrid.pattern.levels: a mixer for each of the network's 1 levels is wanted, got 2"),
-    ("middle: attention", "middle: atention", "did you mean 'attention'"),
-    ("state: 8", "stat: 8", "unknown key 'stat', did you mean 'state'"),
-    (", middle: attention", "", "'middle' is missing"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    pattern:", "    mixer: mamba\n    pattern:", r"s.yaml:\d+: variants.hybrid: give either 'mixer'"),
+        (
+            "levels: [{name: mamba, state: 8}]",
+            "levels: [mamba, mamba]",
+            r"s.yaml:\d+: variants.hybrid.pattern.levels: a mixer for each of the network's 1 levels is wanted, got 2",
+        ),
+        ("middle: attention", "middle: atention", "did you mean 'attention'"),
+        ("state: 8", "stat: 8", "unknown key 'stat', did you mean 'state'"),
+        (", middle: attention", "", "'middle' is missing"),
+    ],
+)
 def test_a_wrong_pattern_is_told_with_its_place(old, new, message):
     with pytest.raises(SuiteError, match=message):
         cells(HYBRID.replace(old, new))
@@ -70,9 +80,11 @@ def test_a_pair_is_resolved_like_any_mixer():
     pair = "{name: pair, first: {name: sliding-attention, window: 4}, second: mamba2, arrangement: serial}"
     (cell, *_) = cells(MINIMAL.replace("floor: {mixer: identity}", f"floor: {{mixer: {pair}}}"))
     assert cell.inputs.temporal["second"]["state"] == 64
-    for wrong, message in (("{name: pair, first: mambo}", "did you mean 'mamba'"),
-                           ("{name: pair, first: {name: mamba, stat: 3}}", "mamba stat: "),
-                           ("{name: pair, first: pair}", "no pair itself"),
-                           ("{name: pair, first: identity, expand: 2.0}", "'identity' has no width")):
+    for wrong, message in (
+        ("{name: pair, first: mambo}", "did you mean 'mamba'"),
+        ("{name: pair, first: {name: mamba, stat: 3}}", "mamba stat: "),
+        ("{name: pair, first: pair}", "no pair itself"),
+        ("{name: pair, first: identity, expand: 2.0}", "'identity' has no width"),
+    ):
         with pytest.raises(SuiteError, match=message):
             cells(MINIMAL.replace("floor: {mixer: identity}", f"floor: {{mixer: {wrong}}}"))

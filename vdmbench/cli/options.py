@@ -20,6 +20,9 @@ Overrides = Annotated[
 Results = Annotated[
     Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Run the Python files that the suite names as path.py:Class.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 
@@ -42,9 +45,26 @@ def find_suite(named: Path) -> Path:
     return known[named.name]
 
 
-def load_cells(file: Path, overrides: list[str] | None) -> tuple[Suite, list[Cell], SourceLines]:
-    """Load, override, validate and expand a suite."""
+def load_cells(
+    file: Path, overrides: list[str] | None, *, allow_code: bool = False
+) -> tuple[Suite, list[Cell], SourceLines]:
+    """Load, override, validate and expand a suite. One that names Python files is refused, unless ``allow_code``."""
     from vdmbench.suite import expand, load_suite
 
     suite, lines = load_suite(find_suite(file), overrides or [])
-    return suite, expand(suite, lines), lines
+    cells = expand(suite, lines)
+    named = _code_named(cells)
+    if named and not allow_code:
+        raise ValueError(f"{file} would run {', '.join(named)}: read the code, then add --allow-code")
+    for name, sha256 in named.items():
+        typer.echo(f"runs {name} (SHA-256 {sha256})", err=True)
+    return suite, cells, lines
+
+
+def _code_named(cells: list[Cell]) -> dict[str, str]:
+    """Each ``path.py:Class`` that a cell names, with the hash of its file."""
+    from vdmbench.suite.pattern import mixers_of
+    from vdmbench.user_code import is_code
+
+    mixers = [mixer for cell in cells for mixer in mixers_of(cell.inputs.temporal)]
+    return {mixer["name"]: mixer["sha256"] for mixer in mixers if is_code(mixer["name"])}

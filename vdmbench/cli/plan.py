@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vdmbench.cli.options import AsJson, Overrides, SuiteFile, load_cells
+from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, load_cells
 
 if TYPE_CHECKING:
     from vdmbench.runner.planning import Plan
     from vdmbench.suite import SourceLines, Suite
 
 
-def plan(suite: SuiteFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(suite: SuiteFile, overrides: Overrides = None, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
     """Show every cell with its solved widths, parameters and cost. Needs no GPU and no data.
 
     Examples: vdmbench plan suites/tiny.yaml | vdmbench plan oshima2024_minerl data.frames=64 --json
@@ -22,7 +22,7 @@ def plan(suite: SuiteFile, overrides: Overrides = None, as_json: AsJson = False)
     from vdmbench.cli.tables import plan_table, print_table
     from vdmbench.runner.planning import plan as solve
 
-    declared, cells, lines = load_cells(suite, overrides)
+    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
     solved = solve(cells)
     refuse_unreachable(solved, declared, lines)
     if as_json:

@@ -107,12 +107,20 @@ class Hydra(Mixer):
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         gate, maps, dt_past, dt_future = self.to_inner(x).split(
-            (self.inner_width, sum(self.convolved), self.heads, self.heads), -1)
+            (self.inner_width, sum(self.convolved), self.heads, self.heads), -1
+        )
         x, *maps = F.silu(self.conv(maps)).split(self.convolved, -1)
         B_past, C_past, B_future, C_future = (each[:, :, None] for each in maps)
         past, future = Side(dt_past, B_past, C_past), Side(dt_future, B_future, C_future)
-        y = quasi_separable(x.unflatten(-1, (self.heads, -1)), past, future, self.steps.A, self.steps.dt_bias,
-                            self.to_diagonal(x) + self.D, backend=self.backend)
+        y = quasi_separable(
+            x.unflatten(-1, (self.heads, -1)),
+            past,
+            future,
+            self.steps.A,
+            self.steps.dt_bias,
+            self.to_diagonal(x) + self.D,
+            backend=self.backend,
+        )
         return self.out(self.norm(y.flatten(2), gate))
 
     def state_size(self, frames: int) -> int:

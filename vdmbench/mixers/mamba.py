@@ -120,6 +120,4 @@ class Mamba(SSMMixer):
         backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto",
     ) -> None:
         core = partial(S6Core, state=state, backend=backend)
-        super().__init__(
-            channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv
-        )
+        super().__init__(channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv)

@@ -61,8 +61,17 @@ class SSDBranch(nn.Module):
         """``u`` is the block's input, ``x`` its projection; ``reverse`` equals flip both over frames, forward, flip."""
         maps, dt = self.to_maps(u).split((2 * self.state, self.heads), -1)
         x, B, C = self._parts(F.silu(self.conv(torch.cat([x, maps], -1), reverse=reverse)))
-        y = ssd_scan(x.unflatten(-1, (self.heads, -1)), dt, self.steps.A, B[:, :, None], C[:, :, None], self.D,
-                     dt_bias=self.steps.dt_bias, reverse=reverse, backend=self.backend)
+        y = ssd_scan(
+            x.unflatten(-1, (self.heads, -1)),
+            dt,
+            self.steps.A,
+            B[:, :, None],
+            C[:, :, None],
+            self.D,
+            dt_bias=self.steps.dt_bias,
+            reverse=reverse,
+            backend=self.backend,
+        )
         return y.flatten(2)
 
     def initial_state(self, batch: int) -> State:

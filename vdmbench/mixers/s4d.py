@@ -100,6 +100,4 @@ class S4D(SSMMixer):
         conv: int = CONV,
     ) -> None:
         core = partial(S4DCore, state=state)
-        super().__init__(
-            channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv
-        )
+        super().__init__(channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv)

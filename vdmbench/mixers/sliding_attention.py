@@ -75,7 +75,7 @@ class SlidingAttention(Mixer):
         if self.rotary is not None:  # a score depends on the distance alone, so frames are numbered from the window's first
             q, seen = self.rotary(q, first=keys.shape[2] - 1), self.rotary(keys)
         mixed = F.scaled_dot_product_attention(q, seen, values)
-        return self.heads.join(mixed)[:, 0], (keys[:, :, -self.window:], values[:, :, -self.window:])
+        return self.heads.join(mixed)[:, 0], (keys[:, :, -self.window :], values[:, :, -self.window :])
 
     def state_size(self, frames: int) -> int:
         """Keys and values of the frames that the next one sees."""

@@ -42,5 +42,7 @@ def count_parameters(network: Denoiser) -> dict[str, int]:
     """Parameters of the whole ``network`` and of its ``temporal`` mixers, each once, frozen ones included (the published counts
     hold some)."""
     temporal = {parameter: None for mixer in network.temporal_layers().values() for parameter in mixer.parameters()}
-    return {"network": sum(parameter.numel() for parameter in network.parameters()),
-            "temporal": sum(parameter.numel() for parameter in temporal)}
+    return {
+        "network": sum(parameter.numel() for parameter in network.parameters()),
+        "temporal": sum(parameter.numel() for parameter in temporal),
+    }

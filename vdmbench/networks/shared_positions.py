@@ -34,12 +34,16 @@ class SharedPositions(nn.Module):
         rotaries = [own for own in (getattr(mixer, "rotary", None) for mixer in mixers) if isinstance(own, Rotary)]
         unlike = {bias.heads for bias in biases} - {heads}
         if unlike:
-            raise ValueError(f"preset oshima2024 shares a relative bias of base_channels / 8 = {heads} heads: "
-                             f"set the mixer's heads to {heads}, got {sorted(unlike)}")
+            raise ValueError(
+                f"preset oshima2024 shares a relative bias of base_channels / 8 = {heads} heads: "
+                f"set the mixer's heads to {heads}, got {sorted(unlike)}"
+            )
         widths = {rotary.width for rotary in rotaries}
         if len(widths) > 1:
-            raise ValueError("preset oshima2024 shares one set of rotary frequencies: set the mixer's heads and head_dim, so "
-                             f"that every layer rotates as many features, got {sorted(widths)}")
+            raise ValueError(
+                "preset oshima2024 shares one set of rotary frequencies: set the mixer's heads and head_dim, so "
+                f"that every layer rotates as many features, got {sorted(widths)}"
+            )
         if biases:
             self.relative_bias = biases[0]
         else:

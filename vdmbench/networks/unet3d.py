@@ -142,5 +142,7 @@ class UNet3D(Denoiser):
             raise ValueError(f"t must hold one time for each of {x.shape[0]} clips, got {tuple(t.shape)}")
         factor = 2 ** len(self.downsample)
         if x.shape[3] % factor or x.shape[4] % factor:
-            raise ValueError(f"height and width must be multiples of {factor}, one halving for each level after the first, "
-                             f"got {x.shape[3]} x {x.shape[4]}")
+            raise ValueError(
+                f"height and width must be multiples of {factor}, one halving for each level after the first, "
+                f"got {x.shape[3]} x {x.shape[4]}"
+            )

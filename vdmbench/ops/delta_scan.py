@@ -40,11 +40,20 @@ def gated_delta_scan(
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown.
     """
     if q.dim() != 4 or v.dim() != 4 or q.numel() == 0 or v.numel() == 0:
-        raise ValueError("gated_delta_scan takes q, k (batch, frames, heads, key_dim) and v (batch, frames, heads, value_dim), "
-                         f"none empty, got {tuple(q.shape)} and {tuple(v.shape)}")
+        raise ValueError(
+            "gated_delta_scan takes q, k (batch, frames, heads, key_dim) and v (batch, frames, heads, value_dim), "
+            f"none empty, got {tuple(q.shape)} and {tuple(v.shape)}"
+        )
     places = tuple(q.shape[:3])
-    check_parts("gated_delta_scan", q, q=(q, q.shape), k=(k, q.shape), v=(v, (*places, v.shape[3])),
-                log_decay=(log_decay, places), beta=(beta, places))
+    check_parts(
+        "gated_delta_scan",
+        q,
+        q=(q, q.shape),
+        k=(k, q.shape),
+        v=(v, (*places, v.shape[3])),
+        log_decay=(log_decay, places),
+        beta=(beta, places),
+    )
     wide = torch.promote_types(q.dtype, torch.float32)
     run = choose("gated_delta_scan", backend, q).run
     with torch.autocast(q.device.type, enabled=False):

@@ -32,8 +32,10 @@ def sliding_attention(
         ValueError: shapes do not agree, the window is not positive, or the backend is unknown.
     """
     if not q.shape == k.shape == v.shape or q.dim() != 4:
-        raise ValueError(f"sliding_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got "
-                         f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}")
+        raise ValueError(
+            f"sliding_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got "
+            f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
+        )
     if window < 1:
         raise ValueError(f"sliding_attention takes a window of at least 1 frame, got {window}")
     return choose("sliding_attention", backend, q).run(q, k, v, min(window, q.shape[2]), causal)

@@ -53,12 +53,23 @@ def ssd_scan(
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
     """
     if x.dim() != 4 or B.dim() != 4 or x.numel() == 0 or B.numel() == 0 or x.shape[2] % B.shape[2]:
-        raise ValueError("ssd_scan takes x (batch, frames, heads, head_dim) and B (batch, frames, groups, state), neither "
-                         f"empty, heads a multiple of groups, got {tuple(x.shape)} and {tuple(B.shape)}")
+        raise ValueError(
+            "ssd_scan takes x (batch, frames, heads, head_dim) and B (batch, frames, groups, state), neither "
+            f"empty, heads a multiple of groups, got {tuple(x.shape)} and {tuple(B.shape)}"
+        )
     batch, frames, heads, _ = x.shape
     maps = (batch, frames, *B.shape[2:])
-    check_parts("ssd_scan", x, x=(x, x.shape), dt=(dt, (batch, frames, heads)), A=(A, (heads,)), B=(B, maps), C=(C, maps),
-                D=(D, (heads,)), dt_bias=(dt_bias, (heads,)))
+    check_parts(
+        "ssd_scan",
+        x,
+        x=(x, x.shape),
+        dt=(dt, (batch, frames, heads)),
+        A=(A, (heads,)),
+        B=(B, maps),
+        C=(C, maps),
+        D=(D, (heads,)),
+        dt_bias=(dt_bias, (heads,)),
+    )
     return choose("ssd_scan", backend, x).run(x, dt, A, B, C, D, dt_bias, softplus, reverse)
 
 
@@ -67,8 +78,17 @@ def _delta(dt: Tensor, dt_bias: Tensor | None, softplus: bool, wide: torch.dtype
     return F.softplus(delta) if softplus else delta
 
 
-def _reference(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
-               softplus: bool, reverse: bool) -> Tensor:
+def _reference(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    softplus: bool,
+    reverse: bool,
+) -> Tensor:
     """The definition, as a loop over frames."""
     wide = torch.promote_types(x.dtype, torch.float32)
     delta = _delta(dt, dt_bias, softplus, wide)
@@ -90,8 +110,17 @@ def _with_skip(y: Tensor, x: Tensor, D: Tensor | None) -> Tensor:
     return y if D is None else y + D.to(y.dtype)[:, None] * x
 
 
-def _chunked(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
-             softplus: bool, reverse: bool) -> Tensor:
+def _chunked(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    softplus: bool,
+    reverse: bool,
+) -> Tensor:
     """Four steps over chunks of Q frames (Dao and Gu 2024, sec. 6 and listing 1); reversed by their transposes, with no flip.
 
     Letters: b batch, c chunk, q and s frames of a chunk, g group, r head of a group, p feature of a head, n state.
@@ -154,17 +183,28 @@ def _mamba_ssm_missing() -> str | None:
     return None
 
 
-def _mamba_ssm(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, dt_bias: Tensor | None,
-               softplus: bool, reverse: bool) -> Tensor:
+def _mamba_ssm(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    softplus: bool,
+    reverse: bool,
+) -> Tensor:
     if isinstance(x, FakeTensor):
-        raise BackendUnavailable("backend 'mamba_ssm' of ssd_scan has no fake form, so its memory cannot be planned: "
-                                 "use 'chunked'")
+        raise BackendUnavailable(
+            "backend 'mamba_ssm' of ssd_scan has no fake form, so its memory cannot be planned: use 'chunked'"
+        )
     kernel = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
     sequences = [part.to(x.dtype).contiguous() for part in ((p.flip(1) for p in (x, dt, B, C)) if reverse else (x, dt, B, C))]
     moved, steps, inward, outward = sequences
     decay, skip, bias = (None if part is None else part.float() for part in (A, D, dt_bias))
-    y = kernel.mamba_chunk_scan_combined(moved, steps, decay, inward, outward, CHUNK, D=skip, dt_bias=bias,
-                                         dt_softplus=softplus)
+    y = kernel.mamba_chunk_scan_combined(
+        moved, steps, decay, inward, outward, CHUNK, D=skip, dt_bias=bias, dt_softplus=softplus
+    )
     return y.flip(1) if reverse else y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ def _solutions(cells: list[CellInputs]) -> Iterable[dict[str, Any]]:
 
 
 def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[CellInputs], None]) -> list[str]:
-    """Run a check once for each distinct value of ``fields``; the ValueErrors and missing packages that it raised, a line each."""
+    """Run a check once for each distinct value of ``fields``; what it raised for want of data or packages, a line each."""
     problems = []
     for inputs in {_key(inputs, *fields): inputs for inputs in cells}.values():
         try:
@@ -79,11 +80,20 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
     ]
 
 
-def main() -> None:
-    question = json.load(sys.stdin)
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
     cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
+    try:
+        solved = list(_solutions(cells))
+    except ValueError as error:  # sizes that do not fit, a user's class that cannot be built: for the user to mend
+        return {"refused": str(error)}
     found = problems(cells, Run.model_validate(question["preflight"])) if question["preflight"] else []
-    json.dump({"plan": list(_solutions(cells)), "problems": found}, sys.stdout)
+    return {"plan": solved, "problems": found}
+
+
+def main() -> None:
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's, whatever a user's file prints
+        answer = _answer(json.load(sys.stdin))
+    json.dump(answer, sys.stdout)
 
 
 if __name__ == "__main__":

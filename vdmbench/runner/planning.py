@@ -22,6 +22,10 @@ class PlanningFailed(RuntimeError):
     """The child died; the message holds the end of what it said."""
 
 
+class CannotBuild(ValueError):
+    """A network that what was declared does not give: sizes that do not fit, or a user's class that cannot be used."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell and what the solver made of it: widths and costs, or why it cannot be."""
@@ -60,6 +64,7 @@ class Plan:
 def plan(cells: Sequence[Cell], *, preflight: Run | None = None) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
+    :raises CannotBuild: a cell's network cannot be built as declared.
     :raises PlanningFailed: the child ended abnormally.
     """
     question = {
@@ -76,6 +81,8 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None) -> Plan:
     if done.returncode != 0:
         raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
     answer = json.loads(done.stdout)
+    if "refused" in answer:
+        raise CannotBuild(answer["refused"])
     return Plan(
         [
             Planned(cell, Solved.model_validate(each["solved"]) if each["solved"] else None, each["infeasible"])

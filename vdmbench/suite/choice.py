@@ -76,8 +76,10 @@ def choice(table: Table, *, code: bool = False) -> Any:
     members: list[Any] = []
     for entry in table:
         options: type[Declared] = entry.load_options()
-        model = create_model(_choice_name(options.__name__, entry.name), __base__=options, __doc__=entry.help,
-                             name=(Literal[entry.name], entry.name))
+        name: Any = Literal[entry.name]
+        model = create_model(
+            _choice_name(options.__name__, entry.name), __base__=options, __doc__=entry.help, name=(name, entry.name)
+        )
         members.append(Annotated[model, Tag(entry.name)])
     if code:
         members.append(Annotated[UserClass, Tag(_CODE)])
@@ -89,8 +91,11 @@ def choice(table: Table, *, code: bool = False) -> Any:
         if isinstance(value, Declared):
             return value
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-            raise PydanticCustomError("choice", "a {kind} is its name, or a mapping with 'name' and its options; one of: {names}",
-                                      {"kind": table.kind, "names": ", ".join(names)})
+            raise PydanticCustomError(
+                "choice",
+                "a {kind} is its name, or a mapping with 'name' and its options; one of: {names}",
+                {"kind": table.kind, "names": ", ".join(names)},
+            )
         if code and is_code(value["name"]):
             return value
         try:
@@ -99,5 +104,5 @@ def choice(table: Table, *, code: bool = False) -> Any:
             raise PydanticCustomError("unknown_name", "{message}", {"message": error.message}) from None
         return value
 
-    union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Discriminator(_name_of)]
+    union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Discriminator(_name_of)]  # noqa: UP007
     return Annotated[union, BeforeValidator(normalise), _NameOrMapping(names)]

@@ -1,0 +1,92 @@
+"""A user's mixer by file: the documented example passes, runs only where it is allowed to, and changed code is another cell."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "extending.md"
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The mixer of docs/extending.md, in a file of the working directory."""
+    (code,) = re.findall(r"```python\n# my_package/mixer.py\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    path = tmp_path / "my_mixer.py"
+    path.write_text(code)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def with_example(suite: Path, example: Path) -> Path:
+    suite.write_text(suite.read_text().replace("{mixer: identity}", "{mixer: {name: my_mixer.py:MyMixer, expand: 2.0}}"))
+    return suite
+
+
+def test_the_documented_mixer_passes_every_check(vdmbench, example):
+    outcome = vdmbench("check-mixer", "my_mixer.py:MyMixer", "expand=2.0", "--json")
+    assert outcome.code == 0, outcome.out
+    assert [check["check"] for check in json.loads(outcome.out)][-2:] == ["step equality", "cost"]
+
+
+def test_a_faulty_mixer_fails_with_the_reason(vdmbench, example):
+    example.write_text(example.read_text().replace("state[1] + 1", "state[1] + 2"))
+    outcome = vdmbench("check-mixer", "my_mixer.py:MyMixer")
+    assert outcome.code == 1
+    assert re.search(r"step equality +FAILS +frame by frame and in one pass", outcome.out)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_mixer.py:Other", "my_mixer.py has no 'Other'"),
+        ("my_mixer.py:torch", "must be a class that derives vdmbench.mixers.Mixer"),
+        ("absent.py:Mixer", "absent.py cannot be read"),
+        ("mambo", "did you mean 'mamba'"),
+    ],
+)
+def test_what_is_no_mixer_is_told_in_a_line(vdmbench, example, name, message):
+    outcome = vdmbench("check-mixer", name)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_a_suite_that_names_code_is_refused_without_the_flag(vdmbench, with_example, example):
+    example.write_text("raise SystemExit('it ran')\n" + example.read_text().replace("from __future__ import annotations\n", ""))
+    for command in ("plan", "run"):
+        outcome = vdmbench(command, with_example)
+        assert outcome.code == 2
+        assert "would run my_mixer.py:MyMixer: read the code, then add --allow-code" in outcome.err
+
+
+def test_with_the_flag_it_is_planned_and_its_code_is_part_of_identity(vdmbench, with_example, example):
+    def identities() -> dict[str, str]:
+        outcome = vdmbench("plan", with_example, "--allow-code", "--json")
+        assert outcome.code == 0, outcome.err
+        assert re.search(r"runs my_mixer.py:MyMixer \(SHA-256 [0-9a-f]{64}\)", outcome.err)
+        return {cell["variant"]: cell["identity"] for cell in json.loads(outcome.out)["cells"]}
+
+    before = identities()
+    example.write_text(example.read_text() + "\nprint('hello')\n")  # what it prints stays out of the answer
+    after = identities()
+    assert [name for name in before if before[name] != after[name]] == ["floor"]
+
+
+def test_options_that_the_class_does_not_take_are_told_in_a_line(vdmbench, with_example):
+    outcome = vdmbench("plan", with_example, "--allow-code", "variants.floor.mixer.expand=-1.0")
+    assert outcome.code == 2
+    assert "error: expand must be positive, got -1.0" in outcome.err
+    with_example.write_text(with_example.read_text().replace("expand: 2.0", "width: 2"))
+    outcome = vdmbench("plan", with_example, "--allow-code")
+    assert outcome.code == 2
+    assert "unexpected keyword argument 'width'" in outcome.err
+
+
+@pytest.mark.slow
+def test_it_runs(vdmbench, with_example):
+    outcome = vdmbench("run", with_example, "--allow-code", "--results", "results")
+    assert outcome.code == 0, outcome.err

@@ -1,0 +1,51 @@
+"""``vdmbench check-mixer``: hold one mixer to what every mixer keeps to."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from vdmbench.cli.options import AsJson
+
+EXIT_FAILED = 1
+
+
+def check_mixer(
+    mixer: Annotated[
+        str, typer.Argument(metavar="NAME|PATH.py:CLASS", help="A registered mixer, or your own: the file is run.")
+    ],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the mixer.")] = None,
+    channels: Annotated[int, typer.Option(min=1, help="Width to check it at; it is built at twice the width too.")] = 16,
+    as_json: AsJson = False,
+) -> None:
+    """Check shape, dtype, determinism, gradients, causality, steps and cost of a mixer; exit code 1 where it fails one.
+
+    Examples: vdmbench check-mixer mamba direction=both | vdmbench check-mixer my_mixer.py:MyMixer expand=2.0
+    """
+    from vdmbench import registry
+    from vdmbench.cli.tables import print_table, simple_table
+    from vdmbench.mixers.conformance import check_mixer as check
+    from vdmbench.mixers.making import mixer_maker
+    from vdmbench.suite.overrides import parse_override
+    from vdmbench.user_code import is_code
+
+    given = dict(parse_override(text) for text in options or [])
+    if not is_code(mixer):
+        try:
+            given = registry.mixers[mixer].load_options()(**given).model_dump()
+        except registry.UnknownName as error:
+            raise ValueError(error.message) from None
+    checks = check(mixer_maker({"name": mixer, **given}), channels)
+    if as_json:
+        typer.echo(
+            json.dumps([{"check": each.name, "passed": each.passed, "reason": each.reason} for each in checks], indent=1)
+        )
+    else:
+        table = simple_table(mixer, ["check", "result", "why"])
+        for each in checks:
+            table.add_row(each.name, "passes" if each.passed else "FAILS", each.reason)
+        print_table(table)
+    if not all(each.passed for each in checks):
+        raise typer.Exit(EXIT_FAILED)
