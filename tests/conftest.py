@@ -10,6 +10,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+from tests import typechecking
+
+# Shapes and dtypes in signatures are checked at every call, in tests only. Not in the rooms of pydantic models, whose
+# annotations are checked by pydantic itself; nor in ops, which check shapes themselves and are tested to say so.
+TORCH_ROOMS = ["mixers", "networks", "diffusion", "data", "metrics", "matching"]
+install_import_hook([f"vdmbench.{room}" for room in TORCH_ROOMS], f"{typechecking.__name__}.typechecked")
 
 # The same examples every time, and no opinion on how long one takes on a shared machine.
 settings.register_profile("vdmbench", deadline=None, derandomize=True)

@@ -72,7 +72,7 @@ def _differs(one: Tensor, other: Tensor, tolerance: float) -> str | None:
     """The largest difference over the size of ``other``, where it is over the tolerance."""
     if one.shape != other.shape:
         return f"shape {tuple(one.shape)} is not {tuple(other.shape)}"
-    error = float((one - other).abs().max() / (other.abs().max() + 1e-12))
+    error = float(((one - other).abs().max() / (other.abs().max() + 1e-12)).detach())
     return None if error <= tolerance else f"they differ by {error:.1e} of the largest value, allowed {tolerance:.0e}"
 
 

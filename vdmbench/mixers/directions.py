@@ -120,8 +120,8 @@ class Branch(nn.Module):
             x = self.before(x)
         return x if self.conv is None else F.silu(self.conv(x, reverse=reverse))
 
-    def leave(self, y: Float[Tensor, "batch frames inner"]) -> Float[Tensor, "batch frames width"]:
-        """What becomes of the core's output."""
+    def leave(self, y: Float[Tensor, "*frames inner"]) -> Float[Tensor, "*frames width"]:
+        """What becomes of the core's output, of all frames or of one."""
         return y if self.after is None else self.after(y)
 
     def initial_state(self, batch: int) -> State:

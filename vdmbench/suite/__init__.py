@@ -5,4 +5,15 @@ from vdmbench.suite.errors import SuiteError
 from vdmbench.suite.loading import SourceLines, load_suite, parse_suite
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
-__all__ = ["SUITE_SCHEMA", "Cell", "CellInputs", "SourceLines", "Suite", "SuiteError", "Variant", "expand", "load_suite", "parse_suite"]
+__all__ = [
+    "SUITE_SCHEMA",
+    "Cell",
+    "CellInputs",
+    "SourceLines",
+    "Suite",
+    "SuiteError",
+    "Variant",
+    "expand",
+    "load_suite",
+    "parse_suite",
+]
