@@ -33,3 +33,14 @@ def test_refuses_what_the_loader_refuses():
     for wrong in ({"mixer": "mambo"}, {"mixer": {"name": "mamba", "directon": "both"}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**tree, "variants": {"a": wrong}}, SCHEMA)
+
+
+def test_accepts_hybrids_and_mixers_by_file():
+    tree = yaml.safe_load(MINIMAL)
+    pattern = {"stem": "mamba", "levels": ["attention", {"name": "mamba2", "state": 8}], "middle": "layers/mine.py:Mine"}
+    pair = {"name": "pair", "first": {"name": "sliding-attention", "window": 4}, "second": "mamba"}
+    for right in ({"pattern": pattern}, {"mixer": pair}, {"mixer": {"name": "layers/mine.py:Mine", "expand": 2.0}}):
+        jsonschema.validate({**tree, "variants": {"a": right}}, SCHEMA)
+    for wrong in ({"pattern": {**pattern, "levels": []}}, {"pattern": {**pattern, "stem": "mambo"}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**tree, "variants": {"a": wrong}}, SCHEMA)

@@ -10,7 +10,7 @@ from torch import Tensor
 from vdmbench.ops.backends import Backend, choose, declare
 from vdmbench.ops.parts import check_parts
 
-CHUNK = 64
+CHUNK = 32
 """Most frames of a chunk."""
 
 

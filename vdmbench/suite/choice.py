@@ -25,18 +25,19 @@ from vdmbench.registry import Table, UnknownName
 from vdmbench.suite.model import Declared
 from vdmbench.user_code import fingerprint, is_code
 
+_CODE = "path.py:Class"
+_CODE_PATTERN = r"\.py:[A-Za-z_]\w*$"
+
 
 class _NameOrMapping:
     """Tells an editor's JSON Schema that the bare name is allowed too."""
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
+    def __init__(self, names: list[str], code: bool) -> None:
+        self.names, self.code = names, code
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": self.names, "type": "string"}, handler(schema)]}
-
-
-_CODE = "path.py:Class"
+        files: list[JsonSchemaValue] = [{"pattern": _CODE_PATTERN, "type": "string"}] if self.code else []
+        return {"anyOf": [{"enum": self.names, "type": "string"}, *files, handler(schema)]}
 
 
 class UserClass(Declared):
@@ -47,15 +48,15 @@ class UserClass(Declared):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(pattern=r"\.py:[A-Za-z_]\w*$")
+    name: str = Field(pattern=_CODE_PATTERN)
     """``path/to/file.py:Class``; a relative path starts at the working directory."""
-    sha256: str
+    sha256: str = ""
     """Of the file; filled in where it is not given."""
 
     @model_validator(mode="before")
     @classmethod
     def _fingerprinted(cls, value: Any) -> Any:
-        return {**value, "sha256": fingerprint(value["name"])} if isinstance(value, dict) and "sha256" not in value else value
+        return {**value, "sha256": fingerprint(value["name"])} if isinstance(value, dict) and not value.get("sha256") else value
 
 
 def _name_of(value: Any) -> Any:
@@ -105,4 +106,4 @@ def choice(table: Table, *, code: bool = False) -> Any:
         return value
 
     union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Discriminator(_name_of)]  # noqa: UP007
-    return Annotated[union, BeforeValidator(normalise), _NameOrMapping(names)]
+    return Annotated[union, BeforeValidator(normalise), _NameOrMapping(names, code)]
