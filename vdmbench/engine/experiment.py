@@ -29,7 +29,6 @@ class Experiment:
     diffusion: Diffusion
     train_source: Source
     test_source: Source
-    metrics: Mapping[str, VideoDistance]
     device: torch.device
 
     def build_network(self) -> Denoiser:
@@ -69,18 +68,9 @@ def make_metrics(inputs: CellInputs) -> dict[str, VideoDistance]:
 
 
 def prepare(inputs: CellInputs, network: Mapping[str, Any], mixer: Mapping[str, Any], device: torch.device) -> Experiment:
-    """Open the data, make the process and the metrics. Raises ValueError subclasses that say what is missing."""
+    """Open the data and make the process. Raises ValueError subclasses that say what is missing."""
     declared = inputs.diffusion
     diffusion = Diffusion(
         schedule=declared.schedule, parameterisation=declared.parameterisation, steps=declared.steps, device=device
     )
-    return Experiment(
-        inputs,
-        network,
-        mixer,
-        diffusion,
-        make_source(inputs, "train"),
-        make_source(inputs, "test"),
-        make_metrics(inputs),
-        device,
-    )
+    return Experiment(inputs, network, mixer, diffusion, make_source(inputs, "train"), make_source(inputs, "test"), device)

@@ -29,7 +29,7 @@ from vdmbench.engine.events import (
     Trained,
     TrainingState,
 )
-from vdmbench.engine.experiment import Experiment
+from vdmbench.engine.experiment import Experiment, make_metrics
 from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer, thin
@@ -186,10 +186,12 @@ class _Run:
         return clips
 
     def _evaluate(self, clips: torch.Tensor) -> None:
-        for number, (name, metric) in enumerate(self.cell.metrics.items(), start=1):
-            real = self.real_clips
-            reference = metric.reference(
+        # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
+        metrics = make_metrics(self.inputs)
+        real = self.real_clips
+        for number, (name, metric) in enumerate(metrics.items(), start=1):
+            reference = metric.to(self.cell.device).reference(
                 real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=self.reference_cache
             )
             self.emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
-            self.emit(Progress("evaluate", number, len(self.cell.metrics)))
+            self.emit(Progress("evaluate", number, len(metrics)))

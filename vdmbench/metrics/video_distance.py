@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vdmbench.metrics.bootstrap import VideoDraws, bootstrap_interval
 from vdmbench.metrics.drift import drift_curve
@@ -48,6 +48,12 @@ class VideoDistance:
             raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence}")
         self.extractor, self.protocol = extractor, protocol
         self.bootstrap, self.confidence, self.control_clips, self.seed = bootstrap, confidence, control_clips, seed
+
+    def to(self, device: torch.device | str) -> Self:
+        """Extract features on ``device``; clips go there batch by batch, and features come back to the CPU."""
+        if isinstance(self.extractor, nn.Module):
+            self.extractor.to(device)
+        return self
 
     def reference(
         self,

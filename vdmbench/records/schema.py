@@ -43,7 +43,7 @@ class Attempt(Recorded):
 
 
 class Parameters(Recorded):
-    """Trainable parameters, counted."""
+    """Parameters, each counted once, frozen ones included (as the published counts do)."""
 
     network: int
     temporal: int
