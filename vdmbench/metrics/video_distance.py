@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -49,7 +49,7 @@ class VideoDistance:
         self.extractor, self.protocol = extractor, protocol
         self.bootstrap, self.confidence, self.control_clips, self.seed = bootstrap, confidence, control_clips, seed
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> VideoDistance:
         """Extract features on ``device``; clips go there batch by batch, and features come back to the CPU."""
         if isinstance(self.extractor, nn.Module):
             self.extractor.to(device)
