@@ -165,7 +165,7 @@ def test_inputs_that_do_not_fit_are_refused():
     for inputs, message in (
         ([x, dt[:, :5], A, B, C, D, dt_bias], r"takes dt of shape \(2, 6, 4\), got \(2, 5, 4\)"),
         ([x[:, :, :3], dt, A, B, C, D, dt_bias], "heads a multiple of groups"),
-        ([x, dt, A, B, C, D.to("meta"), dt_bias], "takes tensors of one device, got cpu and D on meta"),
+        ([x, dt, A, B, C, D.to("meta"), dt_bias], "takes tensors of one device, got x on cpu and D on meta"),
         ([x, dt, A, B.long(), C, D, dt_bias], "takes B of a floating dtype, got torch.int64"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -47,12 +47,13 @@ def gated_delta_scan(
     places = tuple(q.shape[:3])
     check_parts(
         "gated_delta_scan",
-        q,
-        q=(q, q.shape),
-        k=(k, q.shape),
-        v=(v, (*places, v.shape[3])),
-        log_decay=(log_decay, places),
-        beta=(beta, places),
+        {
+            "q": (q, q.shape),
+            "k": (k, q.shape),
+            "v": (v, (*places, v.shape[3])),
+            "log_decay": (log_decay, places),
+            "beta": (beta, places),
+        },
     )
     wide = torch.promote_types(q.dtype, torch.float32)
     run = choose("gated_delta_scan", backend, q).run

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from vdmbench.ops.parts import check_parts
 
 
 class Direction(NamedTuple):
@@ -27,20 +28,12 @@ class Direction(NamedTuple):
         """
         x, A = self.x, self.A
         if x.dim() != 3 or A.dim() != 2 or x.numel() == 0 or A.numel() == 0:
-            raise ValueError(f"{op} takes {prefix}x (batch, frames, channels) and {prefix}A (channels, state), neither empty, "
-                             f"got {tuple(x.shape)} and {tuple(A.shape)}")
+            raise ValueError(
+                f"{op} takes {prefix}x (batch, frames, channels) and {prefix}A (channels, state), neither empty, "
+                f"got {tuple(x.shape)} and {tuple(A.shape)}"
+            )
         batch, frames, channels = x.shape
         sequence, scalars, parameter = (batch, frames, channels), (batch, frames, A.shape[1]), (channels,)
         shapes = (sequence, sequence, (channels, A.shape[1]), scalars, scalars, parameter, parameter)
-        parts = zip((prefix + name for name in self._fields), self, shapes, strict=True)
-        for name, tensor, shape in (*parts, ("gate", gate, sequence)):
-            if tensor is None:
-                continue
-            if tensor.shape != shape:
-                raise ValueError(f"{op} takes {name} of shape {shape}, got {tuple(tensor.shape)}")
-            if not tensor.is_floating_point():
-                raise ValueError(f"{op} takes {name} of a floating dtype, got {tensor.dtype}")
-            if tensor.device != x.device:
-                raise ValueError(f"{op} takes tensors of one device, got {prefix}x on {x.device} and {name} on {tensor.device}")
-            if torch.is_anomaly_enabled() and not torch.isfinite(tensor).all():
-                raise ValueError(f"{op} got a non-finite value in {name}")
+        parts = {prefix + name: (part, shape) for name, part, shape in zip(self._fields, self, shapes, strict=True)}
+        check_parts(op, parts | {"gate": (gate, sequence)})

@@ -61,16 +61,18 @@ def ssd_scan(
         )
     batch, frames, heads, _ = x.shape
     maps = (batch, frames, *B.shape[2:])
+    a_head = (heads,)
     check_parts(
         "ssd_scan",
-        x,
-        x=(x, x.shape),
-        dt=(dt, (batch, frames, heads)),
-        A=(A, (heads,)),
-        B=(B, maps),
-        C=(C, maps),
-        D=(D, (heads,)),
-        dt_bias=(dt_bias, (heads,)),
+        {
+            "x": (x, x.shape),
+            "dt": (dt, (batch, frames, heads)),
+            "A": (A, a_head),
+            "B": (B, maps),
+            "C": (C, maps),
+            "D": (D, a_head),
+            "dt_bias": (dt_bias, a_head),
+        },
     )
     return choose("ssd_scan", backend, x).run(x, dt, A, B, C, D, dt_bias, softplus, reverse)
 
