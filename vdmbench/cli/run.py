@@ -38,6 +38,7 @@ def run(
     from vdmbench.cli.plan import refuse_unreachable
     from vdmbench.cli.tables import outcome_table, plan_table, print_table
     from vdmbench.records import ResultsFolder
+    from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
 
@@ -57,6 +58,7 @@ def run(
     if solved.problems:
         raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
     folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
+    refuse_shared_gpu(choose_gpu(declared.run))
     try:
         with display(declared.name, len(cells)) as shown:
             summary = run_suite(folder, solved.cells, declared.run, shown, retry=again, fail_fast=fail_fast)

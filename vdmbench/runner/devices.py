@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vdmbench.measure.nvml import Gpu, NvmlUnavailable, list_gpus
+from vdmbench.measure.nvml import Gpu, NvmlSampler, NvmlUnavailable, list_gpus
 from vdmbench.suite.blocks import Run
 
 
@@ -27,6 +27,20 @@ def choose_gpu(run: Run) -> Gpu | None:
         if first == str(index) or gpu.uuid.startswith(first):
             return gpu
     raise ValueError(f"CUDA_VISIBLE_DEVICES={visible}: no such GPU; there are: {', '.join(gpu.uuid for gpu in gpus)}")
+
+
+def refuse_shared_gpu(gpu: Gpu | None) -> None:
+    """Raise ValueError where somebody else computes on ``gpu``: memory and time would be theirs too."""
+    if gpu is None:
+        return
+    with NvmlSampler(gpu.uuid) as sampler:
+        others = sampler.stop().foreign_processes
+    if others:
+        plural = "es" if others > 1 else ""
+        raise ValueError(
+            f"{gpu.name} ({gpu.uuid}) is in use by {others} other process{plural}, and peaks and times would be wrong; "
+            "wait, or choose another with CUDA_VISIBLE_DEVICES"
+        )
 
 
 def worker_environment(gpu: Gpu | None) -> dict[str, str]:
