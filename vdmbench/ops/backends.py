@@ -36,13 +36,14 @@ class Backend:
     """One way to compute an op.
 
     ``devices`` are the device types it runs on, empty for all of them. ``missing`` returns None where the software it needs
-    is present, else one line that says what is absent and how to install it.
+    is present, else one line that says what is absent and how to install it. ``auto`` never takes one that is ``by_name_only``.
     """
 
     name: str
     run: Callable[..., Any]
     devices: tuple[str, ...] = ()
     missing: Callable[[], str | None] = lambda: None
+    by_name_only: bool = False
 
     def why_not(self, device: str) -> str | None:
         """None where it can run on tensors of that device type, else the reason in one line."""
@@ -90,7 +91,7 @@ def choose(op: str, requested: str, tensor: Tensor) -> Backend:
         return None if not backend.devices or device in backend.devices else backend.why_not(device)
 
     if requested == "auto":
-        chosen = next(backend for backend in backends.values() if why_not(backend) is None)
+        chosen = next(backend for backend in backends.values() if not backend.by_name_only and why_not(backend) is None)
     elif requested not in backends:
         raise UnknownBackend(f"{op} has no backend '{requested}', {_hint(requested, ['auto', *backends])}")
     else:

@@ -14,6 +14,7 @@ from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.selective_scan import reference_scan
+from vdmbench.ops.triton_scan import DEVICES, triton_missing, triton_scan
 
 Merge = Literal["sum", "product", "concat"]
 
@@ -38,7 +39,8 @@ def bidirectional_selective_scan(
         merge: ``sum`` or ``product`` of the two outputs, merged = channels; or ``concat`` along channels, ``ahead`` first,
             merged = 2 channels.
         softplus: as in :func:`vdmbench.ops.selective_scan`, for both.
-        backend: ``mamba_ssm`` (CUDA; two scans), ``numba`` (CPU; fused), ``reference`` (two loops over frames), or ``auto``.
+        backend: ``mamba_ssm`` (CUDA; two scans), ``numba`` (CPU; fused), ``reference`` (two loops over frames), or ``auto``,
+            the first of these that can run; or ``triton`` (CUDA; fused), by name only.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the merge is unknown, or the backend is unknown or cannot run.
@@ -76,9 +78,14 @@ def _numba(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, s
     return numba_scan(ahead, back, gate, merge, softplus, False)
 
 
+def _triton(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool) -> Tensor:
+    return triton_scan(ahead, back, gate, merge, softplus, False)
+
+
 declare(
     "bidirectional_selective_scan",
     Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_missing),
     Backend("numba", _numba, ("cpu",), numba_missing),
+    Backend("triton", _triton, DEVICES, triton_missing, by_name_only=True),
     Backend("reference", _reference),
 )

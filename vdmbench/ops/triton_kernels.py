@@ -1,0 +1,276 @@
+"""Triton kernels of the selective scan, one-directional and bidirectional, forward and backward.
+
+Written for many short scans with channels contiguous: nothing is transposed, flipped or copied, and batch and frame strides
+are free. A program takes one block of channels, a lane a channel, and goes along frames in tiles of ``CHUNK``. Within a tile it
+takes one state after another, so that no sum over states crosses lanes, and scans that state over the tile's frames. The
+tile's axis is the order of the scan: a reverse scan differs in its addresses alone.
+
+The forward pass keeps the state between tiles, in ``kept``; the backward pass takes tiles from the last to the first,
+recomputes the states inside each from there, and scans gradients the other way. Batch elements are dealt to a number of groups
+that depends on the batch alone; each program sums the gradients of parameters over its group in order, each block of channels
+writes its own part of the gradients of B and C, and whoever launches adds the parts: there are no atomics.
+
+Frame strides, channels and states are constants of a compiled kernel: a tile is then reached from one address. Triton would
+give a lane several adjacent channels, to load them at once, and spread frames over lanes; ``max_contiguous`` prevents that.
+
+Arithmetic is in float32. A holds A / ln 2, laid out (state, channels), so that exp(delta A) is a power of two. A *direction*
+is the tuple (x, dt, A, B, C, D, dt_bias, strides): ``strides`` are the batch strides of x, dt, B and C, and ``STRIDES`` their
+frame strides.
+"""
+
+# Triton takes an annotation of an argument for a type of its own.
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+SINGLE, SUM, PRODUCT, CONCAT = (tl.constexpr(how) for how in range(4))
+"""How directions merge; SINGLE has one direction."""
+LN2 = tl.constexpr(0.6931471805599453)
+
+
+# ---- values of a tile -------------------------------------------------------------------------------------------
+
+@triton.jit
+def _at(pointer, element, batch_stride, first, steps, STRIDE: tl.constexpr):
+    """Pointers to a tile's frames, as a column: one address, and steps that are constants of the compiled kernel."""
+    return (pointer + (element * batch_stride + tl.cast(first, tl.int64) * STRIDE)) + (steps * STRIDE)[:, None]
+
+
+@triton.jit
+def _load(pointers, c, inside):
+    """A tile (frames, channels) in float32, zero outside."""
+    return tl.load(pointers + c[None, :], mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _store(pointers, c, inside, value):
+    tl.store(pointers + c[None, :], value.to(pointers.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _delta(v, inside, RECTIFIED: tl.constexpr):
+    """delta and its derivative at v = dt + dt_bias: softplus(v) = max(v, 0) + log1p(exp(-|v|)), or v; 0 outside.
+
+    log1p(e) = 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series: exact in both tails, where log(1 + e) is not.
+    """
+    if RECTIFIED:
+        e = tl.exp(-tl.abs(v))
+        s = e / (2.0 + e)
+        w = s * s
+        series = 1 + w * (1 / 3 + w * (1 / 5 + w * (1 / 7 + w * (1 / 9 + w * (1 / 11 + w * (1 / 13))))))
+        delta = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL) + 2 * s * series
+        slope = tl.where(v < 0, e, 1.0) / (1.0 + e)
+    else:
+        delta = v
+        slope = tl.full(v.shape, 1.0, tl.float32)
+    return tl.where(inside, delta, 0.0), slope
+
+
+@triton.jit
+def _silu(g):
+    """silu(g) = g sigmoid(g), and its derivative sigmoid(g) (1 + g (1 - sigmoid(g)))."""
+    sigmoid = 1 / (1 + tl.exp(-g))
+    return g * sigmoid, sigmoid * (1 + g * (1 - sigmoid))
+
+
+@triton.jit
+def _then(decay, state, next_decay, next_state):
+    """Two runs of frames of h_t = a_t h_{t-1} + b_t as one: their decay, and the state they reach from 0."""
+    return decay * next_decay, next_state + next_decay * state
+
+
+@triton.jit
+def _before(decay, asked, passed, earlier_decay, earlier_asked, earlier_passed):
+    """Two runs of frames of dh_t = g_t + a_{t+1} dh_{t+1} as one, the later given first.
+
+    A run is the decay of its first frame, dh there if nothing came after it, and the share of what does come that gets there.
+    """
+    through = earlier_passed * decay
+    return earlier_decay, earlier_asked + through * asked, through * passed
+
+
+@triton.jit
+def _states(delta, drive, A, B, before):
+    """One state over a tile: its decay and h_t = exp(delta_t A) h_{t-1} + B_t drive_t (Gu and Dao 2023, eq. 2a)."""
+    decay = tl.exp2(delta * A[None, :])
+    carried, gained = tl.associative_scan((decay, drive * B), 0, _then)
+    return decay, gained + carried * before[None, :]
+
+
+# ---- one direction of one batch element, all frames -------------------------------------------------------------
+
+@triton.jit
+def _scan(out, kept, direction, gate, gate_stride, element, batch, frames, c, STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr,
+          CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr, HOW: tl.constexpr,
+          GATED: tl.constexpr, RECTIFIED: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr):
+    """Scan one direction into out; the second direction of a sum or product merges with what the first left there."""
+    x, dt, A, B, C, D, dt_bias, strides = direction
+    real = c < CHANNELS
+    kept += (SIDE * batch + element) * ((frames - 1) // CHUNK if KEEP else 1) * STATES * CHANNELS + c
+    skip = tl.load(D + c, mask=real, other=0.0).to(tl.float32)[None, :]
+    bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
+    row = tl.arange(0, CHUNK)
+    steps = -row if REVERSE else row
+    OUT_STRIDE: tl.constexpr = 2 * CHANNELS if HOW == CONCAT else CHANNELS
+    column = c + CHANNELS if HOW == CONCAT and SIDE == 1 else c
+    for start in range(0, frames, CHUNK):
+        first = frames - 1 - start if REVERSE else start
+        real_frame = (row < frames - start)[:, None]
+        inside = real_frame & real[None, :]
+        inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
+        v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
+        delta, _ = _delta(v, inside, RECTIFIED)
+        drive = delta * inputs
+        y = skip * inputs
+        Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
+        Cs = _at(C, element, strides[3], first, steps, STRIDES[3])
+        slot = start // CHUNK if KEEP else 0
+        behind = slot - 1 if KEEP else 0
+        for n in range(STATES):
+            A_n = tl.load(A + n * CHANNELS + c, mask=real, other=0.0)
+            B_n = tl.load(Bs + n, mask=real_frame, other=0.0).to(tl.float32)
+            C_n = tl.load(Cs + n, mask=real_frame, other=0.0).to(tl.float32)
+            before = tl.load(kept + (behind * STATES + n) * CHANNELS, mask=real & (start > 0), other=0.0)
+            _, h = _states(delta, drive, A_n, B_n, before)
+            y += h * C_n  # eq. 2b
+            last = tl.sum(tl.where(row[:, None] == CHUNK - 1, h, 0.0), 0)
+            tl.store(kept + (slot * STATES + n) * CHANNELS, last, mask=real & (start + CHUNK < frames))
+        outs = _at(out, element, frames * OUT_STRIDE, first, steps, OUT_STRIDE)
+        if HOW == SUM and SIDE == 1:
+            y += _load(outs, column, inside)
+        if HOW == PRODUCT and SIDE == 1:
+            y *= _load(outs, column, inside)
+        if GATED and (SIDE == 1 or HOW == SINGLE or HOW == CONCAT):  # noqa: SIM109  Triton has no "in"
+            weight, _ = _silu(_load(_at(gate, element, gate_stride, first, steps, GATE_STRIDE), c, inside))
+            y *= weight
+        _store(outs, column, inside, y)
+        tl.debug_barrier()  # the states kept here are loaded for the next tile, by other lanes where channels are few
+
+
+@triton.jit
+def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients, gate, gate_stride, d_gate, element, group,
+                   block, batch, frames, c, D_OUT_STRIDE: tl.constexpr, STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr,
+                   CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr, HOW: tl.constexpr,
+                   GATED: tl.constexpr, RECTIFIED: tl.constexpr, CHUNK: tl.constexpr):
+    """The transpose of :func:`_scan`; gradients of parameters are added to the group's.
+
+    ``carry`` holds a_t dh_t of the tile after the one at hand; ``sides`` the outputs of both directions, for a product.
+    """
+    x, dt, A, B, C, D, dt_bias, strides = direction
+    dx, ddt, dA, dB, dC, dD, ddt_bias = gradients
+    real = c < CHANNELS
+    slots = (frames - 1) // CHUNK
+    kept += (SIDE * batch + element) * slots * STATES * CHANNELS + c
+    carry += group * STATES * CHANNELS + c
+    dA += group * STATES * CHANNELS + c
+    dD += group * CHANNELS + c
+    ddt_bias += group * CHANNELS + c
+    skip = tl.load(D + c, mask=real, other=0.0).to(tl.float32)[None, :]
+    bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
+    row = tl.arange(0, CHUNK)
+    steps = -row if REVERSE else row
+    column = c + CHANNELS if HOW == CONCAT and SIDE == 1 else c
+    for done in range(slots + 1):
+        slot = slots - done
+        start = slot * CHUNK
+        first = frames - 1 - start if REVERSE else start
+        real_frame = (row < frames - start)[:, None]
+        inside = real_frame & real[None, :]
+        inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
+        v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
+        delta, slope = _delta(v, inside, RECTIFIED)
+        drive = delta * inputs
+        d_merged = _load(_at(d_out, element, d_out_stride, first, steps, D_OUT_STRIDE), column, inside)
+        dy = d_merged
+        if GATED:
+            weight, d_weight = _silu(_load(_at(gate, element, gate_stride, first, steps, GATE_STRIDE), c, inside))
+            dy *= weight
+        if HOW == PRODUCT:
+            other = _load(_at(sides, element, frames * 2 * CHANNELS, first, steps, 2 * CHANNELS), c + (1 - SIDE) * CHANNELS,
+                          inside)
+            dy *= other
+        y = skip * inputs
+        d_delta = tl.zeros_like(delta)
+        d_drive = tl.zeros_like(delta)
+        Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
+        Cs = _at(C, element, strides[3], first, steps, STRIDES[3])
+        part = (block * batch + element) * frames * STATES
+        dBs = _at(dB, part, 1, first, steps, STATES)
+        dCs = _at(dC, part, 1, first, steps, STATES)
+        for n in range(STATES):
+            A_n = tl.load(A + n * CHANNELS + c, mask=real, other=0.0)
+            B_n = tl.load(Bs + n, mask=real_frame, other=0.0).to(tl.float32)
+            C_n = tl.load(Cs + n, mask=real_frame, other=0.0).to(tl.float32)
+            before = tl.load(kept + ((slot - 1) * STATES + n) * CHANNELS, mask=real & (slot > 0), other=0.0)
+            decay, h = _states(delta, drive, A_n, B_n, before)
+            if GATED:
+                y += h * C_n
+            tl.store(dCs + n, tl.sum(dy * h, 1, keep_dims=True), mask=real_frame)
+            after = tl.load(carry + n * CHANNELS, mask=real & (done > 0), other=0.0)
+            _, asked, passed = tl.associative_scan((decay, dy * C_n, tl.full(decay.shape, 1.0, tl.float32)), 0, _before,
+                                                   reverse=True)
+            dh = asked + passed * after[None, :]
+            tl.store(carry + n * CHANNELS, tl.sum(tl.where(row[:, None] == 0, decay * dh, 0.0), 0), mask=real)
+            tl.store(dBs + n, tl.sum(dh * drive, 1, keep_dims=True), mask=real_frame)
+            d_drive += dh * B_n
+            to_exponent = dh * (h - drive * B_n)  # d exp(e) = exp(e) de, e = delta A, and exp(e) h_{t-1} = h_t - B_t drive_t
+            d_delta += to_exponent * (A_n * LN2)[None, :]
+            dA_n = tl.load(dA + n * CHANNELS, mask=real, other=0.0)
+            tl.store(dA + n * CHANNELS, dA_n + tl.sum(to_exponent * delta, 0), mask=real)
+        to_dt = (d_delta + inputs * d_drive) * slope
+        _store(_at(dx, element, frames * CHANNELS, first, steps, CHANNELS), c, inside, dy * skip + delta * d_drive)
+        _store(_at(ddt, element, frames * CHANNELS, first, steps, CHANNELS), c, inside, to_dt)
+        tl.store(dD, tl.load(dD, mask=real, other=0.0) + tl.sum(dy * inputs, 0), mask=real)
+        tl.store(ddt_bias, tl.load(ddt_bias, mask=real, other=0.0) + tl.sum(to_dt, 0), mask=real)
+        if GATED and not (HOW == PRODUCT and SIDE == 0):
+            to_gate = d_merged * y
+            d_gates = _at(d_gate, element, frames * CHANNELS, first, steps, CHANNELS)
+            if HOW == PRODUCT:
+                to_gate *= other
+            elif SIDE == 1:
+                to_gate += _load(d_gates, c, inside)
+            if HOW == SINGLE or SIDE == 1:
+                to_gate *= d_weight
+            _store(d_gates, c, inside, to_gate)
+        tl.debug_barrier()  # carry and the sums are loaded for the next tile
+
+
+# ---- all batch elements -----------------------------------------------------------------------------------------
+
+@triton.jit
+def forward(out, kept, ahead, back, gate, gate_stride, batch, frames, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
+            GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr,
+            RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+    """out (batch, frames, merged channels) from one direction, or from two that merge; a program an element and a block."""
+    BLOCKS: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
+    element = (tl.program_id(0) // BLOCKS).to(tl.int64)
+    c = tl.max_contiguous(tl.program_id(0) % BLOCKS * BLOCK + tl.arange(0, BLOCK), [1])
+    _scan(out, kept, ahead, gate, gate_stride, element, batch, frames, c, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0,
+          REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+    if HOW != SINGLE:
+        _scan(out, kept, back, gate, gate_stride, element, batch, frames, c, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1,
+              not REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+
+
+@triton.jit
+def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_stride, d_ahead, d_back, d_gate, batch, frames,
+             groups, D_OUT_STRIDE: tl.constexpr, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
+             GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr,
+             RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+    """Gradients of :func:`forward`; those of A, D, dt_bias in a part per group, of B and C in one per block of channels."""
+    BLOCKS: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
+    group = tl.program_id(0) // BLOCKS
+    block = tl.program_id(0) % BLOCKS
+    c = tl.max_contiguous(block * BLOCK + tl.arange(0, BLOCK), [1])
+    for index in range(group, batch, groups):
+        element = tl.cast(index, tl.int64)
+        _scan_backward(d_out, d_out_stride, sides, kept, carry, ahead, d_ahead, gate, gate_stride, d_gate, element, group,
+                       block, batch, frames, c, D_OUT_STRIDE, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0, REVERSE, HOW,
+                       GATED, RECTIFIED, CHUNK)
+        if HOW != SINGLE:
+            _scan_backward(d_out, d_out_stride, sides, kept, carry, back, d_back, gate, gate_stride, d_gate, element, group,
+                           block, batch, frames, c, D_OUT_STRIDE, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1, not REVERSE,
+                           HOW, GATED, RECTIFIED, CHUNK)
