@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 DEMO_DATA := datasets/my_way_home
 
-.PHONY: demo test lint bench test-gpu soak clean
+.PHONY: demo test lint bench bench-gpu test-gpu soak clean
 
 # torch goes first and by its exact pin: any looser request may fetch several GB of CUDA packages.
 $(VENV)/torch.stamp: constraints.txt
@@ -45,6 +45,9 @@ bench: $(VENV)/test.stamp
 	$(PIP) --constraint constraints.txt mambapy
 	$(BIN)/python benchmarks/selective_scan.py
 	$(BIN)/python benchmarks/fvd.py
+
+bench-gpu: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/gpu_scan.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -9,6 +9,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -22,3 +23,8 @@ install_import_hook([f"vdmbench.{room}" for room in TORCH_ROOMS], f"{typecheckin
 # The same examples every time, and no opinion on how long one takes on a shared machine.
 settings.register_profile("vdmbench", deadline=None, derandomize=True)
 settings.load_profile("vdmbench")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a longer time limit than others begins first, so that no core waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

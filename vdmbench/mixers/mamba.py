@@ -117,7 +117,7 @@ class Mamba(SSMMixer):
         expand: float = EXPAND,
         state: int = 16,
         conv: int = CONV,
-        backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto",
+        backend: Literal["auto", "reference", "numba", "mamba_ssm", "triton"] = "auto",
     ) -> None:
         core = partial(S6Core, state=state, backend=backend)
         super().__init__(channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv)

@@ -157,7 +157,7 @@ class S4DOptions(StateSpaceOptions):
 class MambaOptions(StateSpaceOptions):
     """Mamba-1: the selective scan S6."""
 
-    backend: Literal["auto", "reference", "numba", "mamba_ssm"] = "auto"
+    backend: Literal["auto", "reference", "numba", "mamba_ssm", "triton"] = "auto"
     """Kernel of the scan."""
 
 
