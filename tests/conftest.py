@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 
 # Before torch is imported, and inherited by the workers that tests start: threads that wait for each other by spinning
 # are many times slower than one, as soon as there are more of them than cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -28,3 +31,12 @@ settings.load_profile("vdmbench")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a longer time limit than others begins first, so that no core waits for it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Global generators start every test alike, whatever ran before it; torch's only where a test has loaded torch."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global generator is what is seeded here
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)

@@ -16,6 +16,11 @@ from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
 
 
+def heed_interrupts() -> None:
+    """As from a terminal: a test run that was itself started in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def records(folder):
     return {record.variant: record for record in ResultsFolder(folder).records()}
 
@@ -157,7 +162,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
         "--results",
         "r",
     ]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -194,7 +199,7 @@ def test_a_kill_loses_nothing_and_leaves_no_orphan(tmp_path, victim):
         "--results",
         "r",
     ]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -95,6 +95,11 @@ def test_a_finished_recording_whose_file_has_changed_is_not_signed_anew(recorded
     assert contents(out) == contents(recorded)
 
 
+def heed_interrupts() -> None:
+    """As from a terminal: a test run that was itself started in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.Signals, tmp_path: Path) -> None:
@@ -104,7 +109,7 @@ def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.
                       f"    record({str(out)!r}, **{options!r}, progress=lambda done: print(done, flush=True))\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(vdmbench.__file__).parents[1])}
     recorder = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                cwd=tmp_path, env=environment, start_new_session=True)
+                                cwd=tmp_path, env=environment, start_new_session=True, preexec_fn=heed_interrupts)
     assert recorder.stdout is not None
     shared_before = set(Path("/dev/shm").glob("ViZDoom*"))
     with recorder, recorder.stdout as said:

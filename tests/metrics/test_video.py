@@ -17,9 +17,9 @@ def test_declared_floats_become_the_nearest_level(value_range, low):
 @pytest.mark.parametrize(
     ("videos", "value_range", "message"),
     [
-        (torch.rand(2, 2), "uint8", "declare 'unit'"),
-        (torch.rand(2, 2) * 255, "unit", "clip or rescale"),
-        (torch.rand(2, 2) - 0.5, "unit", "clip or rescale"),
+        (torch.full((2, 2), 0.5), "uint8", "declare 'unit'"),
+        (torch.full((2, 2), 127.0), "unit", "clip or rescale"),
+        (torch.full((2, 2), -0.25), "unit", "clip or rescale"),
         (torch.tensor([0.0, float("nan")]), "unit", "diverged"),
         (torch.tensor([0.0, float("inf")]), "symmetric", "diverged"),
         (torch.zeros(2, dtype=torch.uint8), "unit", "only floats"),
