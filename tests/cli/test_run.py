@@ -21,6 +21,24 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+# Long enough to be in the middle of training when a signal comes.
+LONG_RUN = [
+    *(sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "s.yaml", "--results", "r"),
+    *("train.steps=400", "run.checkpoint_every=5", "variants={uni: {mixer: identity}}"),
+]
+
+
+def in_the_middle_of_training(folder):
+    """A run of one cell that has left its first checkpoint and goes on."""
+    (folder / "s.yaml").write_text(MINIMAL)
+    process = subprocess.Popen(LONG_RUN, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    deadline = time.monotonic() + 120
+    while not list((folder / "r").glob("cells/*/checkpoint/*.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline, "no checkpoint was left"  # noqa: PT018
+        time.sleep(0.05)
+    return process
+
+
 def records(folder):
     return {record.variant: record for record in ResultsFolder(folder).records()}
 
@@ -148,24 +166,7 @@ def test_failures_are_told_and_do_not_stop_the_others(vdmbench, suite, tmp_path)
 
 @pytest.mark.fault
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
-    (tmp_path / "s.yaml").write_text(MINIMAL)
-    # Long enough to be in the middle of training when the signal comes.
-    arguments = [
-        sys.executable,
-        "-c",
-        "from vdmbench.cli.app import main; main()",
-        "run",
-        "s.yaml",
-        "train.steps=400",
-        "run.checkpoint_every=5",
-        "variants={uni: {mixer: identity}}",
-        "--results",
-        "r",
-    ]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    process = in_the_middle_of_training(tmp_path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -173,7 +174,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
     (history,) = ResultsFolder(tmp_path / "r").histories()
     assert [record.status for record in history.attempts] == ["interrupted"]
 
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(LONG_RUN, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "goes on from the checkpoint of step" in done.stderr
     (history,) = ResultsFolder(tmp_path / "r").histories()
@@ -186,23 +187,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
 @pytest.mark.fault
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
 def test_a_kill_loses_nothing_and_leaves_no_orphan(tmp_path, victim):
-    (tmp_path / "s.yaml").write_text(MINIMAL)
-    arguments = [
-        sys.executable,
-        "-c",
-        "from vdmbench.cli.app import main; main()",
-        "run",
-        "s.yaml",
-        "train.steps=400",
-        "run.checkpoint_every=5",
-        "variants={uni: {mixer: identity}}",
-        "--results",
-        "r",
-    ]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "r").glob("cells/*/checkpoint/*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    process = in_the_middle_of_training(tmp_path)
     (worker,) = [
         int(pid)
         for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
@@ -216,7 +201,7 @@ def test_a_kill_loses_nothing_and_leaves_no_orphan(tmp_path, victim):
     while subprocess.run(["ps", "-p", str(worker)], capture_output=True, check=False).returncode == 0:
         assert time.monotonic() < deadline, "the worker outlived its supervisor"
         time.sleep(0.1)
-    assert subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert subprocess.run(LONG_RUN, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     (history,) = ResultsFolder(tmp_path / "r").histories()
     assert history.latest.status == "ok"
     assert history.latest.training.first_step > 0
