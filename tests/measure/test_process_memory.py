@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from vdmbench.measure import RssPeak, process_memory
@@ -112,5 +113,7 @@ def test_an_interval_of_nothing_is_refused():
         RssPeak(interval=0.0)
 
 
-def test_trimming_the_heap_is_harmless_anywhere():
+def test_trimming_the_heap_leaves_no_more_resident_than_before():
+    before = psutil.Process().memory_info().rss
     trim_heap()
+    assert psutil.Process().memory_info().rss <= before + 2**20
