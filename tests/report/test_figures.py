@@ -8,11 +8,11 @@ import pytest
 from matplotlib.image import imread
 
 from tests.report.synthetic import VARIANTS, make_record, make_records, store
+from vdmbench.figure_style import DASHES, MARKERS, PALETTE, STYLES, UnknownStyle, log_ticks, looks
 from vdmbench.records import ResultsError
 from vdmbench.report import Study, draw, read_results
 from vdmbench.report.figures import FIGURES, NothingToDraw, UnknownFigure, find_style, save
 from vdmbench.report.figures.samples import all_clips, wall_gif
-from vdmbench.report.figures.style import DASHES, MARKERS, PALETTE, STYLES, UnknownStyle, log_ticks, looks
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "profiles"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from vdmbench.figure_style import STYLES, ReportFigure, Style, applied, find_style
 from vdmbench.report.figures.consistency import consistency_figure
 from vdmbench.report.figures.differences import differences_figure
 from vdmbench.report.figures.frontier import frontier_figure
@@ -13,7 +14,6 @@ from vdmbench.report.figures.phases import phases_figure
 from vdmbench.report.figures.profiles import profiles_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
-from vdmbench.report.figures.style import STYLES, ReportFigure, Style, applied, find_style
 from vdmbench.report.figures.training import training_figure
 from vdmbench.report.study import Study
 

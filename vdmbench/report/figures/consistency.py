@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.lines import Line2D
 
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.samples import Clips, all_clips
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     INK,
     ReportFigure,
     Style,
@@ -20,6 +18,8 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
+from vdmbench.report.figures.samples import Clips, all_clips
 from vdmbench.report.study import Study, point_title
 
 

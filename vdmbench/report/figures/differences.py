@@ -7,9 +7,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from vdmbench.report.aggregation import effects
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     INK,
     PAPER,
     Look,
@@ -21,6 +19,8 @@ from vdmbench.report.figures.style import (
     small_multiples,
     tag,
 )
+from vdmbench.report.aggregation import effects
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.study import Group, Study, point_title
 from vdmbench.report.tables import metric_header

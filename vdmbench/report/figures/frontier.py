@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, main_status, say_if_cut
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     INK,
     STATUS_MARKERS,
     Look,
@@ -22,6 +21,7 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, main_status, say_if_cut
 from vdmbench.report.frontier import points_of, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from matplotlib.axes import Axes
 
-from vdmbench.report.figures.style import MAXIMUM_PANELS, STATUS_MARKERS, Look, ReportFigure, tag
+from vdmbench.figure_style import MAXIMUM_PANELS, STATUS_MARKERS, Look, ReportFigure, tag
 from vdmbench.report.panels import Panel
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.study import Outcome, Study

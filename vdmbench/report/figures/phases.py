@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from vdmbench.records import PHASES
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     Look,
     ReportFigure,
     Style,
@@ -20,6 +18,8 @@ from vdmbench.report.figures.style import (
     small_multiples,
     tag,
 )
+from vdmbench.records import PHASES
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.frame import ended_before, headline_memory
 from vdmbench.report.quantities import Quantity, Scale, choose_scale
 from vdmbench.report.study import Group, Study, point_title

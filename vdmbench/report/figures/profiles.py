@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     ReportFigure,
     Style,
     applied,
@@ -17,6 +16,7 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.improvement import performance_profile, tasks
 from vdmbench.report.panels import panels
 from vdmbench.report.study import Study

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from vdmbench.figure_style import ReportFigure, Style, applied
 from vdmbench.records import ResultsError
 from vdmbench.report.figures.panels import NothingToDraw
-from vdmbench.report.figures.style import ReportFigure, Style, applied
 from vdmbench.report.results import Cell
 from vdmbench.report.study import Group, Study
 

@@ -7,16 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 
-from vdmbench.report.figures.panels import (
-    NothingToDraw,
-    first_panels,
-    has_numbers,
-    main_status,
-    mark_failures,
-    rows_of_failures,
-    say_if_cut,
-)
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     Look,
     ReportFigure,
     Style,
@@ -29,6 +20,15 @@ from vdmbench.report.figures.style import (
     small_multiples,
     tag,
     variant_handle,
+)
+from vdmbench.report.figures.panels import (
+    NothingToDraw,
+    first_panels,
+    has_numbers,
+    main_status,
+    mark_failures,
+    rows_of_failures,
+    say_if_cut,
 )
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header

@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.figures.style import (
+from vdmbench.figure_style import (
     Look,
     ReportFigure,
     Style,
@@ -20,6 +19,7 @@ from vdmbench.report.figures.style import (
     tag,
     variant_handle,
 )
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.study import Study
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-from vdmbench.report.figures.style import FAINT, INK, PALETTE, PAPER
+from vdmbench.figure_style import FAINT, INK, PALETTE, PAPER
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from vdmbench.report.figures.style import PALETTE, looks
+from vdmbench.figure_style import PALETTE, looks
 from vdmbench.report.page.cards import cell_card
 from vdmbench.report.page.inline_svg import escaped, themed
 from vdmbench.report.page.summary import summary_section
