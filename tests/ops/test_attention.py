@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdmbench.ops import attention
+from vdmbench.ops import BackendUnavailable, attention, recording
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 SHAPES = [(2, 3, 7, 4), (1, 1, 1, 1), (3, 2, 12, 5)]
@@ -80,7 +80,37 @@ def test_non_contiguous_inputs():
 
 def test_shapes_that_do_not_fit_are_refused():
     q = torch.randn(1, 2, 3, 4)
-    with pytest.raises(ValueError, match=r"one shape \(batch, heads, frames, head_dim\), got \(1, 2, 3, 4\), \(1, 2, 5, 4\)"):
+    with pytest.raises(ValueError, match=r"none empty, got \(1, 2, 3, 4\), \(1, 2, 5, 4\)"):
         attention(q, torch.randn(1, 2, 5, 4), q)
-    with pytest.raises(ValueError, match=r"bias of \(heads, frames, frames\) = \(2, 3, 3\), got \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"bias of shape \(2, 3, 3\), got \(3, 3\)"):
         attention(q, q, q, bias=torch.randn(3, 3))
+
+
+def on_gpu(shape, dtype):
+    return [tensor.detach().cuda().requires_grad_() for tensor in random_inputs(shape, dtype)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("backend", ["sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"])
+def test_fused_kernels_on_a_gpu_equal_the_definition(backend, biased, causal, dtype, relative_error):
+    for shape in ((2, 3, 64, 32), (5, 2, 37, 64), (1, 1, 1, 8)):
+        q, k, v, bias = on_gpu(shape, dtype)
+        inputs = [q, k, v, *([bias] if biased else [])]
+        wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
+        want = by_definition(*wide[:3], wide[3] if biased else None, causal)
+        try:
+            with recording() as used:
+                got = attention(q, k, v, bias=bias if biased else None, causal=causal, backend=backend)
+        except BackendUnavailable as refusal:
+            pytest.skip(str(refusal))
+        assert all(name.startswith(backend) for name in used["attention"]), used
+        assert relative_error(got, want) < TOLERANCE[dtype]
+        weight = torch.randn_like(got)
+        wanted = torch.autograd.grad((want * weight.double()).sum(), wide)
+        for one, other in zip(torch.autograd.grad((got * weight).sum(), inputs), wanted, strict=True):
+            if other.norm() > 1e-9:
+                assert relative_error(one, other) < TOLERANCE[dtype]

@@ -13,7 +13,7 @@ Q = torch.randn(1, 2, 3, 4)
 def test_auto_takes_the_best_that_can_run_and_records_it():
     with recording() as used:
         attention(Q, Q, Q)
-    assert used == {"attention": {"sdpa"}}
+    assert used == {"attention": {"sdpa-flash"}}, "the kernel that PyTorch selected"
 
 
 def test_recorders_nest_and_end():
@@ -23,13 +23,13 @@ def test_recorders_nest_and_end():
         attention(Q, Q, Q)
     attention(Q, Q, Q)
     assert inner == {"attention": {"math"}}
-    assert outer == {"attention": {"math", "sdpa"}}
+    assert outer == {"attention": {"math", "sdpa-flash"}}
 
 
 def test_an_unknown_name_gets_the_closest_one():
     with pytest.raises(UnknownBackend, match=r"attention has no backend 'sdap', did you mean 'sdpa'\?"):
         attention(Q, Q, Q, backend="sdap")
-    with pytest.raises(UnknownBackend, match="known: auto, sdpa, math"):
+    with pytest.raises(UnknownBackend, match="known: auto, sdpa, sdpa-flash, sdpa-efficient, sdpa-cudnn, xformers, math"):
         attention(Q, Q, Q, backend="xyz")
 
 
@@ -38,6 +38,27 @@ def test_a_backend_that_cannot_run_says_why(random_direction):
     with recording() as used, pytest.raises(BackendUnavailable, match="runs on cuda tensors, not on cpu"):
         backends.choose("selective_scan", "mamba_ssm", x)
     assert used == {}, "what did not run is not recorded"
+
+
+def test_what_pytorch_selects_is_recorded_and_a_kernel_held_to_by_name_says_what_it_does_not_take():
+    bias = torch.randn(2, 3, 3, requires_grad=True)
+    with recording() as used:
+        attention(Q, Q, Q, bias=bias, backend="sdpa")
+    assert used == {"attention": {"sdpa-math"}}, "a CPU has no fused kernel whose bias is trained"
+    with recording() as used, pytest.raises(BackendUnavailable, match="on cpu it takes no bias that is trained; use 'sdpa' or"):
+        attention(Q, Q, Q, bias=bias, backend="sdpa-flash")
+    assert used == {}
+
+
+@pytest.mark.parametrize(("op", "backend", "install"), [
+    ("attention", "xformers", "pip install xformers"),
+    ("causal_conv1d", "causal_conv1d", "pip install --no-build-isolation causal-conv1d"),
+])
+def test_packages_for_gpus_come_with_their_install_line(op, backend, install):
+    with pytest.raises(BackendUnavailable, match="runs on cuda tensors, not on cpu"):
+        backends.choose(op, backend, Q)
+    status = next(s for s in backends.statuses("cuda") if (s.op, s.backend) == (op, backend))
+    assert status.available or install in str(status.why_not)
 
 
 def test_missing_software_comes_with_the_install_line(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdmbench.ops import causal_conv1d, fft_convolution, s4d_kernel
+from vdmbench.ops import BackendUnavailable, causal_conv1d, fft_convolution, recording, s4d_kernel, simulating
 
 SHAPES = [(2, 9, 5), (1, 1, 1), (3, 2, 4), (2, 64, 3)]
 
@@ -84,7 +84,36 @@ def test_the_s4d_kernel_gradcheck():
 
 def test_shapes_that_do_not_fit_are_refused():
     x = torch.randn(2, 5, 3)
-    with pytest.raises(ValueError, match=r"weight \(channels, taps\), got \(2, 5, 3\) and \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"weight \(channels, taps\), neither empty, got \(2, 5, 3\) and \(4, 4\)"):
         causal_conv1d(x, torch.randn(4, 4))
     with pytest.raises(ValueError, match=r"kernel \(channels, frames\), got \(2, 5, 3\) and \(3, 4\)"):
         fft_convolution(x, torch.randn(3, 4))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and causal-conv1d")
+@pytest.mark.parametrize("silu", [True, False])
+@pytest.mark.parametrize("reverse", [True, False])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_the_causal_conv1d_package_equals_the_float64_reference(dtype, tolerance, reverse, silu, relative_error):
+    pytest.importorskip("causal_conv1d", reason="needs causal-conv1d")
+    parts = [part.detach().cuda().requires_grad_()
+             for part in (normal(3, 65, 24, dtype=dtype), normal(24, 4, seed=1, dtype=dtype), normal(24, seed=2, dtype=dtype))]
+    wide = [part.detach().double().requires_grad_() for part in parts]
+    got = causal_conv1d(*parts, silu=silu, reverse=reverse, backend="causal_conv1d")
+    want = causal_conv1d(*wide, silu=silu, reverse=reverse, backend="torch")
+    assert relative_error(got, want) < tolerance
+    wanted = torch.autograd.grad(want.sum(), wide)
+    for one, other in zip(torch.autograd.grad(got.sum(), parts), wanted, strict=True):
+        assert relative_error(one, other) < tolerance
+
+
+def test_what_the_package_has_no_kernel_for_goes_to_torch_or_is_refused_by_name():
+    with simulating("cuda"):
+        for shape, taps, why in (((2, 9, 16), 7, "2 to 4 taps, not 7"), ((2, 9, 5), 4, "multiples of 8 and no float64, not 5")):
+            x, weight = normal(*shape, dtype=torch.float32), normal(shape[-1], taps, seed=1, dtype=torch.float32)
+            with recording() as used:
+                causal_conv1d(x, weight)
+            assert used == {"causal_conv1d": {"torch"}}
+            with pytest.raises(BackendUnavailable, match=why):
+                causal_conv1d(x, weight, backend="causal_conv1d")

@@ -41,3 +41,18 @@ def test_auto_is_blocks_and_wrong_input_is_refused():
         sliding_attention(q, q, q, window=0)
     with pytest.raises(ValueError, match="q, k, v of one shape"):
         sliding_attention(q, q[:, :, :3], q, window=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "flex"])
+def test_on_a_gpu_every_backend_sees_the_frames_within_its_window(backend, causal, relative_error):
+    inputs = [torch.randn(4, 2, 130, 32, device="cuda", requires_grad=True) for _ in range(3)]
+    wide = [part.detach().double().requires_grad_() for part in inputs]
+    want = sliding_attention(*wide, window=16, causal=causal, backend="math")
+    got = sliding_attention(*inputs, window=16, causal=causal, backend=backend)
+    assert relative_error(got, want) < 1e-5
+    wanted = torch.autograd.grad(want.square().sum(), wide)
+    for one, other in zip(torch.autograd.grad(got.square().sum(), inputs), wanted, strict=True):
+        assert relative_error(one, other) < 1e-5

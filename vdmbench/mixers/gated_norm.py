@@ -22,5 +22,8 @@ class GatedRMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
         if self.gate_first:
-            return F.rms_norm(x * F.silu(gate), self.weight.shape, self.weight, self.epsilon)
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon) * F.silu(gate)
+            return self._normed(x * F.silu(gate))
+        return self._normed(x) * F.silu(gate)
+
+    def _normed(self, x: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.epsilon)  # fused kernels take one dtype

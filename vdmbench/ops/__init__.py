@@ -6,7 +6,7 @@ from vdmbench.ops.backends import UnknownBackend as UnknownBackend
 from vdmbench.ops.backends import recording as recording
 from vdmbench.ops.backends import simulating as simulating
 from vdmbench.ops.bidirectional_scan import bidirectional_selective_scan as bidirectional_selective_scan
-from vdmbench.ops.convolution import causal_conv1d as causal_conv1d
+from vdmbench.ops.causal_conv1d import causal_conv1d as causal_conv1d
 from vdmbench.ops.convolution import fft_convolution as fft_convolution
 from vdmbench.ops.convolution import s4d_kernel as s4d_kernel
 from vdmbench.ops.delta_scan import gated_delta_scan as gated_delta_scan

@@ -1,8 +1,8 @@
 """Which kernel computes an op: the backends of each op, best first, the choice between them, and what was chosen.
 
-An op holds a list of backends. ``auto`` takes the first that can run on the tensor's device; a backend asked for by name
-runs or raises, and never gives way to another. Every choice is told to the recorders around it, so that a record can say
-which kernel produced a number.
+An op holds a list of backends. ``auto`` takes the first that can run on the tensor's device and takes these arguments; a
+backend asked for by name runs or raises, and never gives way to another. What ran is told to the recorders around it, so that
+a record can say which kernel produced a number.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ class UnknownBackend(ValueError):
 class Backend:
     """One way to compute an op.
 
-    ``devices`` are the device types it runs on, empty for all of them. ``missing`` returns None where the software it needs
-    is present, else one line that says what is absent and how to install it. ``auto`` never takes one that is ``by_name_only``.
+    Attributes:
+        run: computes the op from its arguments.
+        devices: the device types it runs on, empty for all of them.
+        missing: None where the software it needs is present, else one line that says what is absent and how to install it.
+        by_name_only: ``auto`` never takes it.
+        refuses: None where it takes these arguments of ``run``, else the reason in one line.
+        ran: the kernel that took these arguments, where it hands them to another library's choice.
     """
 
     name: str
@@ -44,12 +49,14 @@ class Backend:
     devices: tuple[str, ...] = ()
     missing: Callable[[], str | None] = lambda: None
     by_name_only: bool = False
+    refuses: Callable[..., str | None] | None = None
+    ran: Callable[..., str] | None = None
 
-    def why_not(self, device: str) -> str | None:
-        """None where it can run on tensors of that device type, else the reason in one line."""
+    def why_not(self, device: str, *, installed: bool = False) -> str | None:
+        """None where it can run on tensors of that device type, else the reason; ``installed`` assumes its software is."""
         if self.devices and device not in self.devices:
             return f"it runs on {' and '.join(self.devices)} tensors, not on {device}"
-        return self.missing()
+        return None if installed else self.missing()
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,8 @@ def declare(op: str, *backends: Backend) -> None:
     _ops[op] = backends
 
 
-def choose(op: str, requested: str, tensor: Tensor) -> Backend:
-    """The backend that computes ``op`` on the device of ``tensor``, reported to the recorders.
+def choose(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Backend:
+    """The backend that computes ``op`` on the device of ``tensor``, from these arguments of its ``run`` where they are given.
 
     Raises :class:`UnknownBackend` for a name that the op does not have, :class:`BackendUnavailable` for one that cannot run.
     """
@@ -86,22 +93,31 @@ def choose(op: str, requested: str, tensor: Tensor) -> Backend:
     device = simulated or tensor.device.type
 
     def why_not(backend: Backend) -> str | None:
-        if simulated is None:
-            return backend.why_not(device)
-        return None if not backend.devices or device in backend.devices else backend.why_not(device)
+        reason = backend.why_not(device, installed=simulated is not None)
+        if reason is None and arguments and backend.refuses is not None:
+            reason = backend.refuses(*arguments)
+        return reason
 
     if requested == "auto":
-        chosen = next(backend for backend in backends.values() if not backend.by_name_only and why_not(backend) is None)
-    elif requested not in backends:
+        return next(backend for backend in backends.values() if not backend.by_name_only and why_not(backend) is None)
+    if requested not in backends:
         raise UnknownBackend(f"{op} has no backend '{requested}', {_hint(requested, ['auto', *backends])}")
-    else:
-        chosen = backends[requested]
-        reason = why_not(chosen)
-        if reason is not None:
-            raise BackendUnavailable(f"backend '{requested}' of {op} cannot run: {reason}")
-    for recorder in _recorders.get():
-        recorder.setdefault(op, set()).add(chosen.name)
-    return chosen
+    reason = why_not(backends[requested])
+    if reason is not None:
+        raise BackendUnavailable(f"backend '{requested}' of {op} cannot run: {reason}")
+    return backends[requested]
+
+
+def compute(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Any:
+    """Run the backend of :func:`choose` on the arguments, and tell the recorders which one it was."""
+    chosen = choose(op, requested, tensor, *arguments)
+    result = chosen.run(*arguments)
+    recorders = _recorders.get()
+    if recorders:
+        name = chosen.name if chosen.ran is None else chosen.ran(*arguments)
+        for recorder in recorders:
+            recorder.setdefault(op, set()).add(name)
+    return result
 
 
 def _hint(name: str, known: list[str]) -> str:
@@ -111,7 +127,7 @@ def _hint(name: str, known: list[str]) -> str:
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """Collect the backends that ops choose inside the block, nested blocks included: ``{op: {backend, ...}}``."""
+    """Collect the backends that compute ops inside the block, nested blocks included: ``{op: {backend, ...}}``."""
     used: Recorder = {}
     token = _recorders.set((*_recorders.get(), used))
     try:
@@ -131,6 +147,11 @@ def simulating(device: str) -> Iterator[None]:
         yield
     finally:
         _simulated_device.reset(token)
+
+
+def simulated_device() -> str | None:
+    """The device type of :func:`simulating`, None outside it."""
+    return _simulated_device.get()
 
 
 def statuses(device: str) -> list[Status]:

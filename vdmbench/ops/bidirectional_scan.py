@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
@@ -55,7 +55,8 @@ def bidirectional_selective_scan(
         if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
             raise ValueError(f"{op} takes back.{name} like ahead.{name}, {tuple(one.shape)} {one.dtype} on {one.device}, got "
                              f"{tuple(other.shape)} {other.dtype} on {other.device}")
-    return choose(op, backend, ahead.x).run(ahead, back, gate, merge, softplus)
+    y: Tensor = compute(op, backend, ahead.x, ahead, back, gate, merge, softplus)
+    return y
 
 
 def _reference(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool) -> Tensor:

@@ -1,35 +1,12 @@
-"""Convolutions over frames, one filter a channel: short and direct, or as long as the video by FFT."""
+"""Convolutions over frames as long as the video, one filter a channel, by FFT."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-
-def causal_conv1d(
-    x: Float[Tensor, "batch frames channels"],
-    weight: Float[Tensor, "channels taps"],
-    bias: Float[Tensor, " channels"] | None = None,
-    *,
-    reverse: bool = False,
-) -> Float[Tensor, "batch frames channels"]:
-    """Depthwise convolution that sees the present and the past: y_t = bias + sum_k weight[k] x[t - (taps - 1) + k].
-
-    The last tap weighs the present frame, as in ``nn.Conv1d`` with left padding. ``reverse`` sees the present and the
-    future instead: it equals flip over frames, convolve, flip.
-    """
-    if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[-1]:
-        raise ValueError(f"causal_conv1d takes x (batch, frames, channels) and weight (channels, taps), got {tuple(x.shape)} "
-                         f"and {tuple(weight.shape)}")
-    frames, taps = x.shape[1], weight.shape[1]
-    if reverse:
-        weight = weight.flip(-1)
-    padded = F.pad(x, (0, 0, 0, taps - 1) if reverse else (0, 0, taps - 1, 0))
-    y = sum(padded[:, k:k + frames] * weight[:, k] for k in range(taps))
-    assert isinstance(y, Tensor)
-    return y if bias is None else y + bias
+from vdmbench.ops.parts import check_parts
 
 
 def fft_convolution(
@@ -47,6 +24,7 @@ def fft_convolution(
     if x.dim() != 3 or kernel.shape != (x.shape[2], x.shape[1]):
         raise ValueError("fft_convolution takes x (batch, frames, channels) and kernel (channels, frames), got "
                          f"{tuple(x.shape)} and {tuple(kernel.shape)}")
+    check_parts("fft_convolution", {"x": (x, x.shape), "kernel": (kernel, kernel.shape)})
     frames = x.shape[1]
     wide = torch.promote_types(x.dtype, torch.float32)
     spectrum = torch.fft.rfft(x.to(wide), n=2 * frames, dim=1)  # (batch, frames + 1, channels)

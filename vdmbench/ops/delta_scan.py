@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.parts import check_parts
 
 CHUNK = 32
@@ -21,6 +21,7 @@ def gated_delta_scan(
     log_decay: Float[Tensor, "batch frames heads"],
     beta: Float[Tensor, "batch frames heads"],
     *,
+    reverse: bool = False,
     backend: str = "auto",
 ) -> Float[Tensor, "batch frames heads value_dim"]:
     """Scan the gated delta rule over frames (Yang et al. 2024, arXiv 2412.06464, eq. 10)::
@@ -33,6 +34,7 @@ def gated_delta_scan(
     Args:
         k: of length at most 1 where beta is in [0, 1], for a memory that does not grow.
         log_decay: not positive.
+        reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
         backend: ``chunked`` (matrix products within chunks of frames), ``reference`` (a loop over frames), or ``auto``, which
             is ``chunked``. Both run anywhere.
 
@@ -56,25 +58,27 @@ def gated_delta_scan(
         },
     )
     wide = torch.promote_types(q.dtype, torch.float32)
-    run = choose("gated_delta_scan", backend, q).run
     with torch.autocast(q.device.type, enabled=False):
-        return run(*(part.to(wide) for part in (q, k, v, log_decay, beta))).to(v.dtype)
+        moved = (part.to(wide) for part in (q, k, v, log_decay, beta))
+        o: Tensor = compute("gated_delta_scan", backend, q, *moved, reverse)
+    return o.to(v.dtype)
 
 
-def _reference(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -> Tensor:
+def _reference(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
     """The definition, as a loop over frames."""
     S = torch.zeros_like(v[:, 0, :, :, None] * k[:, 0, :, None])  # (batch, heads, value_dim, key_dim)
     outputs = []
     sequences = (q, k, v, log_decay.exp()[..., None, None], beta[..., None])
-    for q_t, k_t, v_t, decay_t, beta_t in zip(*(each.unbind(1) for each in sequences), strict=True):
+    frames = list(zip(*(each.unbind(1) for each in sequences), strict=True))
+    for q_t, k_t, v_t, decay_t, beta_t in reversed(frames) if reverse else frames:
         S = decay_t * S
         held = torch.einsum("bhvk,bhk->bhv", S, k_t)
         S = S + (beta_t * (v_t - held))[..., None] * k_t[..., None, :]
         outputs.append(torch.einsum("bhvk,bhk->bhv", S, q_t))
-    return torch.stack(outputs, 1)
+    return torch.stack(outputs[::-1] if reverse else outputs, 1)
 
 
-def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -> Tensor:
+def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
     """Chunks of Q frames, each one triangular system (Yang et al. 2024, sec. 3.3, without the inverse of the WY form).
 
     With g_t the decay from the chunk's start and w_t what frame t writes, the rule reads, from the state S that enters,
@@ -83,7 +87,7 @@ def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -
         o_t = g_t S q_t + sum_{i<=t} g_t / g_i (k_i . q_t) w_i
 
     that is (I + T) W = diag(beta) V - diag(beta g) K S^T, T strictly lower: two solutions that do not know S, for all chunks
-    at once, then a loop over chunks.
+    at once, then a loop over chunks. Against time T is strictly upper, and decay counts from the chunk's end.
     """
     frames = q.shape[1]
     chunks = -(-frames // CHUNK)
@@ -95,23 +99,28 @@ def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -
 
     q, k, v, steps, beta = (chunk(part) for part in (q, k, v, log_decay, beta))
     total = steps.cumsum(-1)
+    whole = total[..., -1:]
+    if reverse:
+        total = whole - total + steps
     between = total[..., :, None] - total[..., None, :]  # log g_t / g_i
-    not_after = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
-    decay = between.masked_fill(~not_after, float("-inf")).exp()
-    T = (beta[..., None] * (k @ k.mT) * decay).tril(-1)
+    seen = torch.ones(length, length, dtype=torch.bool, device=q.device)
+    seen = seen.triu() if reverse else seen.tril()  # the frames that t sees, itself included
+    decay = between.masked_fill(~seen, float("-inf")).exp()
+    similar = beta[..., None] * (k @ k.mT) * decay
+    T = similar.triu(1) if reverse else similar.tril(-1)
     g = total.exp()[..., None]
     sides = torch.cat([beta[..., None] * v, beta[..., None] * g * k], -1)
-    solved = torch.linalg.solve_triangular(T, sides, upper=False, unitriangular=True)
+    solved = torch.linalg.solve_triangular(T, sides, upper=reverse, unitriangular=True)
     writes, corrections = solved.split((v.shape[-1], k.shape[-1]), -1)
     reads, entering = (q @ k.mT) * decay, g * q
-    kept, leaving = g[..., -1:, :], (total[..., -1:] - total).exp()[..., None] * k
+    kept, leaving = whole.exp()[..., None], (whole - total).exp()[..., None] * k
     S = torch.zeros_like(v[:, :, 0].mT @ k[:, :, 0])  # (batch, heads, value_dim, key_dim)
     outputs = []
-    for c in range(chunks):
+    for c in reversed(range(chunks)) if reverse else range(chunks):
         w = writes[:, :, c] - corrections[:, :, c] @ S.mT
         outputs.append(entering[:, :, c] @ S.mT + reads[:, :, c] @ w)
         S = kept[:, :, c] * S + w.mT @ leaving[:, :, c]
-    return torch.stack(outputs, 2).movedim(1, 3).flatten(1, 2)[:, :frames]
+    return torch.stack(outputs[::-1] if reverse else outputs, 2).movedim(1, 3).flatten(1, 2)[:, :frames]
 
 
 declare("gated_delta_scan", Backend("chunked", _chunked), Backend("reference", _reference))

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vdmbench.ops.parts import check_heads
+
 FeatureMap = Literal["softmax", "relu"]
 Rotation = Callable[[Tensor], Tensor]
 _EPSILON = 1e-6
@@ -33,7 +35,7 @@ def linear_attention(
             it stays positive (Su et al. 2021, arXiv 2104.09864, sec. 3.3, eq. 19).
 
     Raises:
-        ValueError: shapes do not agree, or the feature map is unknown.
+        ValueError: shapes, dtypes or devices do not agree, or the feature map is unknown.
     """
     q, k = _features(q, k, v, feature_map)
     turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
@@ -62,9 +64,7 @@ def linear_attention_quadratic(
 
 
 def _features(q: Tensor, k: Tensor, v: Tensor, feature_map: str) -> tuple[Tensor, Tensor]:
-    if not q.shape == k.shape == v.shape or q.dim() != 4:
-        raise ValueError(f"linear_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got {tuple(q.shape)}, "
-                         f"{tuple(k.shape)}, {tuple(v.shape)}")
+    check_heads("linear_attention", q, k, v)
     if feature_map == "softmax":
         return q.softmax(-1), k.softmax(-2)
     if feature_map == "relu":  # sums over all frames overflow or round in half precision

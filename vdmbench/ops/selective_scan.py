@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
@@ -55,7 +55,8 @@ def selective_scan(
     """
     direction = Direction(x, dt, A, B, C, D, dt_bias)
     direction.check("selective_scan", gate)
-    return choose("selective_scan", backend, x).run(direction, gate, softplus, reverse)
+    y: Tensor = compute("selective_scan", backend, x, direction, gate, softplus, reverse)
+    return y
 
 
 def reference_scan(direction: Direction, gate: Tensor | None, softplus: bool, reverse: bool) -> Tensor:

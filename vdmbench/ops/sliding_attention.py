@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vdmbench.ops.backends import Backend, choose, declare
+from vdmbench.ops.backends import Backend, compute, declare
+from vdmbench.ops.flex_attention import flex_attention, flex_refuses
+from vdmbench.ops.fused_attention import fused
+from vdmbench.ops.parts import check_heads
 
 
 def sliding_attention(
@@ -25,20 +28,17 @@ def sliding_attention(
         window: largest distance of two frames that see each other.
         causal: of these a frame sees itself and the earlier ones.
         backend: ``blocks`` (blocks of ``window`` frames against their neighbours, fused: frames x window in time, frames in
-            memory), ``sdpa`` (all pairs under a mask, fused), ``math`` (all pairs, scores in memory), or ``auto``: ``blocks``.
-            All run anywhere.
+            memory), ``sdpa`` (all pairs under a mask, fused), ``flex`` (PyTorch's FlexAttention, compiled on CUDA; on a CPU
+            its plain form, forward only), ``math`` (all pairs, scores in memory), or ``auto``: ``blocks``.
 
     Raises:
-        ValueError: shapes do not agree, the window is not positive, or the backend is unknown.
+        ValueError: shapes, dtypes or devices do not agree, the window is not positive, or the backend is unknown or cannot run.
     """
-    if not q.shape == k.shape == v.shape or q.dim() != 4:
-        raise ValueError(
-            f"sliding_attention takes q, k, v of one shape (batch, heads, frames, head_dim), got "
-            f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
-        )
+    check_heads("sliding_attention", q, k, v)
     if window < 1:
         raise ValueError(f"sliding_attention takes a window of at least 1 frame, got {window}")
-    return choose("sliding_attention", backend, q).run(q, k, v, min(window, q.shape[2]), causal)
+    mixed: Tensor = compute("sliding_attention", backend, q, q, k, v, min(window, q.shape[2]), causal)
+    return mixed
 
 
 def _near(query: Tensor, key: Tensor, window: int, causal: bool) -> Bool[Tensor, "queries keys"]:
@@ -58,20 +58,24 @@ def _math(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=_band(q, window, causal))
+    return fused(q, k, v, _band(q, window, causal)[None, None], False)
 
 
 def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
-    """Each block of ``window`` queries against its own keys and those of the blocks beside it."""
-    frames = q.shape[2]
+    """Each block of ``window`` queries against its own keys and those of the blocks beside it.
+
+    Blocks take the place of heads, and heads join the batch: fused kernels take four dimensions.
+    """
+    batch, heads, frames, _ = q.shape
     blocks = -(-frames // window)
     ahead = 0 if causal else window
     tail = blocks * window - frames
 
-    def neighbourhood(part: Tensor) -> Tensor:  # (batch, heads, blocks, window + back + ahead, head_dim)
-        return F.pad(part, (0, 0, window, tail + ahead)).unfold(2, 2 * window + ahead, window).mT
+    def neighbourhood(part: Tensor) -> Tensor:  # (batch heads, blocks, window + back + ahead, head_dim)
+        padded = F.pad(part, (0, 0, window, tail + ahead)).flatten(0, 1)
+        return padded.unfold(1, 2 * window + ahead, window).mT
 
-    queries = F.pad(q, (0, 0, 0, tail)).unflatten(2, (blocks, window))
+    queries = F.pad(q, (0, 0, 0, tail)).flatten(0, 1).unflatten(1, (blocks, window))
     inside = torch.arange(window, device=q.device)
     around = torch.arange(-window, window + ahead, device=q.device)
     near = _near(inside, around, window, causal)
@@ -79,8 +83,14 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tenso
     real = (start + around >= 0) & (start + around < frames)  # (blocks, keys)
     mask = near & real[:, None]
     mask = mask | ~(start + inside < frames)[..., None]  # a padded query sees all, so that no row of scores is empty
-    mixed = F.scaled_dot_product_attention(queries, neighbourhood(k), neighbourhood(v), attn_mask=mask)
-    return mixed.flatten(2, 3)[:, :, :frames]
+    mixed = fused(queries, neighbourhood(k), neighbourhood(v), mask[None], False)
+    return mixed.flatten(1, 2)[:, :frames].unflatten(0, (batch, heads))
 
 
-declare("sliding_attention", Backend("blocks", _blocks), Backend("sdpa", _sdpa), Backend("math", _math))
+declare(
+    "sliding_attention",
+    Backend("blocks", _blocks),
+    Backend("sdpa", _sdpa),
+    Backend("flex", flex_attention, ("cuda", "cpu"), by_name_only=True, refuses=flex_refuses),
+    Backend("math", _math),
+)

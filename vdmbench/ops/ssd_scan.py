@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from vdmbench.ops.backends import Backend, BackendUnavailable, choose, declare
+from vdmbench.ops.backends import Backend, BackendUnavailable, compute, declare
 from vdmbench.ops.parts import check_parts
 
 CHUNK = 32
@@ -60,46 +61,47 @@ def ssd_scan(
             f"empty, heads a multiple of groups, got {tuple(x.shape)} and {tuple(B.shape)}"
         )
     batch, frames, heads, _ = x.shape
-    maps = (batch, frames, *B.shape[2:])
-    a_head = (heads,)
-    check_parts(
-        "ssd_scan",
-        {
-            "x": (x, x.shape),
-            "dt": (dt, (batch, frames, heads)),
-            "A": (A, a_head),
-            "B": (B, maps),
-            "C": (C, maps),
-            "D": (D, a_head),
-            "dt_bias": (dt_bias, a_head),
-        },
-    )
-    return choose("ssd_scan", backend, x).run(x, dt, A, B, C, D, dt_bias, softplus, reverse)
+    a_step, maps, a_head = (batch, frames, heads), (batch, frames, *B.shape[2:]), (heads,)
+    parts = _Parts(x, dt, A, B, C, D, dt_bias)
+    shapes = (x.shape, a_step, a_head, maps, maps, a_head, a_head)
+    check_parts("ssd_scan", {name: (part, shape) for name, part, shape in zip(parts._fields, parts, shapes, strict=True)})
+    y: Tensor = compute("ssd_scan", backend, x, parts, softplus, reverse)
+    return y
 
 
-def _delta(dt: Tensor, dt_bias: Tensor | None, softplus: bool, wide: torch.dtype) -> Tensor:
-    delta = dt.to(wide) if dt_bias is None else dt.to(wide) + dt_bias.to(wide)
-    return F.softplus(delta) if softplus else delta
+class _Parts(NamedTuple):
+    """What is scanned, as :func:`ssd_scan` takes it."""
+
+    x: Tensor
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    dt_bias: Tensor | None
+
+    @property
+    def wide(self) -> torch.dtype:
+        """In which steps, decays and states are computed."""
+        return torch.promote_types(self.x.dtype, torch.float32)
+
+    def delta(self, softplus: bool) -> Tensor:
+        """Step sizes (batch, frames, heads)."""
+        delta = self.dt.to(self.wide) if self.dt_bias is None else self.dt.to(self.wide) + self.dt_bias.to(self.wide)
+        return F.softplus(delta) if softplus else delta
+
+    def with_skip(self, y: Tensor) -> Tensor:
+        """y + D x, in the dtype of x."""
+        return (y if self.D is None else y + self.D.to(y.dtype)[:, None] * self.x.to(y.dtype)).to(self.x.dtype)
 
 
-def _reference(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    softplus: bool,
-    reverse: bool,
-) -> Tensor:
+def _reference(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     """The definition, as a loop over frames."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    delta = _delta(dt, dt_bias, softplus, wide)
-    inputs, heads_a_group = x.to(wide), x.shape[2] // B.shape[2]
-    B, C = (part.to(wide).repeat_interleave(heads_a_group, 2) for part in (B, C))  # (batch, frames, heads, state)
-    decay = torch.exp(delta * A.to(wide))[..., None, None]
-    drive = (delta[..., None] * inputs)[..., None] * B[..., None, :]
+    wide, delta = parts.wide, parts.delta(softplus)
+    heads_a_group = parts.x.shape[2] // parts.B.shape[2]
+    B, C = (part.to(wide).repeat_interleave(heads_a_group, 2) for part in (parts.B, parts.C))  # (batch, frames, heads, state)
+    decay = torch.exp(delta * parts.A.to(wide))[..., None, None]
+    drive = (delta[..., None] * parts.x.to(wide))[..., None] * B[..., None, :]
     frames = list(zip(decay.unbind(1), drive.unbind(1), C.unbind(1), strict=True))
     h = torch.zeros_like(drive[:, 0])
     outputs = []
@@ -107,30 +109,16 @@ def _reference(
         h = decay_t * h + drive_t
         outputs.append((h * C_t[..., None, :]).sum(-1))
     y = torch.stack(outputs[::-1] if reverse else outputs, 1)
-    return _with_skip(y, inputs, D).to(x.dtype)
+    return parts.with_skip(y)
 
 
-def _with_skip(y: Tensor, x: Tensor, D: Tensor | None) -> Tensor:
-    return y if D is None else y + D.to(y.dtype)[:, None] * x
-
-
-def _chunked(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    softplus: bool,
-    reverse: bool,
-) -> Tensor:
+def _chunked(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     """Four steps over chunks of Q frames (Dao and Gu 2024, sec. 6 and listing 1); reversed by their transposes, with no flip.
 
     Letters: b batch, c chunk, q and s frames of a chunk, g group, r head of a group, p feature of a head, n state.
     """
-    wide = torch.promote_types(x.dtype, torch.float32)
-    frames, groups = x.shape[1], B.shape[2]
+    x, wide = parts.x, parts.wide
+    frames, groups = x.shape[1], parts.B.shape[2]
     chunks = -(-frames // CHUNK)
     length = -(-frames // chunks)
 
@@ -139,11 +127,11 @@ def _chunked(
         return F.pad(part, padding).unflatten(1, (chunks, length))
 
     with torch.autocast(x.device.type, enabled=False):
-        delta = _delta(dt, dt_bias, softplus, wide)
+        delta = parts.delta(softplus)
         inputs = chunk(x).unflatten(3, (groups, -1))  # b c q g r p
-        B, C = chunk(B.to(x.dtype)), chunk(C.to(x.dtype))  # b c q g n
+        B, C = chunk(parts.B.to(x.dtype)), chunk(parts.C.to(x.dtype))  # b c q g n
         # Sums of steps in float64: decays come from their differences, and the gradient of A from differences of differences.
-        step = chunk(delta.double() * A.double()).unflatten(3, (groups, -1))  # b c q g r
+        step = chunk(delta.double() * parts.A.double()).unflatten(3, (groups, -1))  # b c q g r
         total = step.cumsum(2)
         whole = total[:, :, -1]  # b c g r
         # Logarithms of decay, from the state that enters a chunk to each frame, and from each frame to the state that leaves
@@ -172,7 +160,7 @@ def _chunked(
         entered = torch.stack(states[::-1] if reverse else states, 1).to(x.dtype)
         # 4. What it gives to each frame.
         y = y + torch.einsum("bcqgn,bcgrpn->bcqgrp", C, entered).to(wide) * entering.exp().to(wide)[..., None]
-        return _with_skip(y.flatten(3, 4).flatten(1, 2)[:, :frames], x.to(wide), D).to(x.dtype)
+        return parts.with_skip(y.flatten(3, 4).flatten(1, 2)[:, :frames])
 
 
 _INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
@@ -187,27 +175,18 @@ def _mamba_ssm_missing() -> str | None:
     return None
 
 
-def _mamba_ssm(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    softplus: bool,
-    reverse: bool,
-) -> Tensor:
+def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
+    x = parts.x
     if isinstance(x, FakeTensor):
         raise BackendUnavailable(
             "backend 'mamba_ssm' of ssd_scan has no fake form, so its memory cannot be planned: use 'chunked'"
         )
     kernel = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
-    sequences = [part.to(x.dtype).contiguous() for part in ((p.flip(1) for p in (x, dt, B, C)) if reverse else (x, dt, B, C))]
-    moved, steps, inward, outward = sequences
-    decay, skip, bias = (None if part is None else part.float() for part in (A, D, dt_bias))
-    y = kernel.mamba_chunk_scan_combined(
-        moved, steps, decay, inward, outward, _TRITON_CHUNK, D=skip, dt_bias=bias, dt_softplus=softplus
+    sequences = (x, parts.dt, parts.B, parts.C)
+    moved, steps, B, C = ((part.flip(1) if reverse else part).to(x.dtype).contiguous() for part in sequences)
+    A, D, dt_bias = (None if part is None else part.float() for part in (parts.A, parts.D, parts.dt_bias))
+    y: Tensor = kernel.mamba_chunk_scan_combined(
+        moved, steps, A, B, C, _TRITON_CHUNK, D=D, dt_bias=dt_bias, dt_softplus=softplus
     )
     return y.flip(1) if reverse else y
 
