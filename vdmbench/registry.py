@@ -136,11 +136,11 @@ networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.option
              "space-time factorised UNet of Oshima et al. 2024")
 
 _SOURCE_OPTIONS = "vdmbench.suite.options.sources"
-sources.add("sprites", "vdmbench.data.sprites:Sprites", f"{_SOURCE_OPTIONS}:SpritesOptions",
+sources.add("sprites", "vdmbench.data.procedural.sprites:Sprites", f"{_SOURCE_OPTIONS}:SpritesOptions",
             "procedural sprites that move and bounce; needs nothing")
-sources.add("maze", "vdmbench.data.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
+sources.add("maze", "vdmbench.data.procedural.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
             "procedural first-person walk through a ray-cast maze; needs nothing")
-sources.add("folder", "vdmbench.data.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
+sources.add("folder", "vdmbench.data.files.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
             "a folder with train/ and test/ of npy or npz videos, recorded sets included")
 
 metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",

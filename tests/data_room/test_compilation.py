@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from vdmbench.data import compilation
-from vdmbench.data.maze import Maze
+from vdmbench.data.procedural.maze import Maze
 
-RENDER = "from vdmbench.data.maze import Maze; print(Maze(split='train', frames=2, size=8).clip(0, 0, 2).tobytes().hex())"
+RENDER = ("from vdmbench.data.procedural.maze import Maze; "
+          "print(Maze(split='train', frames=2, size=8).clip(0, 0, 2).tobytes().hex())")
 
 
 def render(**variables: str) -> str:
@@ -34,6 +33,6 @@ def test_without_a_writable_cache_folder_it_compiles_anew(tmp_path: Path) -> Non
     assert render(XDG_CACHE_HOME=str(blocked)).strip() == here.tobytes().hex()
 
 
-def test_the_users_numba_folder_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    assert compilation.cache_folder() == tmp_path / "mine"
+def test_the_users_numba_folder_is_taken(tmp_path: Path) -> None:
+    render(NUMBA_CACHE_DIR=str(tmp_path / "mine"))
+    assert list((tmp_path / "mine").rglob("*.nbc"))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vdmbench.data.folder import Folder
-from vdmbench.data.manifest import Manifest, Video, sha256_of
+from vdmbench.data.content import sha256_of
+from vdmbench.data.files.folder import Folder
+from vdmbench.data.manifest import Manifest, Video
 from vdmbench.data.source import DataError
 
 
@@ -108,8 +110,8 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder train/"):
         Folder(split="train", frames=1, size=8, path=tmp_path)
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "clip.mp4").touch()
-    with pytest.raises(DataError, match=r"no \.npy or \.npz files, but \.mp4"):
+    (tmp_path / "train" / "clip.wmv").touch()
+    with pytest.raises(DataError, match=r"no \.npy, \.npz, .* files and no folders of images, but \.wmv"):
         Folder(split="train", frames=1, size=8, path=tmp_path)
 
 
@@ -119,14 +121,15 @@ class TestManifest:
         source = Folder(split="train", frames=10, size=16, path=data)
         np.testing.assert_array_equal(source.clip(1, 0, 10), video(1)[:10])
 
-    def test_changed_content_is_found_when_first_read(self, data: Path) -> None:
+    def test_changed_content_is_found_when_the_set_is_opened(self, data: Path) -> None:
         write_manifest(data)
+        before = (data / "train" / "b.npy").stat()
+        Folder(split="train", frames=10, size=16, path=data)
         np.save(data / "train" / "b.npy", video(5))  # of the same size in bytes
-        source = Folder(split="train", frames=10, size=16, path=data)
-        source.clip(0, 0, 10)
+        os.utime(data / "train" / "b.npy", ns=(before.st_atime_ns, before.st_mtime_ns))
         for _ in range(2):
             with pytest.raises(DataError, match=r"b\.npy is not the file that manifest\.json lists"):
-                source.clip(1, 0, 10)
+                Folder(split="train", frames=10, size=16, path=data)
 
     def test_missing_additional_and_shortened_files_are_named(self, data: Path) -> None:
         write_manifest(data)

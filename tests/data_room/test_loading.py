@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from vdmbench.data.loading import TrainingBatches, reference_clips, to_model_range, to_uint8
-from vdmbench.data.source import DataError, ProceduralSource
-from vdmbench.data.sprites import Sprites
+from vdmbench.data.procedural.source import ProceduralSource
+from vdmbench.data.procedural.sprites import Sprites
+from vdmbench.data.source import DataError
 
 
 @pytest.fixture

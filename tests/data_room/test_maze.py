@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vdmbench.data.maze import Maze
+from vdmbench.data.procedural.maze import Maze
 from vdmbench.data.source import DataError
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from vdmbench.data.maze import Maze
-from vdmbench.data.source import DataError, ProceduralSource
-from vdmbench.data.sprites import Sprites
+from vdmbench.data.procedural.maze import Maze
+from vdmbench.data.procedural.source import ProceduralSource
+from vdmbench.data.procedural.sprites import Sprites
+from vdmbench.data.source import DataError
 from vdmbench.registry import sources
 
 KINDS = [Sprites, Maze]

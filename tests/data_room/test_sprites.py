@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vdmbench.data.procedural.sprites import Sprites
 from vdmbench.data.source import DataError
-from vdmbench.data.sprites import Sprites
 
 
 def test_sprites_stay_within_the_frame() -> None:

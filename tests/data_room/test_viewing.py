@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import TypeCheckError
 from PIL import Image
 
-from vdmbench.data.maze import Maze
+from vdmbench.data.procedural.maze import Maze
 from vdmbench.data.source import DataError
 from vdmbench.data.viewing import tile, write_contact_sheet, write_gif
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,21 @@ import pytest
 from jaxtyping import TypeCheckError
 
 import vdmbench
-from vdmbench.data.folder import Folder
+from vdmbench.data.files.folder import Folder
 from vdmbench.data.manifest import Manifest
+from vdmbench.data.recording.recorder import record
+from vdmbench.data.recording.vizdoom import ViZDoom
 from vdmbench.data.source import DataError
-from vdmbench.data.vizdoom import record
-from vdmbench.data.vizdoom_episode import play
 
-OPTIONS: dict[str, Any] = {"episodes": 3, "test_fraction": 0.3, "frames": 20, "size": 32, "seed": 5, "processes": 2}
+WORLD = ViZDoom(frames=20, size=32, seed=5)
+OPTIONS: dict[str, Any] = {"episodes": 3, "test_fraction": 0.3, "processes": 2}
 pytest.importorskip("vizdoom", reason="recording needs ViZDoom: pip install 'vdmbench[record]'")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("recorded") / "maze"
-    record(out, **OPTIONS)
+    record(WORLD, out, **OPTIONS)
     return out
 
 
@@ -39,7 +41,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_recording_is_a_folder_of_videos(recorded: Path) -> None:
-    assert sorted(contents(recorded)) == ["manifest.json", "test/000002.npy", "train/000000.npy", "train/000001.npy"]
+    assert sorted(contents(recorded)) == [
+        "actions/test/000002.npy", "actions/train/000000.npy", "actions/train/000001.npy", "manifest.json",
+        "test/000002.npy", "train/000000.npy", "train/000001.npy"]
     train, test = (Folder(split=split, frames=20, size=32, path=recorded) for split in ("train", "test"))
     assert (len(train), len(test)) == (2, 1)
     assert train.clip(0, 0, 20).shape == (20, 32, 32, 3)
@@ -50,7 +54,7 @@ def test_a_recording_is_a_folder_of_videos(recorded: Path) -> None:
 
 
 def test_videos_move_and_differ(recorded: Path) -> None:
-    videos = [np.load(file).astype(np.float64) for file in sorted(recorded.rglob("*.npy"))]
+    videos = [np.load(file).astype(np.float64) for file in sorted(recorded.glob("t*/*.npy"))]
     assert all(video.std() > 5 for video in videos)
     assert all((np.abs(np.diff(video, axis=0)).mean(axis=(1, 2, 3)) > 0.5).mean() > 0.8 for video in videos)
     assert np.abs(videos[0] - videos[1]).mean() > 5
@@ -61,13 +65,15 @@ def test_resuming_keeps_finished_episodes_and_gives_the_same_recording(recorded:
     before = contents(recorded)
     out = tmp_path / "interrupted"
     (out / "train").mkdir(parents=True)
-    (out / "train" / "000001.npy").write_bytes(before["train/000001.npy"])
+    (out / "actions" / "train").mkdir(parents=True)
+    for name in ("actions/train/000001.npy", "train/000001.npy"):
+        (out / name).write_bytes(before[name])
     os.utime(out / "train" / "000001.npy", (1, 1))
     (out / "train" / ".000000.npy.torn").write_bytes(b"half")
     (out / "recording.json").write_text(json.dumps(Manifest.read(recorded).origin))
     told: list[int] = []
 
-    record(out, **{**OPTIONS, "processes": 1}, progress=told.append)
+    record(WORLD, out, **{**OPTIONS, "processes": 1}, progress=told.append)
 
     assert contents(out) == before
     assert (out / "train" / "000001.npy").stat().st_mtime == 1
@@ -77,7 +83,7 @@ def test_resuming_keeps_finished_episodes_and_gives_the_same_recording(recorded:
 def test_a_finished_recording_is_left_as_it_is(recorded: Path) -> None:
     before = contents(recorded)
     told: list[int] = []
-    manifest = record(recorded, **OPTIONS, progress=told.append)
+    manifest = record(WORLD, recorded, **OPTIONS, progress=told.append)
     assert contents(recorded) == before
     assert told == [3]
     assert manifest.counts == {"train": 2, "test": 1}
@@ -89,9 +95,9 @@ def test_a_finished_recording_whose_file_has_changed_is_not_signed_anew(recorded
     shutil.copytree(recorded, out)
     np.save(out / "train" / "000001.npy", np.zeros((20, 32, 32, 3), np.uint8))
     with pytest.raises(DataError, match=r"000001\.npy is not the file that manifest\.json lists; delete it"):
-        record(out, **OPTIONS)
+        record(WORLD, out, **OPTIONS)
     (out / "train" / "000001.npy").unlink()
-    record(out, **OPTIONS)
+    record(WORLD, out, **OPTIONS)
     assert contents(out) == contents(recorded)
 
 
@@ -103,10 +109,12 @@ def heed_interrupts() -> None:
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.Signals, tmp_path: Path) -> None:
-    out, options = tmp_path / "out", {**OPTIONS, "episodes": 20, "test_fraction": 0.1, "frames": 200}
+    out, options = tmp_path / "out", {"episodes": 20, "test_fraction": 0.1, "processes": 2}
     script = tmp_path / "script.py"
-    script.write_text("from vdmbench.data.vizdoom import record\nif __name__ == '__main__':\n"
-                      f"    record({str(out)!r}, **{options!r}, progress=lambda done: print(done, flush=True))\n")
+    script.write_text("from vdmbench.data.recording.recorder import record\n"
+                      "from vdmbench.data.recording.vizdoom import ViZDoom\nif __name__ == '__main__':\n"
+                      f"    record(ViZDoom(frames=200, size=32), {str(out)!r}, **{options!r},\n"
+                      "           progress=lambda done: print(done, flush=True))\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(vdmbench.__file__).parents[1])}
     recorder = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                 cwd=tmp_path, env=environment, start_new_session=True, preexec_fn=heed_interrupts)
@@ -125,11 +133,11 @@ def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.
     assert set(Path("/dev/shm").glob("ViZDoom*")) <= shared_before
     assert recorder.returncode != 0
     assert not (out / "manifest.json").exists()
-    kept = len([file for file in out.rglob("*.npy") if not file.name.startswith(".")])
+    kept = len([file for file in out.glob("t*/*.npy") if not file.name.startswith(".")])
     assert 2 <= kept < 20
 
     told: list[int] = []
-    record(out, **options, progress=told.append)
+    record(ViZDoom(frames=200, size=32), out, **options, progress=told.append)
     assert told[0] == kept
     assert not [file for file in out.rglob(".*")]
     assert len(Folder(split="train", frames=200, size=32, path=out)) == 18
@@ -138,15 +146,15 @@ def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.
 
 def test_other_options_are_refused(recorded: Path) -> None:
     before = contents(recorded)
-    with pytest.raises(DataError, match="was recorded with seed=5, not 6"):
-        record(recorded, **{**OPTIONS, "seed": 6})
+    with pytest.raises(DataError, match="was made with seed=5, not 6"):
+        record(replace(WORLD, seed=6), recorded, **OPTIONS)
     assert contents(recorded) == before
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(DataError, match="holds something else than a recording"):
-        record(tmp_path, **OPTIONS)
+    with pytest.raises(DataError, match="holds something else than what is to be made"):
+        record(WORLD, tmp_path, **OPTIONS)
     assert sorted(contents(tmp_path)) == ["thesis.tex"]
 
 
@@ -155,10 +163,13 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 def test_every_scenario_and_policy_is_deterministic(
         scenario: str, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the engine writes into the working directory
-    first, again, other = (play(scenario, policy, seed, 0, 12, 24, 2) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    assert first.std() > 5
+    first, again, other = (
+        ViZDoom(scenario=scenario, policy=policy, seed=seed, frames=12, size=24).play(0) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.video, again.video)
+    np.testing.assert_array_equal(first.annotations["actions"], again.annotations["actions"])
+    assert (first.video != other.video).any()
+    assert first.video.std() > 5
+    assert first.annotations["actions"].shape == (12, 3)
 
 
 @pytest.mark.parametrize(("wrong", "said"), [
@@ -171,11 +182,12 @@ def test_every_scenario_and_policy_is_deterministic(
 ])
 def test_wrong_options_leave_nothing_behind(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, TypeCheckError), match=said):
-        record(tmp_path / "new", **{**OPTIONS, **wrong})
+        record(ViZDoom(**{name: value for name, value in wrong.items() if name not in OPTIONS}), tmp_path / "new",
+               **{**OPTIONS, **{name: value for name, value in wrong.items() if name in OPTIONS}})
     assert not (tmp_path / "new").exists()
 
 
 def test_a_missing_engine_is_an_error_with_the_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vizdoom", None)
     with pytest.raises(DataError, match=r"pip install 'vdmbench\[record\]'"):
-        record(tmp_path / "new", **OPTIONS)
+        record(WORLD, tmp_path / "new", **OPTIONS)

@@ -1,21 +1,19 @@
 """``manifest.json``: what a recorded data set holds and how it was made, written last, so that its presence means *complete*.
 
-Every video is listed with its hash, so that a changed, torn or exchanged file is found when it is first read.
+Every video is listed with its hash, so that a changed, torn or exchanged file is found when the set is opened.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from vdmbench.data.source import SPLITS, DataError, fingerprint_of
+from vdmbench.data.content import content_of
+from vdmbench.data.durable import write_json
+from vdmbench.data.source import SPLITS, DataError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -38,6 +36,8 @@ class Manifest:
     origin: Mapping[str, Any]
     """What made it: the recorder, every option of it, the package's version."""
     videos: Mapping[str, Video]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the files of annotations, ``<name of the annotation>/<name of the video>``: ``actions/train/000000.npy``."""
 
     def __post_init__(self) -> None:
         of_train = {video.sha256: name for name, video in self.videos.items() if name.startswith("train/")}
@@ -51,6 +51,11 @@ class Manifest:
         return content_of({name: video.sha256 for name, video in self.videos.items()})
 
     @property
+    def label(self) -> str | None:
+        """The class of all its videos: the scenario or the game."""
+        return next((str(self.origin[said]) for said in ("scenario", "game", "recorder") if said in self.origin), None)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Number of videos in each split."""
         return {split: sum(name.startswith(f"{split}/") for name in self.videos) for split in SPLITS}
@@ -59,7 +64,8 @@ class Manifest:
         """Write ``manifest.json`` into ``folder``, atomically."""
         write_json(folder / MANIFEST, {"format": FORMAT, "content": self.content, "counts": self.counts,
                                        "origin": dict(self.origin),
-                                       "videos": {name: asdict(video) for name, video in sorted(self.videos.items())}})
+                                       "videos": {name: asdict(video) for name, video in sorted(self.videos.items())},
+                                       "annotations": dict(sorted(self.annotations.items()))})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
@@ -75,7 +81,8 @@ class Manifest:
             stored = json.loads(path.read_bytes())
             if stored["format"] != FORMAT:
                 raise DataError(f"{path} has format {stored['format']!r}, and this version of vdmbench reads format {FORMAT}")
-            manifest = cls(stored["origin"], {name: Video(**video) for name, video in stored["videos"].items()})
+            manifest = cls(stored["origin"], {name: Video(**video) for name, video in stored["videos"].items()},
+                           dict(stored.get("annotations", {})))
             declared = stored["content"]
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is not a manifest of a data set ({type(error).__name__}: {error}); "
@@ -83,44 +90,3 @@ class Manifest:
         if declared != manifest.content:
             raise DataError(f"{path} has been edited: its content hash does not fit the videos it lists; record the set again")
         return manifest
-
-
-def content_of(hashes: Mapping[str, str]) -> str:
-    """SHA-256 (hex) of files' hashes by name."""
-    return fingerprint_of(hashes)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file so that ``path`` either is as it was or holds all of it, whenever the process or the machine stops.
-
-    Temporary file in the same folder, flush, fsync, rename, fsync of the folder.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600, and data sets are shared
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as JSON, atomically."""
-    with whole_file(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -38,30 +38,43 @@ def fit_square(video: UInt8[np.ndarray, "frames height width channels"], size: i
         return square
 
     resized = np.empty((frames, size, size, channels), np.uint8)
-    _resample(resized, np.ascontiguousarray(square), *_taps(side, size))
+    taps = _taps(side, size)
+    _resample(resized, np.ascontiguousarray(square), *taps, *taps)
+    return resized
+
+
+def squeeze_square(video: UInt8[np.ndarray, "frames height width channels"], size: int
+                   ) -> UInt8[np.ndarray, "frames size size channels"]:
+    """Bring both sides of ``video`` to ``size`` pixels, each by its own scale: for pictures that nothing may be cropped from,
+    such as a game's whole screen."""
+    if size < 1:
+        raise DataError(f"size must be at least 1, got {size}")
+    frames, height, width, channels = video.shape
+    resized = np.empty((frames, size, size, channels), np.uint8)
+    _resample(resized, np.ascontiguousarray(video), *_taps(width, size), *_taps(height, size))
     return resized
 
 
 @compiled
-def _resample(out, video, first, weights):  # type: ignore[no-untyped-def]
-    """Every output pixel is a weighted sum of ``weights.shape[1]`` source pixels from ``first`` on: columns, then rows."""
+def _resample(out, video, left, across, top, down):  # type: ignore[no-untyped-def]
+    """Every output pixel is a weighted sum of ``across.shape[1]`` source pixels from ``left`` on, and then of rows likewise."""
     frames, size, _, channels = out.shape
-    side, taps = video.shape[1], weights.shape[1]
-    columns = np.empty((side, size, channels), np.float32)
+    height = video.shape[1]
+    columns = np.empty((height, size, channels), np.float32)
     for frame in range(frames):
-        for row in range(side):
+        for row in range(height):
             for pixel in range(size):
                 for channel in range(channels):
                     total = np.float32(0)
-                    for tap in range(taps):
-                        total += weights[pixel, tap] * np.float32(video[frame, row, first[pixel] + tap, channel])
+                    for tap in range(across.shape[1]):
+                        total += across[pixel, tap] * np.float32(video[frame, row, left[pixel] + tap, channel])
                     columns[row, pixel, channel] = total
         for row in range(size):
             for pixel in range(size):
                 for channel in range(channels):
                     total = np.float32(0.5)  # rounds to the nearest integer
-                    for tap in range(taps):
-                        total += weights[row, tap] * columns[first[row] + tap, pixel, channel]
+                    for tap in range(down.shape[1]):
+                        total += down[row, tap] * columns[top[row] + tap, pixel, channel]
                     out[frame, row, pixel, channel] = np.uint8(min(max(total, np.float32(0)), np.float32(255)))
 
 

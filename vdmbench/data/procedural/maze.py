@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, UInt8
 
-from vdmbench.data.raycasting import render
-from vdmbench.data.source import DataError, ProceduralSource, Split
-from vdmbench.data.wall_textures import PATTERNS
+from vdmbench.data.procedural.raycasting import render
+from vdmbench.data.procedural.source import ProceduralSource
+from vdmbench.data.procedural.wall_textures import PATTERNS
+from vdmbench.data.source import DataError, Split
 
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north: heading times pi / 2
 _STYLES = 6
@@ -35,7 +36,7 @@ class Maze(ProceduralSource):
 
     Args:
         split, frames, size, seed, train_videos, test_videos, video_frames: as in
-            :class:`vdmbench.data.source.ProceduralSource`.
+            :class:`vdmbench.data.procedural.source.ProceduralSource`.
         rooms: crossings along each side of the maze; crossings are two squares apart.
         frames_per_square: frames in which the walker crosses one square, or turns by 90 degrees in it.
     """

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int, UInt8
 
 from vdmbench.data.compilation import compiled
-from vdmbench.data.wall_textures import LEVELS, SIDE, pyramids
+from vdmbench.data.procedural.wall_textures import LEVELS, SIDE, pyramids
 
 FIELD_OF_VIEW = math.radians(80.0)
 _SAMPLES = 2  # a pixel's samples along each axis
@@ -29,7 +29,7 @@ def render(path: Float64[np.ndarray, "frames 3"], blocks: Int[np.ndarray, "rows 
     Args:
         path: x, y in squares and heading in radians (0 looks along x, pi/2 along y), inside free squares.
         blocks: 0 where one can walk, else the wall's style, from 1 on; the border must be closed.
-        patterns: texture of each style (style 1 first), an index into :func:`vdmbench.data.wall_textures.pyramids`.
+        patterns: texture of each style (style 1 first), an index into :func:`vdmbench.data.procedural.wall_textures.pyramids`.
         colours: the dark and the light colour of each style, 0 to 255.
         surroundings: colours of the floor's dark tiles, its light tiles, the ceiling, and the haze, 0 to 255.
         size: height and width in pixels.

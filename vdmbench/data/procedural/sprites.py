@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from vdmbench.data.source import DataError, ProceduralSource, Split
+from vdmbench.data.procedural.source import ProceduralSource
+from vdmbench.data.source import DataError, Split
 
 _RIM, _RIM_SHADE = 0.12, 0.45  # width and darkness of the band along an outline, which keeps sprites apart
 
@@ -27,7 +28,7 @@ class Sprites(ProceduralSource):
 
     Args:
         split, frames, size, seed, train_videos, test_videos, video_frames: as in
-            :class:`vdmbench.data.source.ProceduralSource`.
+            :class:`vdmbench.data.procedural.source.ProceduralSource`.
         sprites: how many there are; the later ones pass in front.
         speed: sides of the frame that the fastest sprite crosses per frame; the slowest is half as fast.
     """

@@ -1,0 +1,1 @@
+"""Videos in files, as recorders and published data sets lay them out."""

@@ -1,0 +1,1 @@
+"""Videos computed when they are read."""

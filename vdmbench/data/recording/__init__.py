@@ -1,0 +1,1 @@
+"""Real video recorded from engines that need no display."""
