@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vdmbench import __version__
-from vdmbench.cli import check_mixer, compare, data, doctor, fvd, listing, plan, report, run, schema, weights
+from vdmbench.cli import bench, check_mixer, compare, data, doctor, fvd, listing, plan, report, run, schema, weights
 
 EXIT_USAGE = 2
 
@@ -29,6 +29,7 @@ app.command("check-mixer")(check_mixer.check_mixer)
 app.command("list")(listing.list_names)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
+app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
