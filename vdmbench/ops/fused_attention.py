@@ -41,7 +41,8 @@ def mask_of(q: Tensor, bias: Tensor | None, causal: bool) -> Tensor | None:
 def kernel_inputs(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As fused kernels take them: in the dtype of autocast, which sees few of the calls, and features adjacent in memory."""
     device = q.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) and q.dtype is not torch.float64 else q.dtype
+    lowered = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) and q.dtype is not torch.float64
+    dtype = torch.get_autocast_dtype(device) if lowered else q.dtype
     q, k, v = (part.to(dtype) if part.stride(-1) == 1 else part.to(dtype).contiguous() for part in (q, k, v))
     return q, k, v
 
