@@ -141,7 +141,21 @@ sources.add("sprites", "vdmbench.data.procedural.sprites:Sprites", f"{_SOURCE_OP
 sources.add("maze", "vdmbench.data.procedural.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
             "procedural first-person walk through a ray-cast maze; needs nothing")
 sources.add("folder", "vdmbench.data.files.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
-            "a folder with train/ and test/ of npy or npz videos, recorded sets included")
+            "a folder with train/ and test/ of movies, arrays or folders of images, recorded sets included")
+sources.add("store", "vdmbench.data.store.store:Store", f"{_SOURCE_OPTIONS}:StoreOptions",
+            "a data set that 'vdmbench data prepare' made: the fastest to read")
+sources.add("minerl-navigate", "vdmbench.data.files.published:MineRLNavigate", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "MineRL Navigate: 500 frames of 64x64, walks through a voxel world")
+sources.add("gqn-mazes", "vdmbench.data.files.published:GQNMazes", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "GQN-Mazes: 300 frames of 64x64, walks through small mazes")
+sources.add("carla-town01", "vdmbench.data.files.published:CarlaTown01", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "CARLA Town01 without traffic: 1000 frames of 128x128 from a car, with coordinates")
+sources.add("teco-dmlab", "vdmbench.data.files.published:TecoDMLab", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "DMLab of TECO: 300 frames of 64x64, mazes, with actions")
+sources.add("teco-minecraft", "vdmbench.data.files.published:TecoMinecraft", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "Minecraft of TECO: 300 frames of 128x128, with actions")
+sources.add("moving-mnist", "vdmbench.data.files.published:MovingMNIST", f"{_SOURCE_OPTIONS}:PublishedOptions",
+            "Moving MNIST: 20 frames of 64x64, two digits that bounce")
 
 metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
             "Fréchet distance on spatio-temporal-energy features (not FVD); no download")

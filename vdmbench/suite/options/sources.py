@@ -42,4 +42,18 @@ class FolderOptions(Declared):
     """Videos in files."""
 
     path: str = Field(min_length=1)
-    """Folder that holds train/ and test/, with one uint8 (frames, height, width, 3) video in every .npy or .npz file."""
+    """Folder that holds train/ and test/, a video in every file or folder of images."""
+
+
+class StoreOptions(Declared):
+    """A prepared data set."""
+
+    path: str = Field(min_length=1)
+    """Folder that 'vdmbench data prepare' wrote."""
+
+
+class PublishedOptions(Declared):
+    """A published data set, where it was unpacked, in the layout of its authors."""
+
+    path: str = Field(min_length=1)
+    """Its folder."""
