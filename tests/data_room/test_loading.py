@@ -48,7 +48,7 @@ def test_ranks_share_out_the_batch_of_one_process(source: Sprites) -> None:
 
 
 def prefetching_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "vdmbench-prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vdmbench-prefetch")]
 
 
 def test_leaving_early_ends_the_thread(source: Sprites) -> None:

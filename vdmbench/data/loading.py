@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vdmbench.data.source import DataError, Source
+from vdmbench.data.ahead import in_order
+from vdmbench.data.source import CHANNELS, DataError, Description, Source
 from vdmbench.data.windows import Window, Windows
 
 
@@ -19,7 +17,7 @@ class TrainingBatches:
     """Random windows of a source; a batch is a pure function of its step, so that resuming at a step is exact.
 
     Args:
-        source: the videos; :meth:`prefetch` reads them from a thread of its own.
+        source: the videos; :meth:`prefetch` reads them from threads.
         frames: frames of each window.
         batch_size: windows of a batch, on this rank.
         seed: of the windows; the same for all variants under comparison.
@@ -42,54 +40,30 @@ class TrainingBatches:
 
     def batch(self, step: int) -> UInt8[Tensor, "batch frames channels height width"]:
         """The batch of ``step``, counted from 0; in pinned memory where there is a CUDA device to copy it to."""
+        return stack(self.source, self.chosen(step), self.windows.frames, pinned=torch.cuda.is_available())
+
+    def descriptions(self, step: int) -> list[Description | None]:
+        """Class and caption of each clip of that batch, as :meth:`vdmbench.data.source.Source.describe` gives them."""
+        return [self.source.describe(window.video, window.start, self.windows.frames) for window in self.chosen(step)]
+
+    def chosen(self, step: int) -> list[Window]:
+        """Which frames of which videos the batch of ``step`` holds."""
         if step < 0:
             raise DataError(f"step is at least 0, got {step}")
         first = self.rank * self.batch_size
-        chosen = [self.windows.training(self.seed, step, first + position) for position in range(self.batch_size)]
-        batch = stack(self.source, chosen, self.windows.frames)
-        return batch.pin_memory() if torch.cuda.is_available() else batch
+        return [self.windows.training(self.seed, step, first + position) for position in range(self.batch_size)]
 
-    def prefetch(self, start: int, stop: int, *, ahead: int = 2
+    def prefetch(self, start: int, stop: int, *, ahead: int = 2, workers: int = 1
                  ) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
-        """The batches of the steps ``start`` to ``stop`` (excluded), made by a thread that keeps up to ``ahead`` ready.
+        """The batches of the steps ``start`` to ``stop`` (excluded), whatever the number of workers.
 
-        What fails in the thread is raised here; leaving the loop early, or dropping the iterator, ends the thread.
+        ``workers`` threads, each at a batch of its own, keep up to ``ahead`` batches ready or in the making; reading, decoding,
+        resizing and rendering do not hold the interpreter's lock. What fails in a thread is raised here; leaving early,
+        or dropping the iterator, ends the threads.
         """
-        if ahead < 1:
-            raise DataError(f"ahead is at least 1, got {ahead}")
-        return self._prefetch(start, stop, ahead)
-
-    def _prefetch(self, start: int, stop: int, ahead: int) -> Iterator[Tensor]:
-        ready: queue.Queue[Tensor | BaseException] = queue.Queue(maxsize=ahead)
-        left = threading.Event()
-
-        def put(item: Tensor | BaseException) -> None:
-            while not left.is_set():
-                try:
-                    return ready.put(item, timeout=0.1)
-                except queue.Full:
-                    continue
-
-        def produce() -> None:
-            try:
-                for step in range(start, stop):
-                    put(self.batch(step))
-                    if left.is_set():
-                        return
-            except BaseException as error:  # handed to the loop, which raises it
-                put(error)
-
-        thread = threading.Thread(target=produce, name="vdmbench-prefetch", daemon=True)
-        thread.start()
-        try:
-            for _ in range(start, stop):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            left.set()
-            thread.join()
+        if ahead < 1 or workers < 1:
+            raise DataError(f"ahead and workers are at least 1, got ahead={ahead}, workers={workers}")
+        return in_order(self.batch, range(start, stop), workers=workers, ahead=max(ahead, workers), name="vdmbench-prefetch")
 
 
 def reference_clips(source: Source, frames: int, count: int, *, batch_size: int = 16
@@ -111,10 +85,13 @@ def windows_of(source: Source, frames: int) -> Windows:
     return Windows([source.length(index) for index in range(len(source))], frames)
 
 
-def stack(source: Source, windows: list[Window], frames: int) -> UInt8[Tensor, "batch frames channels height width"]:
-    """Read the windows and stack them, channels before height and width."""
-    clips = np.stack([source.clip(window.video, window.start, frames) for window in windows])
-    return torch.from_numpy(clips).permute(0, 1, 4, 2, 3).contiguous()
+def stack(source: Source, windows: list[Window], frames: int, *, pinned: bool = False
+          ) -> UInt8[Tensor, "batch frames channels height width"]:
+    """Read the windows and stack them, channels before height and width; in pinned memory where asked for."""
+    batch = torch.empty((len(windows), frames, CHANNELS, source.size, source.size), dtype=torch.uint8, pin_memory=pinned)
+    for clip, window in zip(batch, windows, strict=True):
+        clip.copy_(torch.from_numpy(source.clip(window.video, window.start, frames)).permute(0, 3, 1, 2))
+    return batch
 
 
 def to_model_range(video: UInt8[Tensor, "*shape"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "*shape"]:

@@ -7,7 +7,8 @@ to exact former poses: a video model that forgets shows another wall there.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from vdmbench.data.procedural.raycasting import render
 from vdmbench.data.procedural.source import ProceduralSource
 from vdmbench.data.procedural.wall_textures import PATTERNS
-from vdmbench.data.source import DataError, Split
+from vdmbench.data.procedural.words import colour_name, listed, times
+from vdmbench.data.source import DataError, Description, Split
 
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north: heading times pi / 2
 _STYLES = 6
@@ -63,18 +65,44 @@ class Maze(ProceduralSource):
         _, route, _ = self._world(index)
         return self._poses(route, self.video_frames)[0]
 
-    def revisits(self, index: int) -> Int[np.ndarray, "pairs 2"]:
+    def revisits(self, index: int, start: int = 0, frames: int | None = None) -> Int[np.ndarray, "pairs 2"]:
         """Pairs (t, t') of frames, t < t', that show the same view: t' stands exactly where t, the first such frame, stood.
 
-        Any video longer than one circuit, some dozen squares, has them.
+        Of the whole video, or of a clip of ``frames`` frames, counted from its ``start``. Any video longer than one circuit,
+        some dozen squares, has them.
         """
-        self._check_index(index)
+        frames = self.length(index) - start if frames is None else frames
+        self._check_range(index, start, frames)
         _, route, _ = self._world(index)
-        identities = self._poses(route, self.video_frames)[1]
+        identities = self._poses(route, start + frames)[1][start:]
         _, first, group = np.unique(identities, return_index=True, return_inverse=True)
         earliest = first[group]
         later = np.flatnonzero(earliest < np.arange(len(identities)))
         return np.stack([earliest[later], later], axis=1)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The pattern that most of the walls have."""
+        return tuple(sorted(map(_name, PATTERNS)))
+
+    def _describe(self, index: int, start: int, frames: int) -> Description:
+        free, route, look = self._world(index)
+        blocks, patterns, colours, _ = _dress(free, look)
+        styles = np.argsort(-np.bincount(blocks[blocks > 0] - 1, minlength=_STYLES), kind="stable")
+        walls = [f"{colour_name(colours[style, 1].tolist())} {_name(PATTERNS[patterns[style]])}" for style in styles[:2]]
+        first, last = start // self.frames_per_square, (start + frames - 1) // self.frames_per_square
+        headings = np.array([entered.heading for entered in islice(route, first, last + 2)])
+        turned = (np.diff(headings) + 1) % 4 - 1
+        ways = [times(int((turned == way).sum()), f"{side} turn") for way, side in ((-1, "left"), (1, "right"))
+                if (turned == way).any()]
+        seen = ", back to a view seen before" if len(self.revisits(index, start, frames)) else ""
+        return Description(_name(PATTERNS[patterns[styles[0]]]),
+                           f"a walk between {listed(walls)}, {listed(ways) if ways else 'straight on'}{seen}")
+
+    def _annotations(self, index: int, start: int, frames: int) -> dict[str, np.ndarray]:
+        """``pose``, as :meth:`path` gives it."""
+        _, route, _ = self._world(index)
+        return {"pose": self._poses(route, start + frames)[0][start:]}
 
     def _world(self, index: int) -> tuple[Bool[np.ndarray, "rows columns"], Iterator[Entered], np.random.Generator]:
         """What one can walk on, the way through it, and the random numbers that dress it."""
@@ -115,6 +143,10 @@ class Maze(ProceduralSource):
         way = np.where(np.arange(per_square) == 0, 0, turn[:, None] + 1)
         identities = ((state[:, None] * 3 + way) * per_square + np.arange(per_square)).reshape(-1)
         return poses[:frames], identities[:frames]
+
+
+def _name(pattern: Callable[..., object]) -> str:
+    return pattern.__name__.strip("_")
 
 
 def _open_squares(rooms: int, generator: np.random.Generator) -> Bool[np.ndarray, "rows columns"]:

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from vdmbench.data.procedural.source import ProceduralSource
-from vdmbench.data.source import DataError, Split
+from vdmbench.data.procedural.words import colour_name, direction_name, listed
+from vdmbench.data.source import DataError, Description, Split
 
 _RIM, _RIM_SHADE = 0.12, 0.45  # width and darkness of the band along an outline, which keeps sprites apart
 
@@ -48,14 +49,28 @@ class Sprites(ProceduralSource):
         return {"sprites": self.sprites, "speed": self.speed}
 
     def _read(self, index: int, start: int, frames: int) -> UInt8[np.ndarray, "frames height width channels"]:
-        generator = self._generator(index)
-        ground = _ground(generator, self.size)
-        cast = [_Sprite.drawn(generator, self.speed) for _ in range(self.sprites)]
+        ground, cast = self._scene(index)
         canvas = np.repeat(ground[None], frames, axis=0)
         time = np.arange(start, start + frames)
         for sprite in cast:
             sprite.paint(canvas, time)
         return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The shape of the sprite in front of all others."""
+        return tuple(sorted(map(_name, SHAPES)))
+
+    def _describe(self, index: int, start: int, frames: int) -> Description:
+        front, *behind = reversed(self._scene(index)[1])
+        others = f" in front of {listed([sprite.words for sprite in behind])}" if behind else ""
+        return Description(_name(front.shape), f"{front.words} moving {front.heading(start)}{others}")
+
+    def _scene(self, index: int) -> tuple[Float32[np.ndarray, "size size 3"], list[_Sprite]]:
+        """The ground, and the sprites from the hindmost to the foremost."""
+        generator = self._generator(index)
+        ground = _ground(generator, self.size)
+        return ground, [_Sprite.drawn(generator, self.speed) for _ in range(self.sprites)]
 
 
 @dataclass(frozen=True)
@@ -83,13 +98,30 @@ class _Sprite:
                    place=np.array(draws[9:11]), velocity=pace * np.array([np.cos(direction), np.sin(direction)]),
                    angle=2 * np.pi * draws[11], spin=0.15 * (2 * draws[12] - 1))
 
+    @property
+    def words(self) -> str:
+        """Such as ``a red striped star``."""
+        said = " ".join([colour_name(self.colours[0].tolist()), _PATTERN_WORDS[_name(self.pattern)], _name(self.shape)])
+        return f"{'an' if said[0] in 'aeio' else 'a'} {' '.join(said.split())}"
+
+    def heading(self, time: int) -> str:
+        """The direction in which it moves from frame ``time`` to the next."""
+        (left, right), (top, bottom) = self._centre(np.array([time, time + 1]))
+        return direction_name(math.atan2(bottom - top, right - left) / (2 * math.pi))
+
+    def _centre(self, time: np.ndarray) -> Float64[np.ndarray, "2 frames"]:
+        """Across and down, in sides of the frame.
+
+        Bouncing between walls is a straight motion folded to and fro: |((s + span) mod 2 span) - span| runs 0 -> span -> 0.
+        """
+        span = 1 - 2 * self.radius
+        travelled = self.place[:, None] * span + self.velocity[:, None] * time
+        return self.radius + np.abs((travelled + span) % (2 * span) - span)
+
     def paint(self, canvas: Float32[np.ndarray, "frames size size 3"], time: np.ndarray) -> None:
         """Paint the sprite at the times ``time`` (in frames) over ``canvas``, in place."""
         frames, size = canvas.shape[:2]
-        # Bouncing between walls is a straight motion folded to and fro: |((s + span) mod 2 span) - span| runs 0 -> span -> 0.
-        span = 1 - 2 * self.radius
-        travelled = self.place[:, None] * span + self.velocity[:, None] * time
-        centre = (self.radius + np.abs((travelled + span) % (2 * span) - span)) * size  # (2, frames), in pixels
+        centre = self._centre(time) * size  # in pixels
         angle = (self.angle + self.spin * time)[:, None, None]
 
         side = min(2 * int(np.ceil(self.radius * size)) + 3, size)  # of the box that holds the sprite and its soft edge
@@ -204,5 +236,10 @@ def _softened(wave: Plane, pixel: np.float32) -> Plane:
     return np.clip(0.5 + wave / pixel, 0, 1)
 
 
+def _name(drawer: Callable[..., Plane]) -> str:
+    return drawer.__name__.strip("_")
+
+
 SHAPES = (_disc, _square, _triangle, _hexagon, _ring, _cross, _star)
 PATTERNS = (_plain, _stripes, _checks, _half, _eye)
+_PATTERN_WORDS = {"plain": "", "stripes": "striped", "checks": "checked", "half": "two-coloured", "eye": "one-eyed"}
