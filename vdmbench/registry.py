@@ -111,6 +111,8 @@ tables = {table.plural: table for table in (mixers, networks, sources, metrics)}
 _MIXER_OPTIONS = "vdmbench.suite.options.mixers"
 mixers.add("identity", "vdmbench.mixers.identity:Identity", f"{_MIXER_OPTIONS}:IdentityOptions",
            "no temporal mixing: the floor that every table needs")
+mixers.add("mlp", "vdmbench.mixers.mlp:MLP", f"{_MIXER_OPTIONS}:MLPOptions",
+           "a perceptron on each frame: after a mixer as second of a pair in series, or a floor with parameters")
 mixers.add("attention", "vdmbench.mixers.attention:Attention", f"{_MIXER_OPTIONS}:AttentionOptions",
            "softmax attention over frames; the kernel (un-fused or fused) is declared")
 mixers.add("linear-attention", "vdmbench.mixers.linear_attention:LinearAttention", f"{_MIXER_OPTIONS}:LinearAttentionOptions",
@@ -126,7 +128,7 @@ mixers.add("mamba2", "vdmbench.mixers.mamba2:Mamba2", f"{_MIXER_OPTIONS}:Mamba2O
 mixers.add("hydra", "vdmbench.mixers.hydra:Hydra", f"{_MIXER_OPTIONS}:HydraOptions",
            "Hydra: both directions of time as one quasi-separable matrix")
 mixers.add("gated-delta-net", "vdmbench.mixers.gated_delta_net:GatedDeltaNet", f"{_MIXER_OPTIONS}:GatedDeltaNetOptions",
-           "Gated DeltaNet: linear attention that forgets and replaces, forward in time")
+           "Gated DeltaNet: linear attention that forgets and replaces, one- or two-directional")
 mixers.add("lstm", "vdmbench.mixers.lstm:LSTM", f"{_MIXER_OPTIONS}:LSTMOptions",
            "LSTM, one- or two-directional: the classic baseline")
 mixers.add("pair", "vdmbench.mixers.pair:Pair", f"{_MIXER_OPTIONS}:PairOptions",

@@ -63,6 +63,15 @@ def test_a_suite_that_names_code_is_refused_without_the_flag(vdmbench, with_exam
         assert "would run my_mixer.py:MyMixer: read the code, then add --allow-code" in outcome.err
 
 
+def test_code_inside_a_pair_is_refused_without_the_flag_too(vdmbench, suite, example):
+    example.write_text("raise SystemExit('it ran')\n")
+    pair = "{mixer: {name: pair, first: identity, second: 'my_mixer.py:MyMixer'}}"
+    suite.write_text(suite.read_text().replace("{mixer: identity}", pair))
+    outcome = vdmbench("plan", suite)
+    assert outcome.code == 2
+    assert "would run my_mixer.py:MyMixer: read the code, then add --allow-code" in outcome.err
+
+
 def test_with_the_flag_it_is_planned_and_its_code_is_part_of_identity(vdmbench, with_example, example):
     def identities() -> dict[str, str]:
         outcome = vdmbench("plan", with_example, "--allow-code", "--json")

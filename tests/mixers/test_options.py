@@ -21,8 +21,12 @@ UNFIT = [
     ("mamba2", {"merge": "product"}, "no effect in one direction"),
     ("hydra", {"conv": 4}, "it must be odd, got 4"),
     ("sliding-attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
-    ("mamba", {"block": "mlp", "conv": 3}, "no convolution: leave conv at 4, got 3"),
+    ("mamba", {"block": "mlp", "conv": 3}, "no convolution: leave conv at 4 and causal, got 3"),
     ("mamba", {"block": "glu", "expand": 3.0}, "no inner width: leave expand at 2.0, got 3.0"),
+    ("s4d", {"block": "mlp", "gate": False}, "leave gate at true"),
+    ("mamba", {"conv": 5, "conv_alignment": "centred"}, "set direction to '?both'?, or keep it causal"),
+    ("gated-delta-net", {"direction": "both", "conv_alignment": "centred"}, "it must be odd, got 4"),
+    ("gated-delta-net", {"direction": "backward", "merge": "quasi-separable"}, "no effect in one direction"),
 ]
 
 
@@ -44,12 +48,12 @@ def test_options_that_do_not_fit_together(name: str, options: dict[str, Any], me
         ("attention", {"backend": "flash"}),
         ("linear-attention", {"feature_map": "elu"}),
         ("s4d", {"state": 5}),
-        ("mamba", {"direction": "backward"}),
+        ("mamba", {"direction": "sideways"}),
         ("mamba", {"expand": 0.0}),
         ("mamba", {"expand": float("nan")}),
         ("sliding-attention", {"window": 0}),
         ("sliding-attention", {"relative_bias": True}),
-        ("gated-delta-net", {"direction": "both"}),
+        ("mamba2", {"groups": 0}),
     ],
 )
 def test_options_that_do_not_exist_or_have_no_effect(name: str, options: dict[str, Any]) -> None:

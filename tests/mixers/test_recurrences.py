@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from vdmbench.mixers import Mixer
 from vdmbench.mixers.attention import Attention
 from vdmbench.mixers.gated_delta_net import GatedDeltaNet
 from vdmbench.mixers.lstm import LSTM
@@ -75,16 +77,40 @@ def test_gated_delta_net_forgets_nothing_where_its_steps_are_zero() -> None:
     """With dt at 0 the decay is 1: the last output still depends on the first frame, as much as a key allows."""
     mixer = GatedDeltaNet(16, head_dim=8, conv=1).double()
     with torch.no_grad():
-        mixer.to_dt_and_beta.weight.zero_()
+        mixer.along.to_dt_and_beta.weight.zero_()
     reach = []
     for dt in (-40.0, 3.0):
         with torch.no_grad():
-            mixer.steps.dt_bias.fill_(dt)
+            mixer.along.steps.dt_bias.fill_(dt)
         x = clip(60).requires_grad_()
         (gradient,) = torch.autograd.grad(mixer(x)[:, -1].sum(), x)
         reach.append(float(gradient[:, 0].norm()))
     assert reach[0] > 1e-9
     assert reach[1] < 1e-9 * reach[0]
+
+
+@pytest.mark.parametrize("cls", [S4D, Mamba, Mamba2, GatedDeltaNet, LSTM])
+def test_backward_is_flip_forward_flip(cls: Callable[..., Mixer]) -> None:
+    forward, backward = cls(16).double(), cls(16, direction="backward").double()
+    backward.load_state_dict(forward.state_dict())
+    torch.testing.assert_close(backward(clip(12)), forward(clip(12).flip(1)).flip(1))
+    assert (forward.causal, backward.causal) == (True, False)
+    assert (forward.flops(9), forward.state_size(9)) == (backward.flops(9), backward.state_size(9))
+
+
+@pytest.mark.parametrize("cls", [S4D, Mamba, Mamba2, GatedDeltaNet])
+def test_quasi_separable_directions_see_the_present_frame_through_their_diagonal_alone(cls: Callable[..., Mixer]) -> None:
+    """With D at zero no frame sees itself: what the scans give is strictly of the past, and strictly of the future."""
+    mixer = cls(8, direction="both", merge="quasi-separable", conv=1, gate=False).double()
+    with torch.no_grad():
+        for name, parameter in mixer.named_parameters():
+            if name.split(".")[-1] == "D":
+                parameter.zero_()
+    x = clip(7)[..., :8].requires_grad_()
+    for frame in (0, 3, 6):
+        (gradient,) = torch.autograd.grad(mixer(x)[:, frame].square().sum(), x)
+        reached = gradient.abs().sum((0, 2)) > 1e-12
+        assert reached.tolist() == [other != frame for other in range(7)]
 
 
 def test_lstm_directions_stand_side_by_side() -> None:

@@ -105,7 +105,7 @@ def test_fake_tensors_pass_forward_and_backward(machine, merge, random_direction
 
 def test_what_does_not_fit_is_refused(random_direction):
     ahead, back = random_direction(2, 6, 4, 2), random_direction(2, 6, 4, 2, seed=1)
-    with pytest.raises(ValueError, match="merge must be one of sum, product, concat, got 'mean'"):
+    with pytest.raises(ValueError, match="merge must be one of sum, product, concat, quasi-separable, got 'mean'"):
         bidirectional_selective_scan(ahead, back, merge="mean")
     with pytest.raises(ValueError, match=r"takes back.dt of shape \(2, 6, 4\), got \(2, 6, 3\)"):
         bidirectional_selective_scan(ahead, back._replace(dt=torch.randn(2, 6, 3)))

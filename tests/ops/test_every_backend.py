@@ -81,7 +81,7 @@ OPS = {
         [(3, 19, 5, 3), (1, 1, 1, 1), (2, 16, 24, 4)],
         lambda *size: [*_direction(*size), *_direction(*size), size[:3]],
         lambda *p, **o: ops.bidirectional_selective_scan(Direction(*p[:7]), Direction(*p[7:14]), gate=p[14], **o),
-        [{"merge": merge} for merge in ("sum", "product", "concat")],
+        [{"merge": merge} for merge in ("sum", "product", "concat", "quasi-separable")],
         negative=(2, 9),
     ),
     "ssd_scan": Op(

@@ -62,9 +62,10 @@ def load_cells(
 
 
 def _code_named(cells: list[Cell]) -> dict[str, str]:
-    """Each ``path.py:Class`` that a cell names, with the hash of its file."""
+    """Each ``path.py:Class`` that a cell names, those inside a pair included, with the hash of its file."""
     from vdmbench.suite.pattern import mixers_of
     from vdmbench.user_code import is_code
 
     mixers = [mixer for cell in cells for mixer in mixers_of(cell.inputs.temporal)]
+    mixers += [part for mixer in mixers for part in mixer.values() if isinstance(part, dict) and "name" in part]
     return {mixer["name"]: mixer["sha256"] for mixer in mixers if is_code(mixer["name"])}

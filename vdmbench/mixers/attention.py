@@ -52,7 +52,7 @@ class Attention(Mixer):
         buckets: int = 32,
         max_distance: int = 1024,
         causal: bool = False,
-        backend: Literal["auto", "math", "sdpa"] = "auto",
+        backend: Literal["auto", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = "auto",
     ) -> None:
         super().__init__(channels, causal=causal)
         self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)

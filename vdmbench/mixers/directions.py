@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.mixer import State
-from vdmbench.ops import causal_conv1d
+from vdmbench.mixers.short_conv import ShortConv
 
-TimeDirection = Literal["forward", "both"]
-Merge = Literal["sum", "concat", "product"]
+TimeDirection = Literal["forward", "backward", "both"]
+Merge = Literal["sum", "concat", "product", "quasi-separable"]
 
 
 class Core(nn.Module):
@@ -35,8 +35,12 @@ class Core(nn.Module):
         *,
         gate: Float[Tensor, "batch frames channels"] | None = None,
         reverse: bool = False,
+        delayed: bool = False,
     ) -> Float[Tensor, "batch frames channels"]:
-        """``reverse`` equals flip over frames, forward, flip. The output is multiplied by SiLU of ``gate``."""
+        """What the state gives, plus D x, times SiLU of ``gate``; ``reverse`` equals flip over frames, forward, flip.
+
+        ``delayed``: a frame gets what the state gave the one before it in scan order, so that it sees itself through D alone.
+        """
         raise NotImplementedError
 
     def both_ways(
@@ -49,7 +53,8 @@ class Core(nn.Module):
         merge: Merge,
     ) -> Float[Tensor, "batch frames width"]:
         """This core along time on ``past`` and another against it on ``future``, merged, then times SiLU of ``gate``."""
-        y = merge_directions(self(past), against(future, reverse=True), merge)
+        delayed = merge == "quasi-separable"
+        y = merge_directions(self(past, delayed=delayed), against(future, reverse=True, delayed=delayed), merge)
         if gate is None:
             return y
         return y * F.silu(gate).repeat(1, 1, y.shape[-1] // gate.shape[-1])
@@ -67,49 +72,18 @@ class Core(nn.Module):
         raise NotImplementedError
 
 
-class CausalConv(nn.Module):
-    """Depthwise convolution over the present frame and the ones before it, or after it where reversed."""
-
-    def __init__(self, channels: int, taps: int) -> None:
-        super().__init__()
-        if taps < 1:
-            raise ValueError(f"conv must be at least 1 frame, got {taps}")
-        bound = taps**-0.5  # as nn.Conv1d: uniform within 1 / sqrt(fan-in)
-        self.weight = nn.Parameter(torch.empty(channels, taps).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
-
-    def forward(self, x: Float[Tensor, "batch frames channels"], *, reverse: bool) -> Float[Tensor, "batch frames channels"]:
-        return causal_conv1d(x, self.weight, self.bias, reverse=reverse)
-
-    def initial_state(self, batch: int) -> Float[Tensor, "batch past channels"]:
-        """The frames under the taps before the present one."""
-        channels, taps = self.weight.shape
-        return self.weight.new_zeros(batch, taps - 1, channels)
-
-    def step(
-        self, x: Float[Tensor, "batch channels"], past: Float[Tensor, "batch past channels"]
-    ) -> tuple[Float[Tensor, "batch channels"], Float[Tensor, "batch past channels"]]:
-        """One frame further: its output, and the frames that the next one sees."""
-        seen = torch.cat([past, x[:, None]], 1)
-        return (seen * self.weight.T).sum(1) + self.bias, seen[:, 1:]
-
-    @property
-    def state_size(self) -> int:
-        return self.weight[:, 1:].numel()
-
-
 class Branch(nn.Module):
     """One direction of time: a core, and what that direction has for itself before and after it.
 
     Args:
         core: the state-space model.
         before: applied to each frame first.
-        conv: then applied over frames, with SiLU.
+        conv: then applied over frames.
         after: applied to each frame of the core's output.
     """
 
     def __init__(
-        self, core: Core, *, before: nn.Module | None = None, conv: CausalConv | None = None, after: nn.Module | None = None
+        self, core: Core, *, before: nn.Module | None = None, conv: ShortConv | None = None, after: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.before, self.conv, self.core, self.after = before, conv, core, after
@@ -118,7 +92,7 @@ class Branch(nn.Module):
         """What the core sees; ``reverse`` equals flip over frames, enter, flip."""
         if self.before is not None:
             x = self.before(x)
-        return x if self.conv is None else F.silu(self.conv(x, reverse=reverse))
+        return x if self.conv is None else self.conv(x, reverse=reverse)
 
     def leave(self, y: Float[Tensor, "*frames inner"]) -> Float[Tensor, "*frames width"]:
         """What becomes of the core's output, of all frames or of one."""
@@ -137,7 +111,6 @@ class Branch(nn.Module):
             x = self.before(x)
         if self.conv is not None:
             x, past = self.conv.step(x, past)
-            x = F.silu(x)
         y, carried = self.core.step(x, carried)
         return self.leave(y if gate is None else y * F.silu(gate)), (past, carried)
 
@@ -152,16 +125,18 @@ class Branch(nn.Module):
         return self.core.scan_flops(frames) + conv
 
 
-def check_directions(direction: str, merge: str, shared: bool) -> None:
-    """Raise ValueError for an unknown direction or merge, or an option that has no effect in one direction."""
-    if direction not in ("forward", "both"):
-        raise ValueError(f"direction must be 'forward' or 'both', got '{direction}'")
-    if merge not in ("sum", "concat", "product"):
-        raise ValueError(f"merge must be 'sum', 'concat' or 'product', got '{merge}'")
-    if direction == "forward" and merge != "sum":
+def check_directions(direction: str, merge: str, shared: bool, conv_alignment: str = "causal") -> None:
+    """Raise ValueError for an unknown direction or merge, or an option that has no meaning in one direction."""
+    if direction not in get_args(TimeDirection):
+        raise ValueError(f"direction must be one of {', '.join(get_args(TimeDirection))}, got '{direction}'")
+    if merge not in get_args(Merge):
+        raise ValueError(f"merge must be one of {', '.join(get_args(Merge))}, got '{merge}'")
+    if direction != "both" and merge != "sum":
         raise ValueError(f"merge '{merge}' has no effect in one direction: set direction to 'both', or keep merge 'sum'")
-    if direction == "forward" and shared:
+    if direction != "both" and shared:
         raise ValueError("shared has no effect in one direction: set direction to 'both', or keep it false")
+    if direction != "both" and conv_alignment != "causal":
+        raise ValueError("a centred conv sees frames that one direction does not: set direction to 'both', or keep it causal")
 
 
 class Directions(nn.Module):
@@ -169,8 +144,9 @@ class Directions(nn.Module):
 
     Args:
         branch: makes a branch.
-        direction: ``forward`` or ``both``.
-        merge: of the two outputs: ``sum``, ``concat`` (twice as wide) or ``product``.
+        direction: ``forward``, ``backward`` (against time alone) or ``both``.
+        merge: of the two outputs: ``sum``, ``concat`` (twice as wide), ``product``, or ``quasi-separable``: the sum where
+            both cores are delayed by one frame (Hwang et al. 2024, arXiv 2407.09941, eq. 2; here D is the diagonal).
         shared: both directions are one branch, with the same parameters, instead of two.
 
     Raises:
@@ -182,7 +158,7 @@ class Directions(nn.Module):
         check_directions(direction, merge, shared)
         self.along = branch()
         self.against = branch() if direction == "both" and not shared else None  # one module has one name in a checkpoint
-        self.both = direction == "both"
+        self.both, self.reverse = direction == "both", direction == "backward"
         self.merge: Merge = merge
 
     def forward(
@@ -190,12 +166,15 @@ class Directions(nn.Module):
     ) -> Float[Tensor, "batch frames width"]:
         """The merged branches; ``gate`` multiplies, through SiLU, those that end in their cores, where kernels fuse it."""
         if not self.both:
-            return self.along.leave(self.along.core(self.along.enter(x), gate=gate))
+            past = self.along.enter(x, reverse=self.reverse)
+            return self.along.leave(self.along.core(past, gate=gate, reverse=self.reverse))
         along, against = self.branches
         past, future = along.enter(x), against.enter(x, reverse=True)
         if along.after is None:
             return along.core.both_ways(against.core, past, future, gate=gate, merge=self.merge)
-        return merge_directions(along.leave(along.core(past)), against.leave(against.core(future, reverse=True)), self.merge)
+        delayed = self.merge == "quasi-separable"
+        y = along.leave(along.core(past, delayed=delayed))
+        return merge_directions(y, against.leave(against.core(future, reverse=True, delayed=delayed)), self.merge)
 
     def initial_state(self, batch: int) -> State:
         """Of the one branch; both directions have none."""
@@ -220,9 +199,15 @@ class Directions(nn.Module):
 
 
 def merge_directions(
-    past: Float[Tensor, "batch frames channels"], future: Float[Tensor, "batch frames channels"], merge: Merge
-) -> Float[Tensor, "batch frames width"]:
-    """Sum, product, or both side by side."""
+    past: Float[Tensor, "batch frames *heads channels"], future: Float[Tensor, "batch frames *heads channels"], merge: Merge
+) -> Float[Tensor, "batch frames *heads width"]:
+    """Product, both side by side, or the sum; quasi-separable is the sum of outputs that come delayed."""
     if merge == "concat":
         return torch.cat([past, future], -1)
-    return past + future if merge == "sum" else past * future
+    return past * future if merge == "product" else past + future
+
+
+def delay(y: Float[Tensor, "batch frames *features"], *, reverse: bool) -> Float[Tensor, "batch frames *features"]:
+    """Every frame gets what stood at the one before it in scan order, the first one zero."""
+    none = y.new_zeros(1).expand_as(y[:, :1])
+    return torch.cat([y[:, 1:], none] if reverse else [none, y[:, :-1]], 1)

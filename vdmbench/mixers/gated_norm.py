@@ -20,10 +20,13 @@ class GatedRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(features))
         self.gate_first, self.epsilon = gate_first, epsilon
 
-    def forward(self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
-        if self.gate_first:
-            return self._normed(x * F.silu(gate))
-        return self._normed(x) * F.silu(gate)
+    def forward(
+        self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"] | None
+    ) -> Float[Tensor, "... features"]:
+        """Without a gate the norm alone."""
+        if gate is None:
+            return self._normed(x)
+        return self._normed(x * F.silu(gate)) if self.gate_first else self._normed(x) * F.silu(gate)
 
     def _normed(self, x: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.epsilon)  # fused kernels take one dtype

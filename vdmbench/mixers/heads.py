@@ -8,14 +8,17 @@ from torch import Tensor, nn
 from vdmbench.mixers.mixer import GRANULARITY
 
 
-def split_width(inner: float, usual: float, head_dim: int) -> tuple[int, int]:
+def split_width(inner: float, usual: float, head_dim: int, *, groups: int = 1) -> tuple[int, int]:
     """Number of heads, and features of each, for an inner width near ``inner``.
 
-    About ``usual / head_dim`` heads, whatever ``inner`` is; their features are a multiple of 8, for which fused kernels exist.
+    About ``usual / head_dim`` heads, whatever ``inner`` is, and a multiple of ``groups``; their features are a multiple of 8,
+    for which fused kernels exist.
     """
     if inner <= 0 or head_dim < 1:
         raise ValueError(f"expand and head_dim must be positive, got an inner width of {inner:g} and head_dim {head_dim}")
-    count = max(1, int(usual / head_dim + 0.5))
+    if groups < 1:
+        raise ValueError(f"groups must be at least 1, got {groups}")
+    count = max(1, int(usual / head_dim / groups + 0.5)) * groups
     return count, max(1, int(inner / count / GRANULARITY + 0.5)) * GRANULARITY
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
+from vdmbench.mixers.directions import delay
 from vdmbench.mixers.gated_norm import GatedRMSNorm
 from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mamba2 import EXPAND, HeadSteps, ssd_flops
 from vdmbench.mixers.mixer import Mixer
-from vdmbench.ops import causal_conv1d, ssd_scan
+from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
+from vdmbench.ops import ssd_scan
 
 
 class Side(NamedTuple):
@@ -42,24 +43,7 @@ def quasi_separable(
     """
     below = ssd_scan(x, past.dt, A, past.B, past.C, dt_bias=dt_bias, backend=backend)
     above = ssd_scan(x, future.dt, A, future.B, future.C, dt_bias=dt_bias, reverse=True, backend=backend)
-    delayed = F.pad(below[:, :-1], (0, 0, 0, 0, 1, 0)) + F.pad(above[:, 1:], (0, 0, 0, 0, 0, 1))
-    return delayed + diagonal[..., None] * x
-
-
-class CentredConv(nn.Module):
-    """Depthwise convolution over as many frames before the present one as after it."""
-
-    def __init__(self, channels: int, taps: int) -> None:
-        super().__init__()
-        if taps < 1 or taps % 2 == 0:
-            raise ValueError(f"conv is centred on the present frame: it must be odd, got {taps}")
-        bound = taps**-0.5
-        self.weight = nn.Parameter(torch.empty(channels, taps).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
-
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        ahead = self.weight.shape[1] // 2
-        return causal_conv1d(F.pad(x, (0, 0, 0, ahead)), self.weight, self.bias)[:, ahead:]
+    return delay(below, reverse=False) + delay(above, reverse=True) + diagonal.to(x.dtype)[..., None] * x
 
 
 class Hydra(Mixer):
@@ -73,7 +57,10 @@ class Hydra(Mixer):
         expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
         head_dim: features of a head at ``expand`` 2.
         state: N numbers a channel and direction.
-        conv: frames under the centred convolution; odd.
+        groups: sets of B and C in each direction that the heads are dealt to; their number is a multiple of it.
+        gate: multiply by a gate after the norm.
+        conv: frames under the convolution, which both directions share.
+        conv_alignment: ``centred`` on the present frame, where ``conv`` is odd, or ``causal``.
         backend: kernel of :func:`vdmbench.ops.ssd_scan`.
 
     Raises:
@@ -87,18 +74,22 @@ class Hydra(Mixer):
         expand: float = EXPAND,
         head_dim: int = 64,
         state: int = 64,
+        groups: int = 1,
+        gate: bool = True,
         conv: int = 7,
+        conv_alignment: ConvAlignment = "centred",
         backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
     ) -> None:
         super().__init__(channels, causal=False)
         if state < 1:
             raise ValueError(f"state must be at least 1, got {state}")
-        self.heads, dim = split_width(expand * channels, EXPAND * channels, head_dim)
+        self.heads, dim = split_width(expand * channels, EXPAND * channels, head_dim, groups=groups)
         self.inner_width = inner = self.heads * dim
-        self.state, self.backend = state, backend
-        self.convolved = (inner, state, state, state, state)  # x; B and C of the past; B and C of the future
-        self.to_inner = nn.Linear(channels, inner + sum(self.convolved) + 2 * self.heads, bias=False)  # gate first, dt last
-        self.conv = CentredConv(sum(self.convolved), conv)
+        self.state, self.groups, self.backend = state, groups, backend
+        self.maps = 4 * groups * state  # B and C of the past, B and C of the future, of each group
+        self.gate_width = inner if gate else 0
+        self.to_inner = nn.Linear(channels, self.gate_width + inner + self.maps + 2 * self.heads, bias=False)
+        self.conv = ShortConv(inner + self.maps, conv, alignment=conv_alignment)
         self.steps = HeadSteps(self.heads)
         self.D = nn.Parameter(torch.ones(self.heads))
         self.to_diagonal = nn.Linear(inner, self.heads, bias=False)
@@ -106,11 +97,11 @@ class Hydra(Mixer):
         self.out = nn.Linear(inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        gate, maps, dt_past, dt_future = self.to_inner(x).split(
-            (self.inner_width, sum(self.convolved), self.heads, self.heads), -1
+        gate, convolved, dt_past, dt_future = self.to_inner(x).split(
+            (self.gate_width, self.inner_width + self.maps, self.heads, self.heads), -1
         )
-        x, *maps = F.silu(self.conv(maps)).split(self.convolved, -1)
-        B_past, C_past, B_future, C_future = (each[:, :, None] for each in maps)
+        x, maps = self.conv(convolved).split((self.inner_width, self.maps), -1)
+        B_past, C_past, B_future, C_future = maps.unflatten(-1, (4, self.groups, self.state)).unbind(-3)
         past, future = Side(dt_past, B_past, C_past), Side(dt_future, B_future, C_future)
         y = quasi_separable(
             x.unflatten(-1, (self.heads, -1)),
@@ -121,7 +112,7 @@ class Hydra(Mixer):
             self.to_diagonal(x) + self.D,
             backend=self.backend,
         )
-        return self.out(self.norm(y.flatten(2), gate))
+        return self.out(self.norm(y.flatten(2), gate if self.gate_width else None))
 
     def state_size(self, frames: int) -> int:
         """Of both directions' scans."""

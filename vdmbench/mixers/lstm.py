@@ -1,4 +1,4 @@
-"""The long short-term memory, the classic recurrence, forward in time or both ways."""
+"""The long short-term memory, the classic recurrence, along time, against it, or both ways."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import TimeDirection
+from vdmbench.mixers.directions import TimeDirection, check_directions
 from vdmbench.mixers.mixer import Mixer, State, inner_width
 
 
@@ -19,7 +19,7 @@ class LSTM(Mixer):
 
     Args:
         channels: width of input and output.
-        direction: ``forward`` (causal) or ``both``.
+        direction: ``forward`` (causal), ``backward`` or ``both``.
         expand: hidden width of a direction over channels, rounded to a multiple of 8.
 
     Raises:
@@ -28,16 +28,18 @@ class LSTM(Mixer):
 
     def __init__(self, channels: int, *, direction: TimeDirection = "forward", expand: float = 1.0) -> None:
         super().__init__(channels, causal=direction == "forward")
-        if direction not in ("forward", "both"):
-            raise ValueError(f"direction must be 'forward' or 'both', got '{direction}'")
+        check_directions(direction, "sum", False)
         self.inner_width = hidden = inner_width(channels, expand)
-        self.directions = 1 if self.causal else 2
-        self.lstm = nn.LSTM(channels, hidden, batch_first=True, bidirectional=not self.causal)
+        self.directions, self.reverse = (2 if direction == "both" else 1), direction == "backward"
+        self.lstm = nn.LSTM(channels, hidden, batch_first=True, bidirectional=direction == "both")
         self.out = nn.Linear(self.directions * hidden, channels)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         with torch.autocast(x.device.type, enabled=False):
-            y, _ = self.lstm(x.to(self.out.weight.dtype))
+            seen = x.to(self.out.weight.dtype)
+            y, _ = self.lstm(seen.flip(1) if self.reverse else seen)
+        if self.reverse:
+            y = y.flip(1)
         return self.out(y).to(x.dtype)
 
     def initial_state(self, batch: int) -> State:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdmbench.mixers.directions import Core, Merge, TimeDirection
+from vdmbench.mixers.directions import Core, Merge, delay
 from vdmbench.mixers.mixer import State
-from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
+from vdmbench.mixers.ssm_blocks import SSMMixer
 from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
 
 DT_RANGE = (1e-3, 1e-1)
@@ -58,9 +58,14 @@ class S6Core(Core):
         *,
         gate: Float[Tensor, "batch frames channels"] | None = None,
         reverse: bool = False,
+        delayed: bool = False,
     ) -> Float[Tensor, "batch frames channels"]:
         x, dt, A, B, C, D, dt_bias = self._scanned(x)
-        return selective_scan(x, dt, A, B, C, D, gate=gate, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
+        if not delayed:
+            return selective_scan(x, dt, A, B, C, D, gate=gate, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
+        y = selective_scan(x, dt, A, B, C, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
+        y = delay(y, reverse=reverse) + self.D.to(x.dtype) * x
+        return y if gate is None else y * F.silu(gate)
 
     def both_ways(
         self,
@@ -99,10 +104,9 @@ class S6Core(Core):
 
 
 class Mamba(SSMMixer):
-    """S6 in a block; see :class:`~vdmbench.mixers.ssm_blocks.SSMMixer` for the options that it shares with S4D.
+    """S6 in a block; its options are those of :class:`~vdmbench.mixers.ssm_blocks.SSMMixer`, and
 
     Args:
-        state: N numbers a channel.
         backend: kernel of the scan; ``auto`` takes the best that can run.
     """
 
@@ -110,14 +114,7 @@ class Mamba(SSMMixer):
         self,
         channels: int,
         *,
-        direction: TimeDirection = "forward",
-        merge: Merge = "sum",
-        shared: bool = False,
-        block: BlockName = "mamba",
-        expand: float = EXPAND,
-        state: int = 16,
-        conv: int = CONV,
         backend: Literal["auto", "reference", "numba", "mamba_ssm", "triton"] = "auto",
+        **options: Any,
     ) -> None:
-        core = partial(S6Core, state=state, backend=backend)
-        super().__init__(channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv)
+        super().__init__(channels, partial(S6Core, backend=backend), **options)

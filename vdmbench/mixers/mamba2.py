@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import CausalConv, Merge, TimeDirection, check_directions, merge_directions
+from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delay, merge_directions
 from vdmbench.mixers.gated_norm import GatedRMSNorm
 from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mixer import Mixer, State
+from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
 
 DT_RANGE = (1e-3, 1e-1)
@@ -47,11 +48,25 @@ def ssd_flops(frames: int, heads: int, inner: int, state: int) -> int:
 class SSDBranch(nn.Module):
     """One direction of time: its maps to B, C and dt, its convolution, its scan."""
 
-    def __init__(self, channels: int, heads: int, head_dim: int, *, state: int, conv: int, backend: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        head_dim: int,
+        *,
+        state: int,
+        groups: int,
+        conv: int,
+        conv_alignment: ConvAlignment,
+        delayed: bool,
+        backend: str,
+    ) -> None:
         super().__init__()
-        self.heads, self.inner, self.state, self.backend = heads, heads * head_dim, state, backend
-        self.to_maps = nn.Linear(channels, 2 * state + heads, bias=False)
-        self.conv = CausalConv(self.inner + 2 * state, conv)
+        self.heads, self.inner, self.state, self.groups = heads, heads * head_dim, state, groups
+        self.delayed, self.backend = delayed, backend
+        self.maps = 2 * groups * state  # B and C of each group
+        self.to_maps = nn.Linear(channels, self.maps + heads, bias=False)
+        self.conv = ShortConv(self.inner + self.maps, conv, alignment=conv_alignment)
         self.steps = HeadSteps(heads)
         self.D = nn.Parameter(torch.ones(heads))
 
@@ -59,19 +74,13 @@ class SSDBranch(nn.Module):
         self, u: Float[Tensor, "batch frames channels"], x: Float[Tensor, "batch frames inner"], *, reverse: bool = False
     ) -> Float[Tensor, "batch frames inner"]:
         """``u`` is the block's input, ``x`` its projection; ``reverse`` equals flip both over frames, forward, flip."""
-        maps, dt = self.to_maps(u).split((2 * self.state, self.heads), -1)
-        x, B, C = self._parts(F.silu(self.conv(torch.cat([x, maps], -1), reverse=reverse)))
-        y = ssd_scan(
-            x.unflatten(-1, (self.heads, -1)),
-            dt,
-            self.steps.A,
-            B[:, :, None],
-            C[:, :, None],
-            self.D,
-            dt_bias=self.steps.dt_bias,
-            reverse=reverse,
-            backend=self.backend,
-        )
+        maps, dt = self.to_maps(u).split((self.maps, self.heads), -1)
+        x, B, C = self._parts(self.conv(torch.cat([x, maps], -1), reverse=reverse))
+        steps, scanned = self.steps, x.unflatten(-1, (self.heads, -1))
+        D = None if self.delayed else self.D
+        y = ssd_scan(scanned, dt, steps.A, B, C, D, dt_bias=steps.dt_bias, reverse=reverse, backend=self.backend)
+        if self.delayed:
+            y = delay(y, reverse=reverse) + self.D.to(x.dtype)[:, None] * scanned
         return y.flatten(2)
 
     def initial_state(self, batch: int) -> State:
@@ -85,17 +94,21 @@ class SSDBranch(nn.Module):
     ) -> tuple[Float[Tensor, "batch inner"], State]:
         """One frame of :meth:`forward`."""
         past, h = state
-        maps, dt = self.to_maps(u).split((2 * self.state, self.heads), -1)
+        maps, dt = self.to_maps(u).split((self.maps, self.heads), -1)
         convolved, past = self.conv.step(torch.cat([x, maps], -1), past)
-        x, B, C = self._parts(F.silu(convolved))
+        x, B, C = self._parts(convolved)
+        B, C = (part.repeat_interleave(self.heads // self.groups, -2)[..., None, :] for part in (B, C))  # of each head
         heads = x.unflatten(-1, (self.heads, -1))
         delta = F.softplus((dt + self.steps.dt_bias).to(h.dtype))
-        h = torch.exp(delta * self.steps.A)[..., None, None] * h + (delta[..., None] * heads)[..., None] * B[:, None, None]
-        y = (h * C[:, None, None]).sum(-1) + self.D[:, None] * heads
+        h = torch.exp(delta * self.steps.A)[..., None, None] * h + (delta[..., None] * heads)[..., None] * B
+        y = (h * C).sum(-1) + self.D[:, None] * heads
         return y.flatten(1).to(x.dtype), (past, h)
 
-    def _parts(self, convolved: Tensor) -> tuple[Tensor, ...]:
-        return convolved.split((self.inner, self.state, self.state), -1)
+    def _parts(self, convolved: Float[Tensor, "*places parts"]) -> tuple[Tensor, Tensor, Tensor]:
+        """x, and B and C of each group."""
+        x, maps = convolved.split((self.inner, self.maps), -1)
+        B, C = maps.unflatten(-1, (2, self.groups, self.state)).unbind(-3)
+        return x, B, C
 
     @property
     def state_size(self) -> int:
@@ -108,7 +121,7 @@ class SSDBranch(nn.Module):
 
 
 class Mamba2(Mixer):
-    """The Mamba-2 block (Dao and Gu 2024, arXiv 2405.21060, sec. 7.1 and fig. 6), forward in time or both ways.
+    """The Mamba-2 block (Dao and Gu 2024, arXiv 2405.21060, sec. 7.1 and fig. 6), along time, against it, or both ways.
 
     B, C and dt come from the block's input beside x, the convolution covers x, B and C, and an RMS norm follows the gate. In
     both directions the projections to x and gate, the norm and the output map are shared, as in Vim (Zhu et al. 2024,
@@ -116,13 +129,16 @@ class Mamba2(Mixer):
 
     Args:
         channels: width of input and output.
-        direction: ``forward`` (causal) or ``both``.
-        merge: of the two directions: ``sum``, ``concat`` or ``product``.
+        direction: ``forward`` (causal), ``backward`` or ``both``.
+        merge: of the two directions: ``sum``, ``concat``, ``product`` or ``quasi-separable``.
         shared: both directions have the same parameters.
         expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
         head_dim: features of a head at ``expand`` 2.
         state: N numbers a channel.
-        conv: frames under the causal convolution.
+        groups: sets of B and C that the heads are dealt to; the number of heads is a multiple of it.
+        gate: multiply by a gate before the norm.
+        conv: frames under the convolution.
+        conv_alignment: ``causal``, or ``centred`` on the present frame.
         backend: kernel of :func:`vdmbench.ops.ssd_scan`.
 
     Raises:
@@ -139,22 +155,35 @@ class Mamba2(Mixer):
         expand: float = EXPAND,
         head_dim: int = 64,
         state: int = 64,
+        groups: int = 1,
+        gate: bool = True,
         conv: int = 4,
+        conv_alignment: ConvAlignment = "causal",
         backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
-        check_directions(direction, merge, shared)
+        check_directions(direction, merge, shared, conv_alignment)
         if state < 1:
             raise ValueError(f"state must be at least 1, got {state}")
-        heads, dim = split_width(expand * channels, EXPAND * channels, head_dim)
+        heads, dim = split_width(expand * channels, EXPAND * channels, head_dim, groups=groups)
         self.inner_width = inner = heads * dim
         self.merge: Merge = merge
-        self.both = direction == "both"
+        self.both, self.reverse, self.gated = direction == "both", direction == "backward", gate
 
         def branch() -> SSDBranch:
-            return SSDBranch(channels, heads, dim, state=state, conv=conv, backend=backend)
+            return SSDBranch(
+                channels,
+                heads,
+                dim,
+                state=state,
+                groups=groups,
+                conv=conv,
+                conv_alignment=conv_alignment,
+                delayed=merge == "quasi-separable",
+                backend=backend,
+            )
 
-        self.to_x_and_gate = nn.Linear(channels, 2 * inner, bias=False)
+        self.to_x_and_gate = nn.Linear(channels, 2 * inner if gate else inner, bias=False)
         self.along = branch()
         self.against = branch() if self.both and not shared else None
         widths = 2 if merge == "concat" else 1
@@ -162,8 +191,8 @@ class Mamba2(Mixer):
         self.out = nn.Linear(widths * inner, channels, bias=False)
 
     def forward(self, u: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        x, gate = self.to_x_and_gate(u).chunk(2, -1)
-        y = self.along(u, x)
+        x, gate = self._enter(u)
+        y = self.along(u, x, reverse=self.reverse)
         if self.both:
             y = merge_directions(y, self._branches[1](u, x, reverse=True), self.merge)
         return self._leave(y, gate)
@@ -176,12 +205,22 @@ class Mamba2(Mixer):
     def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
         if not self.causal:
             raise self._no_steps()
-        inner, gate = self.to_x_and_gate(x).chunk(2, -1)
+        inner, gate = self._enter(x)
         y, state = self.along.step(x, inner, state)
         return self._leave(y, gate), state
 
-    def _leave(self, y: Tensor, gate: Tensor) -> Tensor:
-        return self.out(self.norm(y, torch.cat([gate, gate], -1) if self.merge == "concat" else gate))
+    def _enter(self, u: Float[Tensor, "... channels"]) -> tuple[Tensor, Tensor | None]:
+        """What the branches scan, and the gate."""
+        x = self.to_x_and_gate(u)
+        if not self.gated:
+            return x, None
+        x, gate = x.chunk(2, -1)
+        return x, gate
+
+    def _leave(self, y: Float[Tensor, "... width"], gate: Tensor | None) -> Float[Tensor, "... channels"]:
+        if gate is not None and self.merge == "concat":
+            gate = torch.cat([gate, gate], -1)
+        return self.out(self.norm(y, gate))
 
     @property
     def _branches(self) -> list[SSDBranch]:

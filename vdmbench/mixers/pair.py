@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vdmbench import registry
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.mixers.mixer import Mixer, State
+from vdmbench.user_code import is_code
 
 
 class Pair(Mixer):
@@ -18,7 +19,7 @@ class Pair(Mixer):
 
     Args:
         channels: width of input and output.
-        first: name, or mapping of ``name`` and options, of one mixer.
+        first: name, or mapping of ``name`` and options, of one mixer; a name of the registry, or a user's ``path.py:Class``.
         second: of the other.
         arrangement: ``parallel`` or ``serial``.
         expand: multiplies ``expand`` of both mixers, so that one knob widens the pair and keeps its proportion.
@@ -72,10 +73,12 @@ class Pair(Mixer):
 def _widened(choice: str | Mapping[str, Any], factor: float) -> dict[str, Any]:
     """The choice with all its options, its ``expand`` multiplied."""
     options = {"name": choice} if isinstance(choice, str) else dict(choice)
-    name = options.pop("name")
-    resolved: dict[str, Any] = registry.mixers[name].load_options()(**options).model_dump()
+    name = options["name"]
+    if not is_code(name):  # a user's class has no option model: it takes what is given
+        del options["name"]
+        options = {"name": name, **registry.mixers[name].load_options()(**options).model_dump()}
     if factor != 1:
-        if "expand" not in resolved:
+        if "expand" not in options:
             raise ValueError(f"mixer '{name}' has no width: keep the pair's expand at 1, got {factor}")
-        resolved["expand"] *= factor
-    return {"name": name, **resolved}
+        options["expand"] *= factor
+    return options

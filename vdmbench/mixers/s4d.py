@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Core, Merge, TimeDirection
+from vdmbench.mixers.directions import Core, delay
 from vdmbench.mixers.mixer import State
-from vdmbench.mixers.ssm_blocks import CONV, EXPAND, BlockName, SSMMixer
+from vdmbench.mixers.ssm_blocks import SSMMixer
 from vdmbench.ops import fft_convolution, s4d_kernel
 
 DT_RANGE = (1e-3, 1e-1)
@@ -54,10 +54,12 @@ class S4DCore(Core):
         *,
         gate: Float[Tensor, "batch frames channels"] | None = None,
         reverse: bool = False,
+        delayed: bool = False,
     ) -> Float[Tensor, "batch frames channels"]:
         A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)
         kernel = s4d_kernel(torch.exp(self.log_dt), A, torch.view_as_complex(self.C), x.shape[1])
-        y = fft_convolution(x, kernel, reverse=reverse) + self.D.to(x.dtype) * x
+        y = fft_convolution(x, kernel, reverse=reverse)
+        y = (delay(y, reverse=reverse) if delayed else y) + self.D.to(x.dtype) * x
         return y if gate is None else y * F.silu(gate)
 
     def initial_state(self, batch: int) -> State:
@@ -81,23 +83,7 @@ class S4DCore(Core):
 
 
 class S4D(SSMMixer):
-    """S4D in a block; see :class:`~vdmbench.mixers.ssm_blocks.SSMMixer` for the options that it shares with Mamba.
+    """S4D in a block; its options are those of :class:`~vdmbench.mixers.ssm_blocks.SSMMixer`, ``state`` even."""
 
-    Args:
-        state: N real numbers a channel (N / 2 complex modes); even.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        direction: TimeDirection = "forward",
-        merge: Merge = "sum",
-        shared: bool = False,
-        block: BlockName = "mamba",
-        expand: float = EXPAND,
-        state: int = 16,
-        conv: int = CONV,
-    ) -> None:
-        core = partial(S4DCore, state=state)
-        super().__init__(channels, core, direction=direction, merge=merge, shared=shared, block=block, expand=expand, conv=conv)
+    def __init__(self, channels: int, **options: Any) -> None:
+        super().__init__(channels, S4DCore, **options)

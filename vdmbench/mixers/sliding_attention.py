@@ -43,7 +43,7 @@ class SlidingAttention(Mixer):
         window: int = 16,
         rotary: bool = True,
         causal: bool = False,
-        backend: Literal["auto", "blocks", "sdpa", "math"] = "auto",
+        backend: Literal["auto", "blocks", "sdpa", "flex", "math"] = "auto",
     ) -> None:
         super().__init__(channels, causal=causal)
         if window < 1:

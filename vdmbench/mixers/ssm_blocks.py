@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Branch, CausalConv, Core, Directions, Merge, TimeDirection
+from vdmbench.mixers.directions import Branch, Core, Directions, Merge, TimeDirection, check_directions
 from vdmbench.mixers.mixer import Mixer, State, inner_width
+from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 
 BlockName = Literal["mlp", "glu", "gss", "mamba"]
 InTime = Callable[[Callable[[], Branch]], Directions]
@@ -109,33 +110,51 @@ class GSSBlock(Block):
 
 
 class MambaBlock(Block):
-    """Causal convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions
+    """Short convolution, core over ``inner`` channels, gate (Gu and Dao 2023, arXiv 2312.00752, fig. 3); in both directions
     projections and gate are shared (Zhu et al. 2024, arXiv 2401.09417, alg. 1) (version 20)."""
 
-    def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int, conv: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        core: MakeCore,
+        in_time: InTime,
+        widths: int,
+        *,
+        inner: int,
+        gate: bool,
+        conv: int,
+        conv_alignment: ConvAlignment,
+    ) -> None:
         super().__init__()
-        self.to_x_and_gate = nn.Linear(channels, 2 * inner)
-        self.directions = in_time(lambda: Branch(core(inner), conv=CausalConv(inner, conv)))
+        self.gated = gate
+        self.to_x_and_gate = nn.Linear(channels, 2 * inner if gate else inner)
+        self.directions = in_time(lambda: Branch(core(inner), conv=ShortConv(inner, conv, alignment=conv_alignment)))
         self.out = nn.Linear(widths * inner, channels)
 
     def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
-        x, gate = self.to_x_and_gate(x).chunk(2, -1)
+        x = self.to_x_and_gate(x)
+        if not self.gated:
+            return self.out(through(x))
+        x, gate = x.chunk(2, -1)
         return self.out(through(x, gate=gate))
 
 
 class SSMMixer(Mixer):
-    """A core in one of the four blocks, forward in time or both ways.
+    """A core in one of the four blocks, along time, against it, or both ways.
 
     Args:
         channels: width of input and output.
-        core: makes a core for a number of channels.
-        direction: ``forward`` (causal) or ``both``.
-        merge: of the two directions: ``sum``, ``concat`` or ``product``. The paper merges by concatenation in ``mlp``, by the
-            sum in ``glu`` and ``mamba``, by the product in ``gss``.
+        core: makes a core for a number of channels, given ``state``.
+        direction: ``forward`` (causal), ``backward`` or ``both``.
+        merge: of the two directions: ``sum``, ``concat``, ``product`` or ``quasi-separable``; see :class:`Directions`. The
+            paper merges by concatenation in ``mlp``, by the sum in ``glu`` and ``mamba``, by the product in ``gss``.
         shared: both directions have the same parameters.
         block: ``mlp``, ``glu``, ``gss`` or ``mamba``.
         expand: inner width over channels: of the hidden layer (mlp), of the gate (gss), of core and gate (mamba).
+        state: N real numbers a channel.
+        gate: the mamba block multiplies by its gate.
         conv: frames under the convolution of the mamba block.
+        conv_alignment: of that convolution: ``causal``, or ``centred`` on the present frame.
 
     Raises:
         ValueError: an unknown name, a size that does not fit, or an option that the block does not have.
@@ -144,22 +163,29 @@ class SSMMixer(Mixer):
     def __init__(
         self,
         channels: int,
-        core: MakeCore,
+        core: Callable[..., Core],
         *,
-        direction: TimeDirection,
-        merge: Merge,
-        shared: bool,
-        block: BlockName,
-        expand: float,
-        conv: int,
+        direction: TimeDirection = "forward",
+        merge: Merge = "sum",
+        shared: bool = False,
+        block: BlockName = "mamba",
+        expand: float = EXPAND,
+        state: int = 16,
+        gate: bool = True,
+        conv: int = CONV,
+        conv_alignment: ConvAlignment = "causal",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
+        check_directions(direction, merge, shared, conv_alignment)
         if block not in ("mlp", "glu", "gss", "mamba"):
             raise ValueError(f"block must be 'mlp', 'glu', 'gss' or 'mamba', got '{block}'")
-        if block != "mamba" and conv != CONV:
-            raise ValueError(f"block '{block}' has no convolution: leave conv at {CONV}, got {conv}")
+        if block != "mamba" and (conv, conv_alignment) != (CONV, "causal"):
+            raise ValueError(f"block '{block}' has no convolution: leave conv at {CONV} and causal, got {conv}")
+        if block != "mamba" and not gate:
+            raise ValueError(f"block '{block}' is what its gate, or none, makes it: leave gate at true")
         if block == "glu" and expand != EXPAND:
             raise ValueError(f"block 'glu' has no inner width: leave expand at {EXPAND}, got {expand}")
+        core = partial(core, state=state)
         in_time = partial(Directions, direction=direction, merge=merge, shared=shared)
         widths = 2 if merge == "concat" else 1
         inner = inner_width(channels, expand)
@@ -172,7 +198,9 @@ class SSMMixer(Mixer):
         elif block == "gss":
             self.block = GSSBlock(channels, core, in_time, widths, inner=inner)
         else:
-            self.block = MambaBlock(channels, core, in_time, widths, inner=inner, conv=conv)
+            self.block = MambaBlock(
+                channels, core, in_time, widths, inner=inner, gate=gate, conv=conv, conv_alignment=conv_alignment
+            )
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         return self.block(x)

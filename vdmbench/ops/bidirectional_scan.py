@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -16,7 +17,7 @@ from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.selective_scan import reference_scan
 from vdmbench.ops.triton_scan import DEVICES, triton_missing, triton_scan
 
-Merge = Literal["sum", "product", "concat"]
+Merge = Literal["sum", "product", "concat", "quasi-separable"]
 
 
 def bidirectional_selective_scan(
@@ -36,8 +37,9 @@ def bidirectional_selective_scan(
         ahead: scanned from the first frame to the last.
         back: scanned from the last frame to the first; may share any tensor with ``ahead``.
         gate: multiplies the merged outputs after its SiLU; both halves of a concatenation.
-        merge: ``sum`` or ``product`` of the two outputs, merged = channels; or ``concat`` along channels, ``ahead`` first,
-            merged = 2 channels.
+        merge: ``sum`` or ``product`` of the two outputs, merged = channels; ``concat`` along channels, ``ahead`` first,
+            merged = 2 channels; or ``quasi-separable``: the sum where what the states give is delayed by one frame, each in
+            its direction, and D x is not (Hwang et al. 2024, arXiv 2407.09941, eq. 2, with the diagonal D).
         softplus: as in :func:`vdmbench.ops.selective_scan`, for both.
         backend: ``mamba_ssm`` (CUDA; two scans), ``numba`` (CPU; fused), ``reference`` (two loops over frames), or ``auto``,
             the first of these that can run; or ``triton`` (CUDA; fused), by name only.
@@ -60,18 +62,32 @@ def bidirectional_selective_scan(
 
 
 def _reference(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool) -> Tensor:
-    return _merged(reference_scan(ahead, None, softplus, False), reference_scan(back, None, softplus, True), gate, merge)
+    return _composed(reference_scan, ahead, back, gate, merge, softplus)
 
 
 def _mamba_ssm(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool) -> Tensor:
-    return _merged(mamba_ssm_scan(ahead, None, softplus, False), mamba_ssm_scan(back, None, softplus, True), gate, merge)
+    return _composed(mamba_ssm_scan, ahead, back, gate, merge, softplus)
+
+
+def _composed(
+    scan: Callable[..., Tensor], ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool
+) -> Tensor:
+    """Two calls of a scan of one direction, merged."""
+    if merge != "quasi-separable":
+        return _merged(scan(ahead, None, softplus, False), scan(back, None, softplus, True), gate, merge)
+    below = F.pad(scan(ahead._replace(D=None), None, softplus, False)[:, :-1], (0, 0, 1, 0))
+    above = F.pad(scan(back._replace(D=None), None, softplus, True)[:, 1:], (0, 0, 0, 1))
+    for direction in (ahead, back):
+        if direction.D is not None:
+            below = below + (direction.D * direction.x).to(below.dtype)
+    return _merged(below, above, gate, merge)
 
 
 def _merged(ahead: Tensor, back: Tensor, gate: Tensor | None, merge: str) -> Tensor:
     weight = None if gate is None else F.silu(gate).to(ahead.dtype)
     if merge == "concat":
         return torch.cat([y if weight is None else y * weight for y in (ahead, back)], -1)
-    y = ahead + back if merge == "sum" else ahead * back
+    y = ahead * back if merge == "product" else ahead + back
     return y if weight is None else y * weight
 
 

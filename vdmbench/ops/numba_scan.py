@@ -21,7 +21,7 @@ from vdmbench.ops.direction import Direction
 _one_at_a_time = threading.Lock()  # Numba's simplest threading layer ends the process when two threads enter it
 _ELEMENTS_A_THREAD = 16384
 """Fewest elements of x worth waking a thread for; results do not depend on the number of threads."""
-_MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3}
+_MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3, "quasi-separable": 4}
 
 
 def numba_missing() -> str | None:

@@ -25,8 +25,8 @@ CHUNK = 16
 """Frames between kept states in the backward pass: a chunk's states and decays should fit a level-2 cache."""
 GROUPS = 64
 """Most groups of batch elements, hence most threads in use and most partial gradients of a parameter."""
-SINGLE, SUM, PRODUCT, CONCAT = range(4)
-"""How directions merge; SINGLE has one direction."""
+SINGLE, SUM, PRODUCT, CONCAT, QUASI_SEPARABLE = range(5)
+"""How directions merge; SINGLE has one direction, QUASI_SEPARABLE is the sum of scans that are delayed by one frame."""
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -171,14 +171,22 @@ def unweigh_product(d_first: Row, d_second: Row, d_weight: Row, d_out: Row, firs
 # ---- one batch element, all frames ------------------------------------------------------------------------------
 
 @part
-def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, y: np.ndarray, kept: np.ndarray) -> None:
-    """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there."""
+def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, delayed: bool, y: np.ndarray,
+         kept: np.ndarray) -> None:
+    """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there.
+
+    ``delayed``: what the state gives goes to the next frame in scan order, and D x stays.
+    """
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
     frames, channels = x.shape
     states = A.shape[0]
     h = np.zeros_like(A)
-    delta, slope, drive = np.empty((3, channels), A.dtype)
+    delta, slope, drive, nowhere = np.empty((4, channels), A.dtype)
+    if delayed:
+        nowhere[:] = 0
+        for t in range(frames):
+            weigh(y[t], D, x[t])
     for i in range(frames):
         t = frames - 1 - i if reverse else i
         if i % CHUNK == 0 and kept.shape[0] > 0:
@@ -187,15 +195,20 @@ def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, y: np.
             softplus(delta, slope, dt[t], dt_bias)
         else:
             identity(delta, slope, dt[t], dt_bias)
-        begin_frame(drive, y[t], delta, x[t], D)
+        out = y[t]
+        if delayed:
+            weigh(drive, delta, x[t])
+            out = nowhere if i == frames - 1 else y[t - 1 if reverse else t + 1]
+        else:
+            begin_frame(drive, out, delta, x[t], D)
         for n in range(0, states, STATES):
             m = n + STATES
-            advance(delta, drive, y[t], A[n:m], h[n:m], B[t, n:m], C[t, n:m])
+            advance(delta, drive, out, A[n:m], h[n:m], B[t, n:m], C[t, n:m])
 
 
 @part
 def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int, rectified: bool, reverse: bool,
-                  dy: np.ndarray, kept: np.ndarray) -> None:
+                  delayed: bool, dy: np.ndarray, kept: np.ndarray) -> None:
     """Gradients of one batch element's scan from dy (frames, channels); those of parameters are added to the group's."""
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
@@ -207,7 +220,7 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
     decay = np.empty((CHUNK, states, channels), A.dtype)
     delta, slope, drive = np.empty((3, CHUNK, channels), A.dtype)
     dh = np.zeros_like(A)
-    d_delta, d_drive = np.empty((2, channels), A.dtype)
+    d_delta, d_drive, nothing = np.zeros((3, channels), A.dtype)
     for chunk in range((frames - 1) // CHUNK, -1, -1):
         start = chunk * CHUNK
         length = min(CHUNK, frames - start)
@@ -219,17 +232,23 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             else:
                 identity(delta[k], slope[k], dt[t], dt_bias)
             weigh(drive[k], delta[k], x[t])
+            asked = dy[t]
+            if delayed:
+                asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
             for n in range(0, states, STATES):
                 m = n + STATES
-                advance_keeping(delta[k], drive[k], dy[t], A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
+                advance_keeping(delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
                                 B[t, n:m], dC[t, n:m])
         for k in range(length - 1, -1, -1):
             t = frames - 1 - start - k if reverse else start + k
             d_delta[:] = 0
             d_drive[:] = 0
+            asked = dy[t]
+            if delayed:
+                asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
             for n in range(0, states, STATES):
                 m = n + STATES
-                pull_back(delta[k], drive[k], dy[t], d_delta, d_drive, A[n:m], h[k, n:m], decay[k, n:m], dh[n:m],
+                pull_back(delta[k], drive[k], asked, d_delta, d_drive, A[n:m], h[k, n:m], decay[k, n:m], dh[n:m],
                           dA[n:m], B[t, n:m], C[t, n:m], dB[t, n:m])
             end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
 
@@ -242,7 +261,7 @@ def merge(out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarr
     for t in range(frames):
         if gated:
             silu(weight, slope, gate[t])
-        if how == SUM:
+        if how in (SUM, QUASI_SEPARABLE):
             weigh_sum(out[t], first[t], second[t], weight)
         elif how == PRODUCT:
             weigh_product(out[t], first[t], second[t], weight)
@@ -261,7 +280,7 @@ def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gat
     for t in range(frames):
         if gated:
             silu(weight, slope, gate[t])
-        if how == SUM:
+        if how in (SUM, QUASI_SEPARABLE):
             unweigh_sum(first[t], d_weight, d_out[t], first[t], second[t], weight)
             second[t] = first[t]
         elif how == PRODUCT:
@@ -282,14 +301,14 @@ def forward(out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gate
             reverse: bool) -> None:
     """out (batch, frames, merged channels) from one direction, or from two that merge; ``back`` runs against ``ahead``."""
     batch, frames, channels = ahead[0].shape
-    directions = 1 if how == SINGLE else 2
+    directions, delayed = (1 if how == SINGLE else 2), how == QUASI_SEPARABLE
     groups = min(batch, GROUPS)
     for group in prange(groups):
         y = np.empty((directions, frames, channels), out.dtype)
         kept = np.empty((0, 0, 0), out.dtype)
         for element in range(group, batch, groups):
             for side in range(directions):
-                scan(back if side else ahead, element, rectified, reverse != (side == 1), y[side], kept)
+                scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept)
             merge(out[element], y[0], y[-1], gate[element], gated, how)
 
 
@@ -298,7 +317,7 @@ def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d
              d_gate: np.ndarray, gated: bool, how: int, rectified: bool, reverse: bool) -> None:
     """Gradients of :func:`forward`; those of A, D and dt_bias one per group, to be added over groups."""
     batch, frames, channels = ahead[0].shape
-    directions = 1 if how == SINGLE else 2
+    directions, delayed = (1 if how == SINGLE else 2), how == QUASI_SEPARABLE
     chunks = (frames + CHUNK - 1) // CHUNK
     groups = min(batch, GROUPS)
     for group in prange(groups):
@@ -306,8 +325,8 @@ def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d
         kept = np.empty((directions, chunks, *ahead[2].shape), d_out.dtype)
         for element in range(group, batch, groups):
             for side in range(directions):
-                scan(back if side else ahead, element, rectified, reverse != (side == 1), y[side], kept[side])
+                scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept[side])
             merge_backward(d_out[element], y[0], y[-1], gate[element], d_gate[element], gated, how)
             for side in range(directions):
                 scan_backward(back if side else ahead, d_back if side else d_ahead, element, group, rectified,
-                              reverse != (side == 1), y[side], kept[side])
+                              reverse != (side == 1), delayed, y[side], kept[side])

@@ -11,10 +11,18 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vdmbench import registry
 from vdmbench.suite.model import Declared
+from vdmbench.user_code import InvalidUserCode, fingerprint, is_code
 
 
 class IdentityOptions(Declared):
     """The identity has no options."""
+
+
+class MLPOptions(Declared):
+    """A perceptron on every frame by itself."""
+
+    expand: float = Field(4.0, gt=0)
+    """Hidden width over channels, rounded to a multiple of 8."""
 
 
 class HeadOptions(Declared):
@@ -50,8 +58,8 @@ class AttentionOptions(HeadOptions):
     """Distance in frames from which on the relative bias tells no more apart: the clip's length or longer (published: 32)."""
     causal: bool = False
     """A frame attends to itself and to earlier ones only."""
-    backend: Literal["auto", "math", "sdpa"] = "auto"
-    """Kernel: un-fused with all scores in memory (math), or fused (sdpa)."""
+    backend: Literal["auto", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = "auto"
+    """Kernel: un-fused with all scores in memory (math); PyTorch's choice of a fused one (sdpa) or one of them; xformers."""
 
     @model_validator(mode="after")
     def _positions_fit(self) -> Self:
@@ -74,8 +82,9 @@ class SlidingAttentionOptions(HeadOptions):
     """Rotate queries and keys by their frame."""
     causal: bool = False
     """Of the frames in its window a frame sees itself and the earlier ones."""
-    backend: Literal["auto", "blocks", "sdpa", "math"] = "auto"
-    """Kernel: blocks of window frames (blocks, cost frames x window), or all pairs under a mask, fused (sdpa) or not (math)."""
+    backend: Literal["auto", "blocks", "sdpa", "flex", "math"] = "auto"
+    """Kernel: blocks of window frames (blocks, cost frames x window), FlexAttention (flex; trains on CUDA alone), or all pairs
+    under a mask, fused (sdpa) or not (math)."""
 
     @model_validator(mode="after")
     def _rotary_fits(self) -> Self:
@@ -102,29 +111,51 @@ class LinearAttentionOptions(HeadOptions):
 
 
 class DirectionOptions(Declared):
-    """A scan forward in time or both ways."""
+    """A scan along time, against it, or both ways."""
 
-    direction: Literal["forward", "both"] = "forward"
-    """Scan along time (causal), or along and against it."""
-    merge: Literal["sum", "concat", "product"] = "sum"
+    direction: Literal["forward", "backward", "both"] = "forward"
+    """Scan along time (causal), against it, or both ways."""
+    merge: Literal["sum", "concat", "product", "quasi-separable"] = "sum"
     """How both directions become one; only with direction both.
 
-    Published: concat in mlp, sum in glu and mamba, product in gss.
+    Quasi-separable: the sum of both delayed by a frame, so that a frame sees itself through D alone. Published: concat in
+    mlp, sum in glu and mamba, product in gss.
     """
     shared: bool = False
     """Both directions have the same parameters instead of their own; only with direction both."""
 
     @model_validator(mode="after")
     def _one_direction_merges_nothing(self) -> Self:
-        if self.direction == "forward" and self.merge != "sum":
+        if self.direction != "both" and self.merge != "sum":
             raise ValueError(f"merge '{self.merge}' has no effect in one direction: set direction to both, or keep merge sum")
-        if self.direction == "forward" and self.shared:
+        if self.direction != "both" and self.shared:
             raise ValueError("shared has no effect in one direction: set direction to both, or keep it false")
         return self
 
 
-class StateSpaceOptions(DirectionOptions):
-    """A state-space core in one of the paper's four blocks, forward in time or both ways."""
+class GatedConvOptions(DirectionOptions):
+    """A gate, and a short convolution before the scan."""
+
+    gate: bool = True
+    """Multiply by SiLU of a gate."""
+    conv: int = Field(4, ge=1)
+    """Frames under the convolution; 1 sees the present frame alone."""
+    conv_alignment: Literal["causal", "centred"] = "causal"
+    """The present frame is the last under the convolution, or the middle one: then conv is odd and direction both."""
+
+    @model_validator(mode="after")
+    def _conv_sees_what_the_direction_does(self) -> Self:
+        if self.conv_alignment == "centred" and self.direction != "both":
+            raise ValueError(
+                "a centred conv sees frames that one direction does not: set direction to both, or keep it causal"
+            )
+        if self.conv_alignment == "centred" and self.conv % 2 == 0:
+            raise ValueError(f"conv is centred on the present frame: it must be odd, got {self.conv}")
+        return self
+
+
+class StateSpaceOptions(GatedConvOptions):
+    """A state-space core in one of the paper's four blocks; gate, conv and conv_alignment belong to the mamba block alone."""
 
     block: Literal["mlp", "glu", "gss", "mamba"] = "mamba"
     """What surrounds the core: the paper's versions 1, 2, 10 and 20."""
@@ -135,13 +166,13 @@ class StateSpaceOptions(DirectionOptions):
     """
     state: int = Field(16, ge=1)
     """State size N a channel."""
-    conv: int = Field(4, ge=1)
-    """Frames under the causal convolution; only in the mamba block."""
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> Self:
-        if self.block != "mamba" and self.conv != 4:
-            raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4, got {self.conv}")
+        if self.block != "mamba" and (self.conv, self.conv_alignment) != (4, "causal"):
+            raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4 and causal, got {self.conv}")
+        if self.block != "mamba" and not self.gate:
+            raise ValueError(f"block '{self.block}' is what its gate, or none, makes it: leave gate at true")
         if self.block == "glu" and self.expand != 2:
             raise ValueError(f"block 'glu' has no inner width: leave expand at 2.0, got {self.expand}")
         return self
@@ -170,48 +201,49 @@ class ScalarDecayOptions(Declared):
     """Features of a head at expand 2."""
     state: int = Field(64, ge=1)
     """State size N a channel."""
+    groups: int = Field(1, ge=1)
+    """Sets of B and C that the heads are dealt to; the number of heads is rounded to a multiple of it."""
     backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto"
     """Kernel of the scan."""
 
 
-class Mamba2Options(ScalarDecayOptions, DirectionOptions):
-    """Mamba-2 (SSD), forward in time or both ways."""
-
-    conv: int = Field(4, ge=1)
-    """Frames under the causal convolution."""
+class Mamba2Options(ScalarDecayOptions, GatedConvOptions):
+    """Mamba-2 (SSD), along time, against it, or both ways."""
 
 
 class HydraOptions(ScalarDecayOptions):
     """Hydra: both directions as one quasi-separable matrix."""
 
+    gate: bool = True
+    """Multiply by SiLU of a gate."""
     conv: int = Field(7, ge=1)
-    """Frames under the centred convolution; odd."""
+    """Frames under the convolution, which both directions share."""
+    conv_alignment: Literal["causal", "centred"] = "centred"
+    """The present frame is the middle one under the convolution, which is odd then, or the last one."""
 
     @model_validator(mode="after")
     def _conv_has_a_centre(self) -> Self:
-        if self.conv % 2 == 0:
+        if self.conv_alignment == "centred" and self.conv % 2 == 0:
             raise ValueError(f"conv is centred on the present frame: it must be odd, got {self.conv}")
         return self
 
 
-class GatedDeltaNetOptions(Declared):
-    """Gated DeltaNet: the gated delta rule, forward in time."""
+class GatedDeltaNetOptions(GatedConvOptions):
+    """Gated DeltaNet: the gated delta rule, along time, against it, or both ways."""
 
     expand: float = Field(1.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
     head_dim: int = Field(32, ge=1)
     """Features of a head at expand 1; the state is head_dim a channel."""
-    conv: int = Field(4, ge=1)
-    """Frames under the causal convolution."""
     backend: Literal["auto", "reference", "chunked"] = "auto"
     """Kernel of the scan."""
 
 
 class LSTMOptions(Declared):
-    """LSTM, forward in time or both ways."""
+    """LSTM, along time, against it, or both ways."""
 
-    direction: Literal["forward", "both"] = "forward"
-    """Along time (causal), or along and against it, side by side."""
+    direction: Literal["forward", "backward", "both"] = "forward"
+    """Along time (causal), against it, or both ways, side by side."""
     expand: float = Field(1.0, gt=0)
     """Hidden width of a direction over channels, rounded to a multiple of 8."""
 
@@ -220,7 +252,7 @@ class PairOptions(Declared):
     """Two mixers as one layer."""
 
     first: str | dict[str, Any] = Field("sliding-attention", validate_default=True)
-    """A mixer: its name, or a mapping of name and options; in parallel it sees what the other sees."""
+    """A mixer: its name or path/to/file.py:Class, or a mapping of name and options; in parallel it sees what the other sees."""
     second: str | dict[str, Any] = Field("mamba", validate_default=True)
     """The other mixer; in series it sees the normalised sum of input and the first's output."""
     arrangement: Literal["parallel", "serial"] = "parallel"
@@ -236,6 +268,11 @@ class PairOptions(Declared):
         name = options.pop("name", None)
         if not isinstance(name, str) or name == "pair":
             raise ValueError("a mixer of a pair is its name, or a mapping with 'name' and its options, and no pair itself")
+        if is_code(name):
+            try:
+                return {"name": name, **options, "sha256": options.get("sha256") or fingerprint(name)}
+            except InvalidUserCode as error:
+                raise ValueError(str(error)) from None
         try:
             resolved = registry.mixers[name].load_options()(**options)
         except registry.UnknownName as error:

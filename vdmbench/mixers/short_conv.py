@@ -1,0 +1,65 @@
+"""Depthwise convolution over a few frames, which stands before the scan of many mixers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vdmbench.ops import causal_conv1d
+
+ConvAlignment = Literal["causal", "centred"]
+
+
+class ShortConv(nn.Module):
+    """SiLU of a filter a channel, over the present frame and those before it, or on both sides of it.
+
+    Args:
+        taps: frames under the filter.
+        alignment: ``causal``: the present frame is the last one; ``centred``: the middle one.
+
+    Raises:
+        ValueError: ``taps`` is not positive, or even where it is centred.
+    """
+
+    def __init__(self, channels: int, taps: int, *, alignment: ConvAlignment = "causal") -> None:
+        super().__init__()
+        if alignment not in ("causal", "centred"):
+            raise ValueError(f"conv_alignment must be 'causal' or 'centred', got '{alignment}'")
+        if taps < 1:
+            raise ValueError(f"conv must be at least 1 frame, got {taps}")
+        if alignment == "centred" and taps % 2 == 0:
+            raise ValueError(f"conv is centred on the present frame: it must be odd, got {taps}")
+        bound = taps**-0.5  # as nn.Conv1d: uniform within 1 / sqrt(fan-in)
+        self.weight = nn.Parameter(torch.empty(channels, taps).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+        self.ahead = taps // 2 if alignment == "centred" else 0
+
+    def forward(
+        self, x: Float[Tensor, "batch frames channels"], *, reverse: bool = False
+    ) -> Float[Tensor, "batch frames channels"]:
+        """``reverse`` equals flip over frames, forward, flip."""
+        frames, ahead = x.shape[1], self.ahead
+        if ahead:  # a causal filter on a clip that goes on for that long
+            x = F.pad(x, (0, 0, ahead, 0) if reverse else (0, 0, 0, ahead))
+        y = causal_conv1d(x, self.weight, self.bias, silu=True, reverse=reverse)
+        return y[:, :frames] if reverse else y[:, ahead:]
+
+    def initial_state(self, batch: int) -> Float[Tensor, "batch past channels"]:
+        """The frames under the taps before the present one."""
+        channels, taps = self.weight.shape
+        return self.weight.new_zeros(batch, taps - 1, channels)
+
+    def step(
+        self, x: Float[Tensor, "batch channels"], past: Float[Tensor, "batch past channels"]
+    ) -> tuple[Float[Tensor, "batch channels"], Float[Tensor, "batch past channels"]]:
+        """One frame further, where it is causal: its output, and the frames that the next one sees."""
+        seen = torch.cat([past, x[:, None]], 1)
+        return F.silu((seen * self.weight.T).sum(1) + self.bias), seen[:, 1:]
+
+    @property
+    def state_size(self) -> int:
+        return self.weight[:, 1:].numel()
