@@ -38,7 +38,7 @@ class NoGPU:
         return 0
 
 
-@pytest.mark.parametrize(("how", "dtype"), [(0, torch.float32), (1, torch.bfloat16)], ids=["single", "sum"])
+@pytest.mark.parametrize(("how", "dtype"), [(0, torch.float32), (4, torch.bfloat16)], ids=["single", "quasi-separable"])
 def test_the_kernels_compile_for_a_gpu(how, dtype, random_direction, monkeypatch, tmp_path):
     """What runs as Python may still be no Triton. Launches are made to compile and stop there."""
     from triton.runtime import driver
@@ -55,7 +55,7 @@ def test_the_kernels_compile_for_a_gpu(how, dtype, random_direction, monkeypatch
     assert "shfl" not in compiled[0].asm["ptx"], "in the forward pass no lane needs another: frames lie in a lane"
 
 
-@pytest.mark.parametrize("merge", ["sum", "product", "concat"])
+@pytest.mark.parametrize("merge", ["sum", "product", "concat", "quasi-separable"])
 def test_fake_tensors_pass_forward_and_backward(merge, random_direction):
     shapes = [part.shape for part in random_direction(2, 40, 6, 3)]
     with FakeTensorMode(), simulating("cuda"):
@@ -76,9 +76,9 @@ def test_on_cpu_tensors_it_is_refused(random_direction):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("gated", [True, False])
-@pytest.mark.parametrize("merge", ["sum", "product", "concat"])
+@pytest.mark.parametrize("merge", ["sum", "product", "concat", "quasi-separable"])
 def test_it_equals_the_float64_reference_on_a_gpu(merge, gated, dtype, random_direction, relative_error):
-    tolerance = 1e-5 if dtype is torch.float32 else 2e-2
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-2
     for shape in ((700, 37, 224, 16), (3, 300, 33, 5), (1, 1, 1, 1)):
         parts = [part.detach().cuda().requires_grad_() for seed in (0, 1, 2)
                  for part in random_direction(*shape, dtype=dtype, seed=seed)][:15 if gated else 14]

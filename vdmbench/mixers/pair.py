@@ -72,7 +72,7 @@ class Pair(Mixer):
 
 def _widened(choice: str | Mapping[str, Any], factor: float) -> dict[str, Any]:
     """The choice with all its options, its ``expand`` multiplied."""
-    options = {"name": choice} if isinstance(choice, str) else dict(choice)
+    options: dict[str, Any] = {"name": choice} if isinstance(choice, str) else dict(choice)
     name = options["name"]
     if not is_code(name):  # a user's class has no option model: it takes what is given
         del options["name"]

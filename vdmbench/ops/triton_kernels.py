@@ -26,8 +26,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-SINGLE, SUM, PRODUCT, CONCAT = (tl.constexpr(how) for how in range(4))
-"""How directions merge; SINGLE has one direction."""
+SINGLE, SUM, PRODUCT, CONCAT, QUASI_SEPARABLE = (tl.constexpr(how) for how in range(5))
+"""How directions merge; SINGLE has one direction, QUASI_SEPARABLE is the sum of scans that are delayed by one frame."""
 LN2 = tl.constexpr(0.6931471805599453)
 
 
@@ -48,6 +48,15 @@ def _load(pointers, c, inside):
 @triton.jit
 def _store(pointers, c, inside, value):
     tl.store(pointers + c[None, :], value.to(pointers.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _tile(start, frames, row, REVERSE: tl.constexpr, DELAY: tl.constexpr):
+    """The frame of a tile's first row, and which rows are frames; ``DELAY`` rows stand before the first frame."""
+    first = frames - 1 - start + DELAY if REVERSE else start - DELAY
+    if DELAY:
+        return first, ((row >= DELAY - start) & (row < frames + DELAY - start))[:, None]
+    return first, (row < frames - start)[:, None]
 
 
 @triton.jit
@@ -103,27 +112,35 @@ def _states(delta, drive, A, B, before):
 # ---- one direction of one batch element, all frames -------------------------------------------------------------
 
 @triton.jit
-def _scan(out, kept, direction, gate, gate_stride, element, batch, frames, c, STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr,
-          CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr, HOW: tl.constexpr,
-          GATED: tl.constexpr, RECTIFIED: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr):
-    """Scan one direction into out; the second direction of a sum or product merges with what the first left there."""
+def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, frames, c, STRIDES: tl.constexpr,
+          GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr,
+          HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr):
+    """Scan one direction into out; of two that become one, the first goes to ``partial``, from where the second takes it.
+
+    Delayed, a row of a tile scans the frame before the one whose output it gives; D x is of the output's own frame.
+    """
     x, dt, A, B, C, D, dt_bias, strides = direction
+    DELAY: tl.constexpr = 1 if HOW == QUASI_SEPARABLE else 0
+    MERGED: tl.constexpr = HOW != SINGLE and HOW != CONCAT
     real = c < CHANNELS
-    kept += (SIDE * batch + element) * ((frames - 1) // CHUNK if KEEP else 1) * STATES * CHANNELS + c
+    kept += (SIDE * batch + element) * ((frames + DELAY - 1) // CHUNK if KEEP else 1) * STATES * CHANNELS + c
     skip = tl.load(D + c, mask=real, other=0.0).to(tl.float32)[None, :]
     bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
     row = tl.arange(0, CHUNK)
     steps = -row if REVERSE else row
     OUT_STRIDE: tl.constexpr = 2 * CHANNELS if HOW == CONCAT else CHANNELS
     column = c + CHANNELS if HOW == CONCAT and SIDE == 1 else c
-    for start in range(0, frames, CHUNK):
-        first = frames - 1 - start if REVERSE else start
-        real_frame = (row < frames - start)[:, None]
+    for start in range(0, frames + DELAY, CHUNK):
+        first, real_frame = _tile(start, frames, row, REVERSE, DELAY)
         inside = real_frame & real[None, :]
         inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
         v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
         delta, _ = _delta(v, inside, RECTIFIED)
         drive = delta * inputs
+        out_first, out_frame = _tile(start, frames, row, REVERSE, 0)
+        out_inside = out_frame & real[None, :]
+        if DELAY:
+            inputs = _load(_at(x, element, strides[0], out_first, steps, STRIDES[0]), c, out_inside)
         y = skip * inputs
         Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
         Cs = _at(C, element, strides[3], first, steps, STRIDES[3])
@@ -137,32 +154,35 @@ def _scan(out, kept, direction, gate, gate_stride, element, batch, frames, c, ST
             _, h = _states(delta, drive, A_n, B_n, before)
             y += h * C_n  # eq. 2b
             last = tl.sum(tl.where(row[:, None] == CHUNK - 1, h, 0.0), 0)
-            tl.store(kept + (slot * STATES + n) * CHANNELS, last, mask=real & (start + CHUNK < frames))
-        outs = _at(out, element, frames * OUT_STRIDE, first, steps, OUT_STRIDE)
-        if HOW == SUM and SIDE == 1:
-            y += _load(outs, column, inside)
-        if HOW == PRODUCT and SIDE == 1:
-            y *= _load(outs, column, inside)
-        if GATED and (SIDE == 1 or HOW == SINGLE or HOW == CONCAT):  # noqa: SIM109  Triton has no "in"
-            weight, _ = _silu(_load(_at(gate, element, gate_stride, first, steps, GATE_STRIDE), c, inside))
-            y *= weight
-        _store(outs, column, inside, y)
+            tl.store(kept + (slot * STATES + n) * CHANNELS, last, mask=real & (start + CHUNK < frames + DELAY))
+        if MERGED and SIDE == 0:
+            _store(_at(partial, element, frames * CHANNELS, out_first, steps, CHANNELS), c, out_inside, y)
+        else:
+            if MERGED:
+                other = _load(_at(partial, element, frames * CHANNELS, out_first, steps, CHANNELS), c, out_inside)
+                y = y * other if HOW == PRODUCT else y + other
+            if GATED:
+                weight, _ = _silu(_load(_at(gate, element, gate_stride, out_first, steps, GATE_STRIDE), c, out_inside))
+                y *= weight
+            _store(_at(out, element, frames * OUT_STRIDE, out_first, steps, OUT_STRIDE), column, out_inside, y)
         tl.debug_barrier()  # the states kept here are loaded for the next tile, by other lanes where channels are few
 
 
 @triton.jit
-def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients, gate, gate_stride, d_gate, element, group,
-                   block, batch, frames, c, D_OUT_STRIDE: tl.constexpr, STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr,
-                   CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr, HOW: tl.constexpr,
-                   GATED: tl.constexpr, RECTIFIED: tl.constexpr, CHUNK: tl.constexpr):
+def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients, gate, gate_stride, d_gate, d_partial, element,
+                   group, block, batch, frames, c, D_OUT_STRIDE: tl.constexpr, STRIDES: tl.constexpr,
+                   GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr,
+                   REVERSE: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, CHUNK: tl.constexpr):
     """The transpose of :func:`_scan`; gradients of parameters are added to the group's.
 
-    ``carry`` holds a_t dh_t of the tile after the one at hand; ``sides`` the outputs of both directions, for a product.
+    ``carry`` holds a_t dh_t of the tile after the one at hand; ``sides`` the outputs of both directions, for a product;
+    ``d_partial`` what the first direction gives to the gradient of the gate.
     """
     x, dt, A, B, C, D, dt_bias, strides = direction
     dx, ddt, dA, dB, dC, dD, ddt_bias = gradients
+    DELAY: tl.constexpr = 1 if HOW == QUASI_SEPARABLE else 0
     real = c < CHANNELS
-    slots = (frames - 1) // CHUNK
+    slots = (frames + DELAY - 1) // CHUNK
     kept += (SIDE * batch + element) * slots * STATES * CHANNELS + c
     carry += group * STATES * CHANNELS + c
     dA += group * STATES * CHANNELS + c
@@ -176,23 +196,31 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
     for done in range(slots + 1):
         slot = slots - done
         start = slot * CHUNK
-        first = frames - 1 - start if REVERSE else start
-        real_frame = (row < frames - start)[:, None]
+        first, real_frame = _tile(start, frames, row, REVERSE, DELAY)
         inside = real_frame & real[None, :]
         inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
         v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
         delta, slope = _delta(v, inside, RECTIFIED)
         drive = delta * inputs
-        d_merged = _load(_at(d_out, element, d_out_stride, first, steps, D_OUT_STRIDE), column, inside)
+        out_first, out_frame = _tile(start, frames, row, REVERSE, 0)
+        out_inside = out_frame & real[None, :]
+        d_merged = _load(_at(d_out, element, d_out_stride, out_first, steps, D_OUT_STRIDE), column, out_inside)
         dy = d_merged
         if GATED:
-            weight, d_weight = _silu(_load(_at(gate, element, gate_stride, first, steps, GATE_STRIDE), c, inside))
+            weight, d_weight = _silu(_load(_at(gate, element, gate_stride, out_first, steps, GATE_STRIDE), c, out_inside))
             dy *= weight
         if HOW == PRODUCT:
-            other = _load(_at(sides, element, frames * 2 * CHANNELS, first, steps, 2 * CHANNELS), c + (1 - SIDE) * CHANNELS,
-                          inside)
+            other = _load(_at(sides, element, frames * 2 * CHANNELS, out_first, steps, 2 * CHANNELS),
+                          c + (1 - SIDE) * CHANNELS, out_inside)
             dy *= other
+        dy_skip = dy
         y = skip * inputs
+        if DELAY:  # D x is of the frame that the row scans, which is not the one whose output it gives
+            dy_skip = _load(_at(d_out, element, d_out_stride, first, steps, D_OUT_STRIDE), column, inside)
+            if GATED:
+                own_weight, _ = _silu(_load(_at(gate, element, gate_stride, first, steps, GATE_STRIDE), c, inside))
+                dy_skip *= own_weight
+                y = skip * _load(_at(x, element, strides[0], out_first, steps, STRIDES[0]), c, out_inside)
         d_delta = tl.zeros_like(delta)
         d_drive = tl.zeros_like(delta)
         Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
@@ -221,43 +249,48 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
             dA_n = tl.load(dA + n * CHANNELS, mask=real, other=0.0)
             tl.store(dA + n * CHANNELS, dA_n + tl.sum(to_exponent * delta, 0), mask=real)
         to_dt = (d_delta + inputs * d_drive) * slope
-        _store(_at(dx, element, frames * CHANNELS, first, steps, CHANNELS), c, inside, dy * skip + delta * d_drive)
+        _store(_at(dx, element, frames * CHANNELS, first, steps, CHANNELS), c, inside, dy_skip * skip + delta * d_drive)
         _store(_at(ddt, element, frames * CHANNELS, first, steps, CHANNELS), c, inside, to_dt)
-        tl.store(dD, tl.load(dD, mask=real, other=0.0) + tl.sum(dy * inputs, 0), mask=real)
+        tl.store(dD, tl.load(dD, mask=real, other=0.0) + tl.sum(dy_skip * inputs, 0), mask=real)
         tl.store(ddt_bias, tl.load(ddt_bias, mask=real, other=0.0) + tl.sum(to_dt, 0), mask=real)
         if GATED and not (HOW == PRODUCT and SIDE == 0):
             to_gate = d_merged * y
-            d_gates = _at(d_gate, element, frames * CHANNELS, first, steps, CHANNELS)
+            d_partials = _at(d_partial, element, frames * CHANNELS, out_first, steps, CHANNELS)
             if HOW == PRODUCT:
                 to_gate *= other
             elif SIDE == 1:
-                to_gate += _load(d_gates, c, inside)
+                to_gate += _load(d_partials, c, out_inside)
             if HOW == SINGLE or SIDE == 1:
-                to_gate *= d_weight
-            _store(d_gates, c, inside, to_gate)
+                _store(_at(d_gate, element, frames * CHANNELS, out_first, steps, CHANNELS), c, out_inside, to_gate * d_weight)
+            else:
+                _store(d_partials, c, out_inside, to_gate)
         tl.debug_barrier()  # carry and the sums are loaded for the next tile
 
 
 # ---- all batch elements -----------------------------------------------------------------------------------------
 
 @triton.jit
-def forward(out, kept, ahead, back, gate, gate_stride, batch, frames, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
-            GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr,
-            RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
-    """out (batch, frames, merged channels) from one direction, or from two that merge; a program an element and a block."""
+def forward(out, partial, kept, ahead, back, gate, gate_stride, batch, frames, AHEAD_STRIDES: tl.constexpr,
+            BACK_STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr,
+            HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, KEEP: tl.constexpr,
+            CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+    """out (batch, frames, merged channels) from one direction, or from two that merge; a program an element and a block.
+
+    ``partial`` holds the first direction's output of two that become one, in float32: out itself, where that is its dtype.
+    """
     BLOCKS: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
     element = (tl.program_id(0) // BLOCKS).to(tl.int64)
     c = tl.max_contiguous(tl.program_id(0) % BLOCKS * BLOCK + tl.arange(0, BLOCK), [1])
-    _scan(out, kept, ahead, gate, gate_stride, element, batch, frames, c, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0,
-          REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+    _scan(out, partial, kept, ahead, gate, gate_stride, element, batch, frames, c, AHEAD_STRIDES, GATE_STRIDE, CHANNELS,
+          STATES, 0, REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
     if HOW != SINGLE:
-        _scan(out, kept, back, gate, gate_stride, element, batch, frames, c, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1,
-              not REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+        _scan(out, partial, kept, back, gate, gate_stride, element, batch, frames, c, BACK_STRIDES, GATE_STRIDE, CHANNELS,
+              STATES, 1, not REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
 
 
 @triton.jit
-def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_stride, d_ahead, d_back, d_gate, batch, frames,
-             groups, D_OUT_STRIDE: tl.constexpr, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
+def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_stride, d_ahead, d_back, d_gate, d_partial,
+             batch, frames, groups, D_OUT_STRIDE: tl.constexpr, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
              GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr,
              RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
     """Gradients of :func:`forward`; those of A, D, dt_bias in a part per group, of B and C in one per block of channels."""
@@ -267,10 +300,10 @@ def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_st
     c = tl.max_contiguous(block * BLOCK + tl.arange(0, BLOCK), [1])
     for index in range(group, batch, groups):
         element = tl.cast(index, tl.int64)
-        _scan_backward(d_out, d_out_stride, sides, kept, carry, ahead, d_ahead, gate, gate_stride, d_gate, element, group,
-                       block, batch, frames, c, D_OUT_STRIDE, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0, REVERSE, HOW,
-                       GATED, RECTIFIED, CHUNK)
+        _scan_backward(d_out, d_out_stride, sides, kept, carry, ahead, d_ahead, gate, gate_stride, d_gate, d_partial, element,
+                       group, block, batch, frames, c, D_OUT_STRIDE, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0, REVERSE,
+                       HOW, GATED, RECTIFIED, CHUNK)
         if HOW != SINGLE:
-            _scan_backward(d_out, d_out_stride, sides, kept, carry, back, d_back, gate, gate_stride, d_gate, element, group,
-                           block, batch, frames, c, D_OUT_STRIDE, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1, not REVERSE,
-                           HOW, GATED, RECTIFIED, CHUNK)
+            _scan_backward(d_out, d_out_stride, sides, kept, carry, back, d_back, gate, gate_stride, d_gate, d_partial, element,
+                           group, block, batch, frames, c, D_OUT_STRIDE, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1,
+                           not REVERSE, HOW, GATED, RECTIFIED, CHUNK)

@@ -1,8 +1,9 @@
 """The selective scans on CUDA devices as PyTorch operators over the kernels of :mod:`vdmbench.ops.triton_kernels`.
 
-Operators of ``torch.library``, so that fake tensors pass through them. Between the passes they hold their inputs and the states
-between tiles of frames. Triton is imported when a scan first runs. Under ``TRITON_INTERPRET=1``, set before Triton is first
-imported, the kernels run as Python on CPU tensors: slow, and enough to check them where there is no GPU.
+Operators of ``torch.library``, so that fake tensors pass through them; what they hold for a while is among their outputs, so
+that a plan of memory counts it. Between the passes they hold their inputs and the states between tiles of frames. Triton is
+imported when a scan first runs. Under ``TRITON_INTERPRET=1``, set before Triton is first imported, the kernels run as Python
+on CPU tensors: slow, and enough to check them where there is no GPU.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ _BLOCK, _BACKWARD_BLOCK = 32, 128
 """Most channels of a program; in the backward pass, fewer blocks leave fewer partial gradients of B and C."""
 _CHUNK = 16
 """Frames between kept states, and the frames of a tile."""
-_MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3}
+_MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3, "quasi-separable": 4}
+_SINGLE, _SUM, _PRODUCT, _CONCAT, _QUASI_SEPARABLE = _MERGES.values()
 
 
 def triton_missing() -> str | None:
@@ -37,8 +39,7 @@ def triton_scan(ahead: Direction, back: Direction | None, gate: Tensor | None, m
                 reverse: bool) -> Tensor:
     """One scan (``back`` None, merge ``single``) or two that merge, in one launch.
 
-    Computed in float32; y and every gradient have the dtype of what they belong to. In half precision the output of the first
-    of two directions is rounded before it merges.
+    Computed in float32 and rounded once; y and every gradient have the dtype of what they belong to.
 
     Raises:
         ValueError: a tensor is wider than float32.
@@ -58,37 +59,39 @@ def _filled(direction: Direction) -> list[Tensor]:
 
 
 _INPUTS = "Tensor[] ahead, Tensor[] back, Tensor? gate, int how, bool softplus, bool reverse"
-torch.library.define("vdmbench::triton_scan", f"({_INPUTS}, bool keep) -> (Tensor, Tensor)")
+torch.library.define("vdmbench::triton_scan", f"({_INPUTS}, bool keep) -> (Tensor, Tensor, Tensor)")
 torch.library.define("vdmbench::triton_scan_backward", f"(Tensor d_out, Tensor kept, {_INPUTS}) -> Tensor[]")
 
 
 @torch.library.impl("vdmbench::triton_scan", ("CPU", "CUDA"))
 def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool,
-          keep: bool) -> tuple[Tensor, Tensor]:
-    """The merged output, and the states between tiles, (directions, batch, tiles - 1, state, channels) in float32."""
-    out, kept = _outputs(ahead, back, how, keep)
-    _launch_forward(out, kept, ahead, back, gate, how, softplus, reverse, keep)
-    return out, kept if keep else kept.new_empty(0)
+          keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The merged output; the states between tiles, (directions, batch, tiles - 1, state, channels) in float32; and the first
+    direction's output before it is rounded, where it merges and y is of half precision."""
+    out, kept, partial = _outputs(ahead, back, how, keep)
+    _launch_forward(out, partial, kept, ahead, back, gate, how, softplus, reverse, keep)
+    return out, kept, partial
 
 
 @torch.library.register_fake("vdmbench::triton_scan")
 def _(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool,
-      keep: bool) -> tuple[Tensor, Tensor]:
-    out, kept = _outputs(ahead, back, how, keep)
-    return out, kept if keep else kept.new_empty(0)
+      keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    return _outputs(ahead, back, how, keep)
 
 
-def _outputs(ahead: list[Tensor], back: list[Tensor], how: int, keep: bool) -> tuple[Tensor, Tensor]:
+def _outputs(ahead: list[Tensor], back: list[Tensor], how: int, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     x, A = ahead[0], ahead[2]
     batch, frames, channels = x.shape
-    width = 2 * channels if how == _MERGES["concat"] else channels
-    slots = (frames - 1) // _CHUNK if keep else 1  # one is overwritten tile by tile
+    out = x.new_empty(batch, frames, 2 * channels if how == _CONCAT else channels)
+    rows = frames + 1 if how == _QUASI_SEPARABLE else frames
+    slots = (rows - 1) // _CHUNK if keep else 1  # one is overwritten tile by tile
     kept = x.new_empty((2 if back else 1, batch, slots, A.shape[1], channels), dtype=torch.float32)
-    return x.new_empty(batch, frames, width), kept
+    rounds = how not in (_SINGLE, _CONCAT) and x.dtype is not torch.float32
+    return out, kept, x.new_empty(x.shape if rounds else (0,), dtype=torch.float32)
 
 
-def _launch_forward(out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int,
-                    softplus: bool, reverse: bool, keep: bool) -> None:
+def _launch_forward(out: Tensor, partial: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None,
+                    how: int, softplus: bool, reverse: bool, keep: bool) -> None:
     from vdmbench.ops import triton_kernels
     (batch, frames, channels), states = ahead[0].shape, ahead[2].shape[1]
     first, steps = _arguments(ahead)
@@ -98,47 +101,83 @@ def _launch_forward(out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[T
     grid = (batch * -(-channels // block),)
     with torch.cuda.device_of(out):
         triton_kernels.forward[grid](
-            out, kept, first, second, gates, gates.stride(0), batch, frames, AHEAD_STRIDES=steps, BACK_STRIDES=second_steps,
-            GATE_STRIDE=gates.stride(1), CHANNELS=channels, STATES=states, HOW=how, GATED=gate is not None,
-            RECTIFIED=softplus, REVERSE=reverse, KEEP=keep, CHUNK=_CHUNK, BLOCK=block, num_warps=1, num_stages=1)
+            out, partial if partial.numel() else out, kept, first, second, gates, gates.stride(0), batch, frames,
+            AHEAD_STRIDES=steps, BACK_STRIDES=second_steps, GATE_STRIDE=gates.stride(1), CHANNELS=channels, STATES=states,
+            HOW=how, GATED=gate is not None, RECTIFIED=softplus, REVERSE=reverse, KEEP=keep, CHUNK=_CHUNK, BLOCK=block,
+            num_warps=1, num_stages=1)
+
+
+class _Buffers(NamedTuple):
+    """What a backward pass writes: gradients, those of parameters in parts, and what it holds on the way."""
+
+    ahead: tuple[Tensor, ...]
+    back: tuple[Tensor, ...]
+    gate: Tensor | None
+    d_partial: Tensor
+    sides: Tensor
+    carried: Tensor
+    carry: Tensor
+
+    @classmethod
+    def of(cls, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int) -> _Buffers:
+        x, A = ahead[0], ahead[2]
+        (batch, frames, channels), states = x.shape, A.shape[1]
+        groups, blocks = min(batch, _GROUPS), -(-channels // _backward_block(channels))
+
+        def empty(*shape: int) -> Tensor:
+            return x.new_empty(shape, dtype=torch.float32)
+
+        adds = gate is not None and gate.dtype is not torch.float32 and how not in (_SINGLE, _PRODUCT)
+        product = how == _PRODUCT  # each direction's gradient asks for the other's output
+        return cls(
+            _gradients(ahead, groups, blocks),
+            _gradients(back, groups, blocks) if back else (),
+            None if gate is None else torch.empty_like(gate, memory_format=torch.contiguous_format),
+            empty(*x.shape) if adds else empty(0),
+            empty(batch, frames, 2 * channels) if product else empty(0),
+            empty(2, batch, 1, states, channels) if product else empty(0),
+            empty(groups, states, channels),
+        )
+
+    def flat(self) -> list[Tensor]:
+        gate = [] if self.gate is None else [self.gate]
+        return [*self.ahead, *self.back, *gate, self.d_partial, self.sides, self.carried, self.carry]
 
 
 @torch.library.impl("vdmbench::triton_scan_backward", ("CPU", "CUDA"))
 def _scan_backward(d_out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int,
                    softplus: bool, reverse: bool) -> list[Tensor]:
-    """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one."""
+    """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one; then what was held."""
     from vdmbench.ops import triton_kernels
     (batch, frames, channels), states = ahead[0].shape, ahead[2].shape[1]
-    groups = min(batch, _GROUPS)
-    block = min(_BACKWARD_BLOCK, 1 << (channels - 1).bit_length())
-    blocks = -(-channels // block)
-    sides = kept
-    if how == _MERGES["product"]:  # each direction's gradient asks for the other's output
-        sides = kept.new_empty(batch, frames, 2 * channels)
-        carried = kept.new_empty(2, batch, 1, states, channels)
-        _launch_forward(sides, carried, ahead, back, None, _MERGES["concat"], softplus, reverse, False)
+    block = _backward_block(channels)
+    groups, blocks = min(batch, _GROUPS), -(-channels // block)
+    buffers = _Buffers.of(ahead, back, gate, how)
+    if how == _PRODUCT:
+        _launch_forward(buffers.sides, buffers.d_partial, buffers.carried, ahead, back, None, _CONCAT, softplus, reverse, False)
     first, steps = _arguments(ahead)
     second, second_steps = _arguments(back) if back else (first, steps)
     gates = first[0] if gate is None else _channels_adjacent(gate)
-    d_gate = gates if gate is None else torch.empty_like(gate, memory_format=torch.contiguous_format)
-    d_ahead = _gradients(ahead, groups, blocks)
-    d_back = _gradients(back, groups, blocks) if back else d_ahead
+    d_gate = gates if buffers.gate is None else buffers.gate
     d_merged = _channels_adjacent(d_out)
-    carry = kept.new_empty(groups, states, channels)
     with torch.cuda.device_of(d_out):
         triton_kernels.backward[(groups * blocks,)](
-            d_merged, d_merged.stride(0), sides, kept, carry, first, second, gates, gates.stride(0), d_ahead, d_back, d_gate,
+            d_merged, d_merged.stride(0), buffers.sides, kept, buffers.carry, first, second, gates, gates.stride(0),
+            buffers.ahead, buffers.back or buffers.ahead, d_gate, buffers.d_partial if buffers.d_partial.numel() else d_gate,
             batch, frames, groups, D_OUT_STRIDE=d_merged.stride(1), AHEAD_STRIDES=steps, BACK_STRIDES=second_steps,
             GATE_STRIDE=gates.stride(1), CHANNELS=channels, STATES=states, HOW=how, GATED=gate is not None,
             RECTIFIED=softplus, REVERSE=reverse, CHUNK=_CHUNK, BLOCK=block, num_warps=max(1, block // 32), num_stages=1)
-    found = _summed(d_ahead, ahead) + (_summed(d_back, back) if back else [])
-    return found if gate is None else [*found, d_gate]
+    return buffers.flat()
 
 
 @torch.library.register_fake("vdmbench::triton_scan_backward")
 def _(d_out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool,
       reverse: bool) -> list[Tensor]:
-    return [tensor.new_empty(tensor.shape) for tensor in [*ahead, *back, *([] if gate is None else [gate])]]
+    return _Buffers.of(ahead, back, gate, how).flat()
+
+
+def _backward_block(channels: int) -> int:
+    return min(_BACKWARD_BLOCK, 1 << (channels - 1).bit_length())
 
 
 def _channels_adjacent(tensor: Tensor) -> Tensor:
@@ -157,6 +196,7 @@ def _arguments(direction: list[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...
 
 
 def _gradients(direction: list[Tensor], groups: int, blocks: int) -> tuple[Tensor, ...]:
+    """Those of parameters in a part for each group, in float32; those of B and C in one for each block of channels."""
     x, dt, A, B, C, *_ = direction
 
     def empty(*shape: int) -> Tensor:
@@ -166,28 +206,30 @@ def _gradients(direction: list[Tensor], groups: int, blocks: int) -> tuple[Tenso
     return x.new_empty(x.shape), dt.new_empty(dt.shape), dA, empty(blocks, *B.shape), empty(blocks, *C.shape), dD, ddt_bias
 
 
-def _summed(gradients: tuple[Tensor, ...], direction: list[Tensor]) -> list[Tensor]:
+def _summed(gradients: list[Tensor], direction: list[Tensor]) -> list[Tensor]:
     """Gradients with their parts added up, in order, in the dtype of what they belong to."""
+    if not direction:
+        return []
     dx, ddt, dA, *parts = gradients
     dB, dC, dD, ddt_bias = (part.sum(0) for part in parts)
     return [gradient.to(tensor.dtype)
             for gradient, tensor in zip((dx, ddt, dA.sum(0).T.contiguous(), dB, dC, dD, ddt_bias), direction, strict=True)]
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     ahead, back, gate, *ctx.flags, _ = inputs
     ctx.counts = len(ahead), len(back)
     ctx.save_for_backward(*ahead, *back, gate, output[1])
     ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx: Any, d_out: Tensor, _: Tensor | None) -> tuple[Any, ...]:
+def _differentiate(ctx: Any, d_out: Tensor, *_: Tensor | None) -> tuple[Any, ...]:
     *tensors, gate, kept = ctx.saved_tensors
     count = ctx.counts[0]
     ahead, back = tensors[:count], tensors[count:]
-    gradients = torch.ops.vdmbench.triton_scan_backward(d_out, kept, ahead, back, gate, *ctx.flags)
-    d_gate = gradients[-1] if gate is not None else None
-    return gradients[:count], gradients[count:count + len(back)], d_gate, None, None, None, None
+    found = torch.ops.vdmbench.triton_scan_backward(d_out, kept, ahead, back, gate, *ctx.flags)
+    d_gate = found[len(tensors)] if gate is not None else None
+    return (_summed(found[:count], ahead), _summed(found[count:len(tensors)], back), d_gate, None, None, None, None)
 
 
 torch.library.register_autograd("vdmbench::triton_scan", _differentiate, setup_context=_setup)
