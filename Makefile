@@ -42,12 +42,15 @@ soak: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/test.stamp
-	$(PIP) --constraint constraints.txt mambapy
-	$(BIN)/python benchmarks/selective_scan.py
+	$(PIP) --constraint constraints.txt mambapy transformers
+	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/unet_step.py --out benchmarks/cpu/unet_step.json
 	$(BIN)/python benchmarks/fvd.py
 
 bench-gpu: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/gpu_scan.py
+	$(PIP) --constraint constraints.txt mambapy transformers
+	-$(PIP) --constraint constraints.txt flash-linear-attention
+	$(BIN)/python benchmarks/costs.py --device cuda
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -115,4 +115,9 @@ def step(task: Task, inputs: Inputs, workload: Workload, gradient: Tensor) -> No
     """One forward pass; in training also the backward pass from ``gradient``, into gradients that are dropped."""
     y = forward(task, inputs, workload)
     if workload.training:
-        torch.autograd.grad(y, leaves(inputs, task), gradient)
+        backward(task, inputs, y, gradient)
+
+
+def backward(task: Task, inputs: Inputs, y: Tensor, gradient: Tensor) -> None:
+    """Gradients of all leaves, computed and dropped."""
+    torch.autograd.grad(y, leaves(inputs, task), gradient)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 REACH = 8
 """Only clips of at least the longest over this count: in shorter ones fixed costs hide the growth."""
@@ -35,6 +34,8 @@ def fit_exponent(frames: Sequence[int], costs: Sequence[float]) -> Exponent | No
     kept = [(n, cost) for n, cost in kept if n * REACH >= longest]
     if len({n for n, _ in kept}) < 2:
         return None
+    from scipy import stats  # takes half a second, and no process that only weighs needs it
+
     x, y = (np.log(np.array(column, dtype=float)) for column in zip(*kept, strict=True))
     line = stats.linregress(x, y)
     half = stats.t.ppf(0.975, len(kept) - 2) * line.stderr if len(kept) > 2 else math.nan

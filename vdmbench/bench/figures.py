@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from vdmbench.bench.rows import Row, distinct
 from vdmbench.bench.tables import exponent, extra_memory, grouped, seconds
@@ -17,34 +18,42 @@ from vdmbench.figure_style import INK, STYLES, Look, Style, applied, log_axis, l
 
 QUANTITIES: dict[str, tuple[str, Callable[[Row], float | None], float]] = {
     "seconds": ("milliseconds of a step", seconds, 1e-3),
-    "memory": ("peak memory beyond the inputs (MiB)", extra_memory, 2.0**20),
+    "memory": ("extra peak memory (MiB)", extra_memory, 2.0**20),
 }
 """File name to the axis' label, the value of a row, and the unit that it is drawn in."""
 FORMATS = ("png", "svg", "pdf")
-MOST_IN_A_PANEL = 7
+MOST_IN_A_PANEL = 5
 
 
 def cost_figure(rows: Sequence[Row], quantity: str, style: Style = STYLES["default"]) -> Figure | None:
     """One panel an op, a line a backend; mixers in panels of a few, since they share axes. None where nothing was measured.
 
     A backend has one colour in every panel, and so has a mixer. Crosses at the upper edge are clips that ran out of memory.
+    What computes nothing (the identity) is left to the tables: its microseconds would flatten all else.
     """
     label, value, unit = QUANTITIES[quantity]
-    groups = {name: group for name, group in grouped(rows).items() if any(value(row) is not None for row in group)}
+    groups = {name: group for name, group in grouped(rows).items()
+              if any(value(row) is not None and row.flops != 0 for row in group)}
     if not groups:
         return None
     with applied(style):
         panels = _panels(groups)
         ops = rows[0].kind == "op"
         styles = looks(distinct(_key(group[0], ops=ops) for group in groups.values()))
-        figure, axes = small_multiples(style, len(panels), height=0.86, columns=1 if len(panels) == 1 else min(3, len(panels)))
+        columns = min(3 if ops else 2, len(panels))
+        figure, axes = small_multiples(style, len(panels), height=0.86 if ops else 0.7, columns=columns)
+        # Points that the longest legend takes of a panel; panels of one scale keep the same room for theirs.
+        panel_height = 0.75 * 72 * figure.get_figheight() / math.ceil(len(panels) / columns)
+        longest = max(map(len, panels.values()))
         everywhere = [value(row) for group in groups.values() for row in group]
         for axis, (title, names) in zip(axes, panels.items(), strict=True):
             axis.set_title(title)
-            axis.set_xlabel("frames")
+            axis.set_xlabel("frames F")
             axis.set_ylabel(label)
             own = [value(row) for name in names for row in groups[name]]
-            _draw(axis, {name: groups[name] for name in names}, styles, value, unit, own if ops else everywhere, style, ops=ops)
+            room = 1.45 * (style.size - 2) * ((len(names) if ops else longest) + 1.3) / panel_height
+            _draw(axis, {name: groups[name] for name in names}, styles, value, unit, own if ops else everywhere, style,
+                  min(0.5, room), ops=ops)
         share_labels(figure)
     return figure
 
@@ -67,7 +76,7 @@ def _panels(groups: dict[str, list[Row]]) -> dict[str, list[str]]:
 
 def _draw(
     axes: Axes, groups: dict[str, list[Row]], styles: dict[str, Look], value: Callable[[Row], float | None], unit: float,
-    shown: Sequence[float | None], style: Style, *, ops: bool,
+    shown: Sequence[float | None], style: Style, head_room: float, *, ops: bool,
 ) -> None:
     handles = []
     failed = False
@@ -90,16 +99,23 @@ def _draw(
         handles.append(_handle(group, look, value, ops=ops))
     if failed:
         handles.append(Line2D([], [], color=INK, marker="x", linestyle="none", markersize=5, label="out of memory"))
-    log_axis(axes.xaxis, [row.frames for group in groups.values() for row in group])
-    log_axis(axes.yaxis, [each / unit for each in shown if each], head_room=0.34)
+    frames = sorted({row.frames for group in groups.values() for row in group})
+    log_axis(axes.xaxis, frames, exact=True)
+    axes.xaxis.set_major_locator(FixedLocator(frames[(len(frames) - 1) % _every(frames) :: _every(frames)]))
+    log_axis(axes.yaxis, [each / unit for each in shown if each], head_room=head_room)
     axes.legend(handles=handles, loc="upper left", fontsize=style.size - 2, labelspacing=0.25, borderaxespad=0.1)
+
+
+def _every(frames: Sequence[int]) -> int:
+    """Lengths from one tick to the next, the longest one ticked."""
+    return math.ceil(len(frames) / 5)
 
 
 def _handle(group: Sequence[Row], look: Look, value: Callable[[Row], float | None], *, ops: bool) -> Line2D:
     slope = exponent(group, value)
     auto = group[0].backend == "auto" and not ops
     name = group[0].subject if auto else group[0].backend if ops else group[0].label
-    text = name if slope is None else f"{name}   frames$^{{{slope.value:.2f}}}$"
+    text = name if slope is None else f"{name}   F$^{{\\mathregular{{{slope}}}}}$"
     handle = Line2D([], [], color=look.colour, marker=look.marker, markersize=4, markeredgecolor="white", markeredgewidth=0.4,
                     label=text)
     if look.dashes:

@@ -23,7 +23,7 @@ from typing import Self
 import psutil
 import torch
 
-from vdmbench.bench.contest import Contender, Contest, forward, make_inputs, step
+from vdmbench.bench.contest import Contender, Contest, backward, forward, make_inputs, step
 from vdmbench.bench.tryout import one_line
 from vdmbench.bench.workload import Workload
 from vdmbench.measure import AllocatorPeaks, RssPeak, synchronise
@@ -45,6 +45,8 @@ class Weight:
     reason: str | None = None
     extra_bytes: int | None = None
     """Peak above what was there before the step."""
+    held_bytes: int | None = None
+    """Likewise, between its forward and backward pass; None where there is no backward pass."""
     source: str | None = None
     """``VmHWM``, ``ru_maxrss``, ``polling ...`` or ``CUDA allocator``."""
     seconds: float | None = None
@@ -163,10 +165,13 @@ def _weigh(contest: Contest, contender: Contender, workload: Workload) -> Weight
     on_cuda = workload.device == "cuda"
     allocator, rss = AllocatorPeaks(workload.device), RssPeak(interval=0.001)
     allocator.reset()
-    before = torch.cuda.memory_allocated() if on_cuda else psutil.Process().memory_info().rss
+    before = _in_use(workload.device)
     rss.start()
     begin = time.perf_counter()
-    step(task, inputs, workload, gradient)
+    y = forward(task, inputs, workload)
+    held = max(0, _in_use(workload.device) - before) if workload.training else None
+    if workload.training:
+        backward(task, inputs, y, gradient)
     synchronise(workload.device)
     seconds = time.perf_counter() - begin
     reading = rss.stop()
@@ -175,4 +180,8 @@ def _weigh(contest: Contest, contender: Contender, workload: Workload) -> Weight
         peak, source = allocator.read().allocated_peak_bytes, "CUDA allocator"
     if peak is None:
         return Weight("error", f"its memory could not be read: {source}")
-    return Weight("ok", None, max(0, peak - before), source, seconds)
+    return Weight("ok", None, max(0, peak - before), held, source, seconds)
+
+
+def _in_use(device: str) -> int:
+    return int(torch.cuda.memory_allocated()) if device == "cuda" else int(psutil.Process().memory_info().rss)

@@ -16,7 +16,6 @@ from vdmbench.bench.op_contests import check_backends
 from vdmbench.bench.workload import InvalidWorkload, Workload
 from vdmbench.mixers import Mixer
 from vdmbench.mixers.making import mixer_maker
-from vdmbench.suite.overrides import parse_override
 from vdmbench.user_code import is_code
 
 
@@ -25,6 +24,8 @@ def mixer_choice(text: str) -> dict[str, Any]:
 
     Raises :class:`InvalidWorkload` with the closest name; ValueError for an option that does not fit.
     """
+    from vdmbench.suite.overrides import parse_override  # a suite's models take a second, which no op needs
+
     name, *given = text.split(",")
     options = dict(parse_override(part) for part in given)
     if is_code(name):

@@ -38,6 +38,9 @@ class Row:
     seconds_q1: float | None = None
     seconds_q3: float | None = None
     extra_peak_bytes: int | None = None
+    """Above what was there before the step."""
+    held_bytes: int | None = None
+    """Likewise, between its forward and backward pass: what a network holds for each of its layers at once."""
     memory_source: str | None = None
     flops: int | None = None
     """Ideal, of the whole step; so is ``bytes``."""

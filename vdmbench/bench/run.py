@@ -107,7 +107,7 @@ def _row(
     return replace(
         bare_row(contest.kind, contender, size, settings.threads, "ok", weight.reason),
         used=attempt.used, relative_error=attempt.relative_error,
-        extra_peak_bytes=weight.extra_bytes, memory_source=weight.source,
+        extra_peak_bytes=weight.extra_bytes, held_bytes=weight.held_bytes, memory_source=weight.source,
     )
 
 

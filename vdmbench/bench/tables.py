@@ -48,16 +48,33 @@ def seconds(row: Row) -> float | None:
 
 
 def extra_memory(row: Row) -> float | None:
-    return None if row.extra_peak_bytes is None else float(row.extra_peak_bytes)
+    """None also below what the instrument resolves."""
+    return _resolved(row, row.extra_peak_bytes)
+
+
+def held_memory(row: Row) -> float | None:
+    """Likewise."""
+    return _resolved(row, row.held_bytes)
+
+
+def _resolved(row: Row, size: int | None) -> float | None:
+    return float(size) if size is not None and size > resolution(row) else None
+
+
+def resolution(row: Row) -> int:
+    """Bytes below which a peak is noise: resident memory is counted in batches of pages, the CUDA allocator's in blocks."""
+    return 2**18 if row.device == "cpu" else 0
 
 
 def pivots(findings: Findings) -> list[Grid]:
-    """Time, memory and share of the roofline, in that order; what is unavailable stands in the first alone."""
+    """Time, memory at its peak and between the passes, share of the roofline; what is unavailable stands in the first alone."""
     present = [row for row in findings.rows if row.status != "unavailable"]
     where = _where(findings)
     return [
         _pivot(f"Seconds of a step, median ({where})", findings.rows, seconds, _seconds_text),
         _pivot(f"Peak memory beyond the inputs ({where})", present, extra_memory, _bytes_text),
+        *([_pivot(f"Memory held between forward and backward ({where})", present, held_memory, _bytes_text)]
+          if findings.settings["direction"] == "training" else []),
         _pivot(f"Share of the roofline ({where})", present, lambda row: row.roofline_share, lambda share: f"{share:.0%}",
                fitted=False),
     ]
@@ -82,13 +99,20 @@ def _pivot(
         for number in frames:
             row = by_frames.get(number)
             value = None if row is None else quantity(row)
-            absent = UNKNOWN if row is None or row.status == "ok" else row.status
-            cells.append(absent if value is None else text(value))
+            cells.append(_absent(row, quantity) if value is None else text(value))
         if fitted:
             slope = exponent(group, quantity)
             cells.append(UNKNOWN if slope is None else str(slope))
         lines.append([first.subject, first.backend, _ran(group), *cells])
     return Grid(title, headers, lines)
+
+
+def _absent(row: Row | None, quantity: Quantity) -> str:
+    if row is None:
+        return UNKNOWN
+    if quantity in (extra_memory, held_memory) and row.extra_peak_bytes is not None:
+        return f"< {_bytes_text(resolution(row))}"
+    return UNKNOWN if row.status == "ok" else row.status
 
 
 def _ran(group: Sequence[Row]) -> str:

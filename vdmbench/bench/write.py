@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from vdmbench.bench.figures import QUANTITIES, cost_figure, rendered
 from vdmbench.bench.rows import Findings, Row
 from vdmbench.bench.tables import pivots, reasons
 from vdmbench.records.atomic import write_atomically
@@ -26,6 +25,8 @@ _CASE = ("kind", "subject", "backend", "used", "frames", "sites", "channels", "d
 
 def write(findings: Findings, folder: Path) -> None:
     """Write all files, each whole or not at all; what was there under these names is replaced."""
+    from vdmbench.bench.figures import QUANTITIES, cost_figure, rendered  # not needed by processes that only weigh
+
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         "bench.json": json.dumps(as_json(findings), indent=1).encode() + b"\n",
