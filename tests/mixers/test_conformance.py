@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,19 @@ from vdmbench.mixers.conformance import CHECKS, check_mixer
 def test_every_registered_mixer_passes(name: str) -> None:
     checks = check_mixer(registry.mixers[name].load())
     assert [check.name for check in checks] == ["construction", *CHECKS]
+    assert {check.name: check.reason for check in checks if not check.passed} == {}
+
+
+@pytest.mark.parametrize("direction", ["backward", "both"])
+@pytest.mark.parametrize("name", ["s4d", "mamba", "mamba2", "gated-delta-net", "lstm"])
+def test_it_passes_in_its_other_directions_too(name: str, direction: str) -> None:
+    checks = check_mixer(partial(registry.mixers[name].load(), direction=direction))
+    assert {check.name: check.reason for check in checks if not check.passed} == {}
+
+
+@pytest.mark.parametrize("name", ["attention", "sliding-attention"])
+def test_it_passes_where_it_is_made_causal(name: str) -> None:
+    checks = check_mixer(partial(registry.mixers[name].load(), causal=True))
     assert {check.name: check.reason for check in checks if not check.passed} == {}
 
 
