@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 
@@ -27,6 +28,8 @@ class Timing:
     """Seconds of one step in each round, the machine's rates in the same rounds, and what the step must do."""
 
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+    """That all threads of this process computed in the meantime."""
     copy_bytes_per_second: tuple[float, ...]
     """Of a copy of as many bytes."""
     matmul_flops_per_second: tuple[float, ...]
@@ -50,7 +53,7 @@ def time_in_rounds(
     copy, product = Copy(max(work.bytes for work in works), workload.device), MatrixProduct(workload)
     steps += [_Step(copy, workload.device), _Step(product, workload.device)]
     gc.collect()
-    samples: list[list[float]] = [[] for _ in steps]
+    samples: list[list[Sample]] = [[] for _ in steps]
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -62,8 +65,18 @@ def time_in_rounds(
         if collecting:
             gc.enable()
     *taken, copying, multiplying = samples
-    rates = tuple(copy.work / seconds for seconds in copying), tuple(product.work / seconds for seconds in multiplying)
-    return [Timing(tuple(seconds), *rates, work) for seconds, work in zip(taken, works, strict=True)]
+    rates = tuple(copy.work / each.clock for each in copying), tuple(product.work / each.clock for each in multiplying)
+    return [
+        Timing(tuple(each.clock for each in column), tuple(each.cpu for each in column), *rates, work)
+        for column, work in zip(taken, works, strict=True)
+    ]
+
+
+class Sample(NamedTuple):
+    """Seconds of one step."""
+
+    clock: float
+    cpu: float
 
 
 class _Step:
@@ -73,12 +86,12 @@ class _Step:
         self._work, self._device = work, device
         self._repeats = 1
         self()
-        self._repeats = min(MOST_REPEATS, max(1, math.ceil(SAMPLE_SECONDS / self())))
+        self._repeats = min(MOST_REPEATS, max(1, math.ceil(SAMPLE_SECONDS / self().clock)))
 
-    def __call__(self) -> float:
+    def __call__(self) -> Sample:
         synchronise(self._device)
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         for _ in range(self._repeats):
             self._work()
         synchronise(self._device)
-        return (time.perf_counter() - begin) / self._repeats
+        return Sample((time.perf_counter() - begin) / self._repeats, (time.process_time() - begin_cpu) / self._repeats)

@@ -37,6 +37,8 @@ class Row:
     """Median over rounds; ``seconds_q1`` and ``seconds_q3`` are its quartiles."""
     seconds_q1: float | None = None
     seconds_q3: float | None = None
+    cpu_seconds: float | None = None
+    """Median of what all threads computed meanwhile: under ``seconds`` times ``threads`` where the cores had other work."""
     extra_peak_bytes: int | None = None
     """Above what was there before the step."""
     held_bytes: int | None = None

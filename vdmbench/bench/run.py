@@ -198,6 +198,7 @@ def _timed(row: Row, timing: Timing) -> Row:
     share = share_of_roofline(timing.work, middle.median, matmul_rate, copy_rate)
     return replace(
         row, seconds=middle.median, seconds_q1=middle.q1, seconds_q3=middle.q3, samples=timing.seconds,
+        cpu_seconds=statistics.median(timing.cpu_seconds),
         flops=timing.work.flops, bytes=timing.work.bytes,
         copy_bytes_per_second=copy_rate, matmul_flops_per_second=matmul_rate,
         roofline_share=None if share is None else share.share, roofline_bound=None if share is None else share.bound,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -62,8 +63,7 @@ def markdown(findings: Findings) -> str:
         lines.append(f"Load average of the machine {findings.load_before:.2f} before, {findings.load_after:.2f} after")
     if findings.interrupted:
         lines.append("Interrupted: what was not finished says so")
-    spread_text = _spread_text(findings.rows)
-    told = [*lines, *([spread_text] if spread_text else [])]
+    told = [*lines, *_reliability(findings)]
     parts = ["".join(f"- {line}\n" for line in told), *(grid.markdown() for grid in pivots(findings))]
     missing = reasons(findings)
     if missing:
@@ -71,13 +71,20 @@ def markdown(findings: Findings) -> str:
     return "# Bench\n\n" + "\n".join(parts)
 
 
-def _spread_text(rows: Sequence[Row]) -> str | None:
+def _reliability(findings: Findings) -> list[str]:
+    """How much the rounds differ, and how much of the cores the steps had."""
+    rows = findings.rows
     widths = [(row.seconds_q3 - row.seconds_q1) / row.seconds for row in rows
               if row.seconds and row.seconds_q1 is not None and row.seconds_q3 is not None]
     if not widths:
-        return None
-    middle = sorted(widths)[len(widths) // 2]
-    return f"Interquartile range over the median: {middle:.1%} in the middle case, {max(widths):.0%} in the worst (rows.csv)"
+        return []
+    told = [f"Interquartile range over the median: {statistics.median(widths):.1%} in the middle case, {max(widths):.0%} in "
+            "the worst (rows.csv)"]
+    computed = [row.cpu_seconds / row.seconds for row in rows if row.seconds and row.cpu_seconds]
+    if findings.settings["device"] == "cpu" and computed:
+        told.append(f"CPU seconds over seconds: {statistics.median(computed):.2f} in the middle case, where a core of "
+                    "one's own gives 1.00 a busy thread")
+    return told
 
 
 def _case_lines(rows: Sequence[Row]) -> Iterable[list[object]]:
