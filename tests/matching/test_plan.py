@@ -7,8 +7,7 @@ import torch
 
 from tests.suite.texts import MINIMAL
 from vdmbench.cli.options import shipped_suites
-from vdmbench.matching import Unreachable, solve
-from vdmbench.matching.plan import set_knobs
+from vdmbench.matching import Unreachable, resolve, solve
 from vdmbench.networks import build, count_parameters
 from vdmbench.suite import expand, load_suite, parse_suite
 
@@ -47,8 +46,8 @@ def test_variants_meet_the_reference(of, knob):
     assert list(uni.knobs) == [knob]
     assert getattr(uni.parameters, of) == uni.achieved
     # What was counted without allocating is what a real network holds.
-    network, mixer = set_knobs(inputs, uni.knobs)
-    assert count_parameters(build(network, mixer)) == uni.parameters.model_dump()
+    resolved = resolve(inputs, uni.knobs)
+    assert count_parameters(build(resolved.network, resolved.mixer)) == uni.parameters.model_dump()
     assert found["floor"][1].knobs == {}
 
 
@@ -92,7 +91,7 @@ def test_the_knob_of_a_pattern_moves_all_its_mixers_in_proportion():
     pattern = "{pattern: {stem: mamba, levels: [attention], middle: identity}}"
     text = MINIMAL.replace("{mixer: identity}", pattern).replace("base_channels: 8", "base_channels: 32")
     inputs, solved = solutions(text + "match: {of: temporal, reference: bi, tolerance: 20%}\n")["floor"]
-    _, temporal = set_knobs(inputs, solved.knobs)
+    temporal = resolve(inputs, solved.knobs).mixer
     width = solved.knobs["mixer_width"]
     assert width > 1
     assert [temporal["stem"]["expand"], temporal["levels"][0]["expand"]] == [2 * width, width]

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vdmbench.matching.solver import Unreachable, check_within, closest_multiple, closest_width
+from vdmbench.matching.solver import WIDTHS, Unreachable, bracket, check_within, multiples, shortest_decimal
 
 
-@given(st.integers(1, 10**9), st.sampled_from([1, 4, 8]), st.integers(1, 9), st.integers(0, 10**6))
-def test_multiples_against_trying_all(target, step, slope, offset):
+@given(st.integers(1, 10**9), st.sampled_from([1, 4, 8]), st.integers(1, 9), st.integers(0, 10**6), st.integers(1, 1024))
+def test_multiples_against_trying_all(target, step, slope, offset, start):
     def quantity(setting):
         return slope * setting * setting + offset
 
-    found = closest_multiple(quantity, target, step=step, most=1024)
+    found = bracket(quantity, target, multiples(step, 1024), start).closest(target)
     tried = min((abs(quantity(setting) - target), quantity(setting)) for setting in range(step, 1025, step))
     assert (abs(found.value - target), found.value) == tried
     assert found.setting % step == 0
@@ -26,7 +26,7 @@ def test_widths_against_trying_every_step(target, channels):
         inner = [max(1, int(width * each / 8 + 0.5)) * 8 for each in channels]
         return sum(each * size for each, size in zip(inner, channels, strict=True))
 
-    found = closest_width(quantity, target)
+    found = bracket(quantity, target, WIDTHS, 1.0).closest(target)
     # Widths between neighbouring steps of the finest staircase, over the range that the search covers.
     finest = 8 / max(channels)
     reachable = {quantity(index * finest / 4) for index in range(1, int(4 * 256 / finest)) if index * finest / 4 >= 2**-6}
@@ -36,9 +36,14 @@ def test_widths_against_trying_every_step(target, channels):
 
 
 def test_the_setting_is_a_short_decimal():
-    found = closest_width(lambda width: int(width * 64 / 8 + 0.5) * 8, 100)
+    def inner(width):
+        return int(width * 64 / 8 + 0.5) * 8
+
+    found = bracket(inner, 100, WIDTHS, 1.0).closest(100)
     assert found.value == 96
-    assert len(f"{found.setting:g}") <= 4
+    short = shortest_decimal(found.setting, lambda width: inner(width) == 96)
+    assert len(f"{short:g}") <= 4
+    assert inner(short) == 96
 
 
 def test_out_of_tolerance_names_the_closest():

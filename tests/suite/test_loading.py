@@ -67,7 +67,7 @@ def test_a_match_names_variants_that_exist():
     text = MINIMAL + "match: {of: temporal, reference: bii, exempt: [floor]}\n"
     assert problems(text) == ["s.yaml:17: match.reference: no variant is called 'bii', did you mean 'bi'?"]
     assert problems(MINIMAL + "match: {of: temporal, tolerance: 2%}\n") == [
-        "s.yaml:17: match: give either 'target' (a count) or 'reference' (a variant), and not both"
+        "s.yaml:17: match: give one of 'target' (a count), 'budget' (of memory) and 'reference' (a variant), got none"
     ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,21 +15,47 @@ if TYPE_CHECKING:
     from vdmbench.suite import SourceLines, Suite
 
 
-def plan(suite: SuiteFile, overrides: Overrides = None, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
-    """Show every cell with its solved widths, parameters and cost. Needs no GPU and no data.
+def plan(
+    suite: SuiteFile,
+    overrides: Overrides = None,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Simulate the peaks of GPU memory: seconds a cell the first time.")
+    ] = True,
+    devices: Annotated[
+        str | None, typer.Option(help="Also say what fits where: names (h200, rtx4090, ...) or amounts (16GiB), with commas.")
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures of the simulated memory.", file_okay=False)] = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every cell with its solved knobs, parameters, cost and simulated GPU memory. Needs no GPU and no data.
 
-    Examples: vdmbench plan suites/tiny.yaml | vdmbench plan oshima2024_minerl data.frames=64 --json
+    Examples: vdmbench plan suites/tiny.yaml | vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
     """
+    from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table
     from vdmbench.cli.tables import plan_table, print_table
     from vdmbench.runner.planning import plan as solve
 
+    if not memory and (devices or figures):
+        raise ValueError("--devices and --figures speak of simulated memory: leave out --no-memory")
+    cards = devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
-    solved = solve(cells)
+    solved = solve(cells, memory=memory)
     refuse_unreachable(solved, declared, lines)
     if as_json:
-        typer.echo(json.dumps({"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}, indent=1))
+        answer = {"suite": declared.name, "cells": [planned.as_json(cards) for planned in solved.cells]}
+        typer.echo(json.dumps(answer, indent=1))
     else:
         print_table(plan_table(solved.cells, declared.name))
+        if memory:
+            print_table(memory_table(solved.cells))
+        if cards:
+            print_table(fits_table(solved.cells, cards))
+    if figures is not None:
+        from vdmbench.report.planned_memory import write_figures
+
+        for path in write_figures([(planned.cell, planned.solved) for planned in solved.cells], figures):
+            typer.echo(f"figure: {path}", err=True)
 
 
 def refuse_unreachable(solved: Plan, declared: Suite, lines: SourceLines) -> None:

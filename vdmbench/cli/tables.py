@@ -47,17 +47,14 @@ def plan_table(cells: list[Planned], name: str) -> Table:
         f"Plan of {name}: {len(cells)} cells",
         ["variant", "point", " seeds", "knob", " parameters", " temporal", " mismatch %", " state / clip", " FLOPs / forward"],
     )
-    rows: dict[tuple[str, str], list[Planned]] = {}
-    for planned in cells:
-        point = " ".join(f"{path.removeprefix('data.')}={value}" for path, value in planned.cell.point.items())
-        rows.setdefault((planned.cell.variant, point), []).append(planned)
-    for (variant, point), group in rows.items():
+    for (variant, point), group in by_point(cells).items():
         solved = group[0].solved
         if solved is None:
             table.add_row(variant, point, str(len(group)), Text(f"infeasible: {group[0].infeasible}", style="red"))
             continue
         knobs = " ".join(f"{knob}={value:g}" for knob, value in solved.knobs.items()) or "as declared"
-        mismatch = "–" if solved.mismatch is None else f"{100 * solved.mismatch:+.2f}"
+        misses = [each.mismatch for each in (solved, solved.also) if each is not None and each.mismatch is not None]
+        mismatch = " ".join(f"{100 * miss:+.2f}" for miss in misses) or "–"
         table.add_row(
             variant,
             point,
@@ -70,6 +67,15 @@ def plan_table(cells: list[Planned], name: str) -> Table:
             count(solved.flops_forward),
         )
     return table
+
+
+def by_point(cells: Iterable[Planned]) -> dict[tuple[str, str], list[Planned]]:
+    """Cells by variant and sweep point, the seeds of one together."""
+    rows: dict[tuple[str, str], list[Planned]] = {}
+    for planned in cells:
+        point = " ".join(f"{path.removeprefix('data.')}={value}" for path, value in planned.cell.point.items())
+        rows.setdefault((planned.cell.variant, point), []).append(planned)
+    return rows
 
 
 def outcome_table(records: Iterable[tuple[Planned, Record]], title: str) -> Table:

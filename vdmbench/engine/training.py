@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
@@ -44,6 +45,8 @@ class Trainer:
             lr=train.learning_rate,
             betas=(train.betas[0], train.betas[1]),
             weight_decay=train.weight_decay,
+            # On CUDA the fused kernel: the default makes a temporary copy of every second moment at every step.
+            fused=device.type != "cpu",
         )
         self.average = (
             None
@@ -70,6 +73,15 @@ class Trainer:
 
     def step(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> float:
         """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`."""
+        loss = float(self.update(batches))
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(self.done, loss)
+        self.done += 1
+        self.losses.append(loss)
+        return loss
+
+    def update(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> Float[Tensor, ""]:
+        """The work of :meth:`step` on the device, and the loss left there: all that memory is planned from."""
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
@@ -79,17 +91,12 @@ class Trainer:
             total += loss.detach()
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm, foreach=self.device.type != "cpu")
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        value = float(total)
-        if not torch.isfinite(total):
-            raise NonFiniteLoss(self.done, value)
-        self.done += 1
-        self.losses.append(value)
-        return value
+        return total
 
     def state(self) -> TrainingState:
         """All that a later :meth:`restore` needs, copied to the CPU."""

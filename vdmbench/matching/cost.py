@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from vdmbench.networks import build, count_parameters
+from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.flops import FlopCount, count_flops
 from vdmbench.records import LayerCost, Parameters
 
@@ -31,23 +32,25 @@ class Cost:
     layers: dict[str, LayerCost]
 
 
+def built_on_meta(network: Choice, mixer: Choice) -> Denoiser:
+    """The network as structure: shapes, and nothing allocated. Raises ValueError where sizes do not fit together."""
+    with torch.device("meta"):
+        return build(network, mixer)
+
+
 def _key(choice: Choice) -> str:
     return json.dumps(dict(choice), sort_keys=True)
 
 
 @lru_cache(maxsize=4096)
 def _parameters(network: str, mixer: str) -> Parameters:
-    with torch.device("meta"):
-        built = build(json.loads(network), json.loads(mixer))
-    return Parameters(**count_parameters(built))
+    return Parameters(**count_parameters(built_on_meta(json.loads(network), json.loads(mixer))))
 
 
 @lru_cache(maxsize=4096)
 def _frame_count(network: str, frames: int, size: int) -> FlopCount:
     """FLOPs within frames, and sites, which no mixer changes: counted once for all variants of a network."""
-    with torch.device("meta"):
-        built = build(json.loads(network), {"name": "identity"})
-    return count_flops(built, IMAGE_CHANNELS, frames, size, size)
+    return count_flops(built_on_meta(json.loads(network), {"name": "identity"}), IMAGE_CHANNELS, frames, size, size)
 
 
 def parameters(network: Choice, mixer: Choice) -> Parameters:
@@ -65,8 +68,7 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
 
     Raises ValueError where network, mixer and size do not fit together.
     """
-    with torch.device("meta"):
-        built = build(network, mixer)
+    built = built_on_meta(network, mixer)
     mixers = built.temporal_layers()
     within = _frame_count(_key(network), frames, size)
     layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width, state_elements=layer.state_size(frames),

@@ -1,91 +1,200 @@
-"""From a cell's declared inputs to solved widths and their cost."""
+"""From a cell's declared inputs to its solved knobs and their cost."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vdmbench.matching.cost import Choice, cost, count
-from vdmbench.matching.solver import Unreachable, check_within, closest_multiple, closest_width
-from vdmbench.records import Solved
+from vdmbench.matching.cost import cost, count
+from vdmbench.matching.memory import Peaks, measured, simulated
+from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
+from vdmbench.matching.solver import (
+    WIDTHS,
+    Bracket,
+    Unreachable,
+    bracket,
+    check_within,
+    multiples,
+    shortest_decimal,
+)
+from vdmbench.matching.workload import Workload, shapes_digest
+from vdmbench.records import Matched, Probe, Solved
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Match
+from vdmbench.suite.cells import Reference
 from vdmbench.suite.pattern import mixers_of
 
-BASE_CHANNELS_STEP = 8
+_LADDERS = {
+    "base_channels": multiples(8, 1 << 14),  # group norms have 8 groups
+    "mixer_width": WIDTHS,
+    "batch_size": multiples(1, 1 << 16),
+    "frames": multiples(1, 1 << 16),
+}
+_ROUNDS = 8
+"""Times that two knobs take turns before they must have settled."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Network and mixer, or pattern of mixers, with the knob set, and what is recorded of it."""
+    """A cell with its knobs set, and what is recorded of it."""
 
-    network: Mapping[str, Any]
-    mixer: Mapping[str, Any]
+    resolved: Resolved
     solved: Solved
 
 
-def set_knobs(inputs: CellInputs, knobs: Mapping[str, int | float]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The declared network and mixer, or pattern of mixers, with solved widths in place."""
-    network, mixer = inputs.network.model_dump(), inputs.temporal
-    if "base_channels" in knobs:
-        network["base_channels"] = knobs["base_channels"]
-    if "mixer_width" in knobs:
-        mixer = _widened(mixer, knobs["mixer_width"])
-    return network, mixer
+def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
+    """Move the declared knobs until the declared quantities meet their goals.
+
+    :param memory: simulate the peaks of the answer also where no match asks for them.
+    :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
+    :raises CannotMeasure: a measured match without a CUDA device.
+    :raises ValueError: the declared sizes do not fit together, or their memory cannot be simulated.
+    """
+    search = _Search(inputs)
+    matched = search.run()
+    resolved = resolve(inputs, search.knobs)
+    data = resolved.inputs.data
+    priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=data.size)
+    peaks: Peaks = simulated(resolved.workload) if memory or search.probes else {}
+    first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
+    return Solution(resolved, Solved(
+        **first, also=matched[1] if len(matched) > 1 else None, knobs=search.knobs, probes=search.probes,
+        memory=peaks,
+        parameters=priced.parameters, state_elements=priced.state_elements,
+        flops_forward=priced.flops_forward, flops_temporal=priced.flops_temporal, layers=priced.layers))
 
 
-def _widened(mixer: Choice, width: float) -> dict[str, Any]:
-    """One mixer at that ``expand``; in a pattern each ``expand`` times it, so that the mixers keep their proportions."""
-    if "name" in mixer:
-        return {**mixer, "expand": width}
+class _Search:
+    """The knobs of one cell, moved until its matches are met."""
 
-    def scaled(choice: Choice) -> Choice:
-        return {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice
+    def __init__(self, inputs: CellInputs) -> None:
+        self.inputs = inputs
+        self.knobs: dict[str, int | float] = {}
+        self.probes: list[Probe] = []
+        self._matches = [match for match in (inputs.match, inputs.match and inputs.match.also) if match]
 
-    return {"stem": scaled(mixer["stem"]), "levels": [scaled(level) for level in mixer["levels"]],
-            "middle": scaled(mixer["middle"])}
+    def run(self) -> list[Matched]:
+        """Set :attr:`knobs`; what became of each match."""
+        goals = [self._goal(match) for match in self._matches]
+        for _ in range(_ROUNDS):
+            before = dict(self.knobs)
+            for match, goal in zip(self._matches, goals, strict=True):
+                self.knobs[match.knob] = self._setting(match, goal)
+            if self.knobs == before or len(self._matches) < 2:
+                break
+        return [self._matched(match, goal) for match, goal in zip(self._matches, goals, strict=True)]
+
+    def _goal(self, match: Match) -> int:
+        if match.reference is None:
+            goal = match.target if match.target is not None else match.budget
+        else:
+            assert self.inputs.reference is not None, "a match by reference comes with it"
+            goal = _value(match, _of_reference(self.inputs.reference))
+            if goal is None:
+                raise Unreachable(f"the reference '{match.reference}' runs out of memory itself")
+        assert goal is not None, "the suite's validator asks for one goal"
+        if goal == 0:
+            raise Unreachable(f"the reference '{match.reference}' has no {_named(match)} to match")
+        return goal
+
+    def _setting(self, match: Match, goal: int) -> int | float:
+        mixer = self.inputs.temporal
+        if match.knob == "mixer_width" and not has_width(mixer):
+            raise Unreachable(
+                f"mixer '{_described(mixer)}' has no width to move; match by base_channels, or exempt the variant"
+            )
+        known: dict[str, int | None] = {}
+
+        def value(setting: float) -> int | None:
+            resolved = self._at(match.knob, setting)
+            structure = _structure(resolved, setting if match.knob in ("batch_size", "frames") else None)
+            if structure not in known:
+                known[structure] = _value(match, resolved.workload)
+                if match.quantity == "memory":
+                    self.probes.append(Probe(knob=match.knob, setting=setting, source=match.source or "simulated",
+                                             peak_bytes=known[structure]))
+            return known[structure]
+
+        found = bracket(value, goal, _LADDERS[match.knob], declared_setting(self.inputs, match.knob))
+        setting = self._chosen(match, goal, found)
+        if match.knob != "mixer_width":
+            return setting
+        structure = _structure(self._at(match.knob, setting), None)
+        return shortest_decimal(setting, lambda near: _structure(self._at(match.knob, near), None) == structure)
+
+    def _chosen(self, match: Match, goal: int, found: Bracket) -> int | float:
+        if found.below and found.above and found.below.value == found.above.value:
+            raise Unreachable(
+                f"{match.knob} does not move {_named(match)} of {_described(self.inputs.temporal)}; match by another knob"
+            )
+        if match.budget is None:
+            return found.closest(goal).setting
+        if found.below is None:
+            assert found.above is not None, "a search ends between two settings"
+            least = "more than there is" if found.above.value is None else _shown(match, found.above.value)
+            raise Unreachable(
+                f"{_named(match)} of {_described(self.inputs.temporal)} does not fit in {_shown(match, goal)}: at the smallest "
+                f"setting, {match.knob} {found.above.setting:g}, it takes {least}; raise match.budget or move another knob"
+            )
+        return found.below.setting
+
+    def _at(self, knob: str, setting: float) -> Resolved:
+        return resolve(self.inputs, {**self.knobs, knob: setting})
+
+    def _matched(self, match: Match, goal: int) -> Matched:
+        resolved = resolve(self.inputs, self.knobs)
+        achieved = _value(match, resolved.workload)
+        assert achieved is not None, "the chosen setting has a value"
+        what = f"{_named(match)} of {_described(self.inputs.temporal)}"
+        how = ", ".join(f"{knob} {value:g}" for knob, value in self.knobs.items())
+        mismatch = check_within(achieved, goal, match.tolerance, what, how, lambda value: _shown(match, value))
+        return Matched(quantity=_quantity(match), target=goal, achieved=achieved, mismatch=mismatch, tolerance=match.tolerance)
+
+
+def _value(match: Match, workload: Workload) -> int | None:
+    """What is matched, at that workload; None for memory that ran out."""
+    if match.quantity == "parameters":
+        return count(workload.network, workload.mixer, match.of)
+    if match.quantity == "memory":
+        phase = match.phase or "train"
+        if match.source == "measured":
+            return measured(workload, phase)
+        return simulated(workload, (phase,))[phase].allocated_peak_bytes
+    priced = cost(workload.network, workload.mixer, frames=workload.frames, size=workload.size)
+    if match.quantity == "state":
+        return priced.state_elements
+    return priced.flops_temporal if match.of == "temporal" else priced.flops_forward
+
+
+def _of_reference(reference: Reference) -> Workload:
+    data = reference.data
+    return Workload(
+        reference.network.model_dump(), reference.temporal, data.frames, data.size, reference.train, reference.sample)
+
+
+def _structure(resolved: Resolved, setting: float | None) -> str:
+    shapes = shapes_digest(json.dumps(resolved.network, sort_keys=True), json.dumps(resolved.mixer, sort_keys=True))
+    return shapes if setting is None else f"{shapes} {setting}"
+
+
+def _quantity(match: Match) -> str:
+    if match.quantity == "memory":
+        return f"memory.{match.phase or 'train'}"
+    return match.quantity if match.quantity == "state" else f"{match.quantity}.{match.of}"
+
+
+def _named(match: Match) -> str:
+    """For a sentence."""
+    if match.quantity == "memory":
+        return f"peak memory in {'sampling' if match.phase == 'sample' else 'training'}"
+    return {"parameters": f"{match.of} parameters", "flops": f"{match.of} FLOPs", "state": "state"}[match.quantity]
+
+
+def _shown(match: Match, value: int) -> str:
+    return f"{value / 2**30:.3f} GiB" if match.quantity == "memory" else f"{value:,}"
 
 
 def _described(mixer: Mapping[str, Any]) -> str:
     return " + ".join(dict.fromkeys(each["name"] for each in mixers_of(dict(mixer))))
-
-
-def _search(match: Match, target: int, network: Choice, mixer: Choice) -> tuple[dict[str, int | float], int]:
-    if match.knob == "base_channels":
-        step = BASE_CHANNELS_STEP
-        found = closest_multiple(lambda base: count({**network, "base_channels": base}, mixer, match.of), target, step=step)
-        return {"base_channels": found.setting}, found.value
-    if not any("expand" in each for each in mixers_of(dict(mixer))):
-        raise Unreachable(f"mixer '{_described(mixer)}' has no width to move; match by base_channels, or exempt the variant")
-    reached = closest_width(lambda width: count(network, _widened(mixer, width), match.of), target)
-    return {"mixer_width": reached.setting}, reached.value
-
-
-def solve(inputs: CellInputs) -> Solution:
-    """Move the declared knob until the declared quantity meets its goal.
-
-    :raises Unreachable: it cannot, within the tolerance; the message names the closest.
-    :raises ValueError: the declared sizes do not fit together.
-    """
-    network, mixer = set_knobs(inputs, {})
-    knobs: dict[str, int | float] = {}
-    goal: dict[str, Any] = {}
-    match = inputs.match
-    if match is not None:
-        target = match.target
-        if inputs.reference is not None:
-            target = count(inputs.reference.network.model_dump(), inputs.reference.temporal, match.of)
-        assert target is not None, "the suite's validator asks for one goal"
-        if target == 0:
-            raise Unreachable(f"the reference '{match.reference}' has no {match.of} parameters to match")
-        knobs, achieved = _search(match, target, network, mixer)
-        what = f"{match.of} parameters of {_described(mixer)}"
-        how = ", ".join(f"{knob} {value:g}" for knob, value in knobs.items())
-        mismatch = check_within(achieved, target, match.tolerance, what, how)
-        goal = {"quantity": f"{match.quantity}.{match.of}", "target": target, "achieved": achieved, "mismatch": mismatch}
-        network, mixer = set_knobs(inputs, knobs)
-    priced = cost(network, mixer, frames=inputs.data.frames, size=inputs.data.size)
-    return Solution(network, mixer, Solved(
-        knobs=knobs, **goal, parameters=priced.parameters, state_elements=priced.state_elements,
-        flops_forward=priced.flops_forward, flops_temporal=priced.flops_temporal, layers=priced.layers))

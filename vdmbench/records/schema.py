@@ -60,16 +60,51 @@ class LayerCost(Recorded):
     """Recurrent state or cache of one spatial site after all frames."""
 
 
-class Solved(Recorded):
-    """What the plan made of the cell: the knob that moved, what it reached, and what the network costs."""
+class PlannedMemory(Recorded):
+    """The peak of CUDA memory in one phase, simulated: no GPU was asked."""
 
-    knobs: dict[str, int | float] = Field(default_factory=dict)
+    allocated_peak_bytes: int
+    """In live blocks of the caching allocator."""
+    reserved_peak_bytes: int
+    """In its segments, where the device has room for all it would like."""
+    least_capacity_bytes: int
+    """The smallest memory in which it runs, to 1 %: the allocator gives back what it keeps. Without context and libraries."""
+    holders: dict[str, int] = Field(default_factory=dict)
+    """Who holds the bytes at the moment of the allocated peak; they sum to it."""
+
+
+class Probe(Recorded):
+    """One setting of a knob that the solver tried, and the memory found there."""
+
+    knob: str
+    setting: int | float
+    source: Literal["simulated", "measured"]
+    peak_bytes: int | None = None
+    """Null where it ran out of memory."""
+
+
+class Matched(Recorded):
+    """A quantity that was brought to a goal, and how near it came."""
+
     quantity: str | None = None
-    """What was matched, e.g. ``parameters.network``; null where nothing was."""
+    """What was matched, e.g. ``parameters.network`` or ``memory.train``; null where nothing was."""
     target: int | None = None
     achieved: int | None = None
     mismatch: float | None = None
     """(achieved - target) / target."""
+    tolerance: float | None = None
+
+
+class Solved(Matched):
+    """What the plan made of the cell: the knobs that moved, what they reached, and what the network costs."""
+
+    knobs: dict[str, int | float] = Field(default_factory=dict)
+    also: Matched | None = None
+    """The second quantity that was matched, where there was one."""
+    probes: list[Probe] = Field(default_factory=list)
+    """What the solver tried where memory was matched, in order."""
+    memory: dict[Literal["train", "sample"], PlannedMemory] = Field(default_factory=dict)
+    """Simulated peaks by phase; empty where none were simulated."""
     parameters: Parameters
     state_elements: int
     """Sum over temporal layers and the sites of each, one clip."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,16 +25,45 @@ def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-def _solutions(cells: list[CellInputs]) -> Iterable[dict[str, Any]]:
-    answers: dict[str, dict[str, Any]] = {}
-    for inputs in cells:
-        key = _key(inputs, "network", "mixer", "pattern", "match", "reference", "data")
-        if key not in answers:
-            try:
-                answers[key] = {"solved": solve(inputs).solved.model_dump(mode="json"), "infeasible": None}
-            except Unreachable as error:
-                answers[key] = {"solved": None, "infeasible": str(error)}
-        yield answers[key]
+_ASKED_OF = ("network", "mixer", "pattern", "match", "reference", "data", "train", "sample")
+
+
+def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
+    """Plain data in and out, so that it can be asked of another process; ``refused`` is for the user to mend."""
+    try:
+        solved = solve(CellInputs.model_validate(declared), memory=memory).solved
+        return {"solved": solved.model_dump(mode="json"), "infeasible": None}
+    except Unreachable as error:
+        return {"solved": None, "infeasible": str(error)}
+    except ValueError as error:  # sizes that do not fit, a user's class that cannot be built
+        return {"refused": str(error)}
+
+
+def _solutions(cells: list[CellInputs], memory: bool) -> list[dict[str, Any]]:
+    """An answer for each cell; cells that differ only in what no answer depends on share one."""
+    keys = [_key(inputs, *_ASKED_OF) for inputs in cells]
+    distinct = dict(zip(keys, cells, strict=True))
+    questions = [inputs.model_dump(mode="json") for inputs in distinct.values()]
+    simulated = sum(memory or _matches_memory(inputs) for inputs in distinct.values())
+    processes = min(len(os.sched_getaffinity(0)), simulated // _WORTH_A_PROCESS)
+    ask = partial(_answer_one, memory=memory)
+    if processes > 1:
+        with ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            answers = dict(zip(distinct, pool.map(ask, questions), strict=True))
+    else:
+        answers = dict(zip(distinct, map(ask, questions), strict=True))
+    return [answers[key] for key in keys]
+
+
+_WORTH_A_PROCESS = 3
+"""Cells to simulate that are worth loading PyTorch once more for."""
+
+
+def _matches_memory(inputs: CellInputs) -> bool:
+    matches = (inputs.match, inputs.match and inputs.match.also)
+    return any(match is not None and match.quantity == "memory" for match in matches)
 
 
 def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[CellInputs], None]) -> list[str]:
@@ -82,10 +115,10 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
-    try:
-        solved = list(_solutions(cells))
-    except ValueError as error:  # sizes that do not fit, a user's class that cannot be built: for the user to mend
-        return {"refused": str(error)}
+    solved = _solutions(cells, question["memory"])
+    refused = next((each for each in solved if "refused" in each), None)
+    if refused is not None:
+        return refused
     found = problems(cells, Run.model_validate(question["preflight"])) if question["preflight"] else []
     return {"plan": solved, "problems": found}
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vdmbench.memory.devices import Device
 from vdmbench.records import Solved
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
@@ -34,7 +35,13 @@ class Planned:
     solved: Solved | None
     infeasible: str | None
 
-    def as_json(self) -> dict[str, Any]:
+    def fits(self, device: Device) -> bool | None:
+        """Whether both phases run on that device; None where their memory was not simulated."""
+        if self.solved is None or not self.solved.memory:
+            return None
+        return all(phase.least_capacity_bytes <= device.usable_bytes for phase in self.solved.memory.values())
+
+    def as_json(self, devices: Sequence[Device] = ()) -> dict[str, Any]:
         """The cell as ``vdmbench plan --json`` shows it."""
         solved = self.solved.model_dump(mode="json") if self.solved else None
         return {
@@ -46,6 +53,7 @@ class Planned:
             "parameters": solved and solved["parameters"],
             "solved": solved,
             "infeasible": self.infeasible,
+            **({"fits": {device.name: self.fits(device) for device in devices}} if devices else {}),
         }
 
 
@@ -61,15 +69,17 @@ class Plan:
         return [planned for planned in self.cells if planned.infeasible]
 
 
-def plan(cells: Sequence[Cell], *, preflight: Run | None = None) -> Plan:
+def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = False) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
+    :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
     :raises CannotBuild: a cell's network cannot be built as declared.
     :raises PlanningFailed: the child ended abnormally.
     """
     question = {
         "cells": [cell.inputs.model_dump(mode="json") for cell in cells],
         "preflight": preflight and preflight.model_dump(mode="json"),
+        "memory": memory,
     }
     done = subprocess.run(
         [sys.executable, "-m", "vdmbench.runner.planner"],

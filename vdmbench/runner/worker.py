@@ -58,7 +58,7 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     import torch
 
     from vdmbench import engine
-    from vdmbench.matching.plan import set_knobs
+    from vdmbench.matching import resolve
     from vdmbench.measure import capture, hardware_cohort
     from vdmbench.runner.checkpoint import Checkpoints
 
@@ -76,7 +76,8 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
             "baseline_rss_bytes": psutil.Process().memory_info().rss,
         }
     )
-    cell = engine.prepare(task.inputs, *set_knobs(task.inputs, task.solved.knobs), device)
+    resolved = resolve(task.inputs, task.solved.knobs)
+    cell = engine.prepare(resolved.inputs, resolved.network, resolved.mixer, device)
     for split, fingerprint in cell.fingerprints().items():
         log.append({"type": "data", "split": split, "fingerprint": fingerprint})
     checkpoints = Checkpoints(task.checkpoint_folder)

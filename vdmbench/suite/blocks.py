@@ -8,8 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from vdmbench import registry
 from vdmbench.suite.choice import choice
+from vdmbench.suite.errors import problem_at
 from vdmbench.suite.model import Declared
-from vdmbench.suite.quantities import Count, Fraction
+from vdmbench.suite.quantities import Bytes, Count, Fraction
 
 if TYPE_CHECKING:
     MixerChoice = Any
@@ -25,31 +26,86 @@ else:
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
+Knob = Literal["base_channels", "mixer_width", "batch_size", "frames"]
+_MOVED_BY: dict[str, tuple[str, ...]] = {
+    "parameters": ("base_channels", "mixer_width"),
+    "flops": ("base_channels", "mixer_width", "frames"),
+    "state": ("base_channels", "mixer_width", "frames"),
+    "memory": ("base_channels", "mixer_width", "batch_size", "frames"),
+}
+_ONLY_MEMORY = ("budget", "phase", "source")
+
+
 class Match(Declared):
     """What is held equal across the variants, and which knob may move for it."""
 
-    quantity: Literal["parameters"] = "parameters"
-    """What is held equal."""
+    quantity: Literal["parameters", "memory", "flops", "state"] = "parameters"
+    """Parameters; peak of allocated GPU memory; FLOPs of a forward pass of one clip; state or cache of one clip."""
     of: Literal["network", "temporal"] = "network"
-    """Of the whole network, or of its temporal mixers alone (about 7.5 % of the published network)."""
+    """Of parameters and flops: of the whole network, or of its temporal mixers alone (about 7.5 % of the published network)."""
+    phase: Literal["train", "sample"] | None = None
+    """Of memory: the phase whose peak it is; null is train."""
     target: Count | None = None
-    """The value to meet, such as 14.1M; give this or `reference`."""
+    """The value to meet, such as 14.1M; give this, `budget` or `reference`."""
+    budget: Bytes | None = None
+    """The memory that must not be passed, such as 16GiB; the largest setting that fits is taken."""
     reference: str | None = None
-    """The variant whose value is to be met, as it stands at the same sweep point; give this or `target`."""
-    knob: Literal["base_channels", "mixer_width"] = "mixer_width"
-    """The width that the solver moves: of the network, or of the mixers inside it."""
+    """The variant whose value is to be met, as it stands at the same sweep point."""
+    knob: Knob = "mixer_width"
+    """What the solver moves: a width of the network or of the mixers inside it, clips in a batch of that phase, frames."""
+    source: Literal["simulated", "measured"] | None = None
+    """Of memory: simulated on any machine (null is that), or measured by probes on the CUDA device of this one."""
     tolerance: Fraction = 0.02
-    """Largest accepted mismatch, as a share of the target."""
+    """Largest accepted mismatch, as a share of the goal."""
     exempt: list[str] = Field(default_factory=list)
     """Variants that stay as declared, such as the floor without a mixer."""
     unreachable: Literal["error", "record"] = "error"
     """A variant that cannot be brought within tolerance: refuse the suite, or record its cells as infeasible."""
+    also: Match | None = None
+    """A second quantity, met at the same time by another knob."""
 
     @model_validator(mode="after")
     def _one_goal(self) -> Match:
-        if (self.target is None) == (self.reference is None):
-            raise ValueError("give either 'target' (a count) or 'reference' (a variant), and not both")
+        goals = [goal for goal in ("target", "budget", "reference") if getattr(self, goal) is not None]
+        if len(goals) != 1:
+            given = " and ".join(goals) or "none"
+            raise ValueError(f"give one of 'target' (a count), 'budget' (of memory) and 'reference' (a variant), got {given}")
+        if self.quantity == "memory" and self.target is not None:
+            raise ValueError("a memory to meet is a 'budget', such as 16GiB")
         return self
+
+    @model_validator(mode="after")
+    def _fields_belong_to_the_quantity(self) -> Match:
+        foreign = [field for field in _ONLY_MEMORY if self.quantity != "memory" and getattr(self, field) is not None]
+        if foreign:
+            raise ValueError(f"{foreign[0]!r} belongs to quantity 'memory', and this matches {self.quantity}")
+        if self.of == "temporal" and self.quantity in ("memory", "state"):
+            raise ValueError(f"'of: temporal' belongs to parameters and flops; {self.quantity} is the whole network's")
+        if self.knob not in _MOVED_BY[self.quantity]:
+            raise ValueError(
+                f"knob {self.knob!r} does not move {self.quantity}; these do: {', '.join(_MOVED_BY[self.quantity])}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _second_differs(self) -> Match:
+        if self.also is None:
+            return self
+        if self.also.also is not None:
+            raise problem_at(("also", "also"), "two quantities can be met at once, not three")
+        if self.also.knob == self.knob:
+            raise problem_at(("also", "knob"), f"both move {self.knob!r}; give each a knob of its own")
+        for field in ("exempt", "unreachable"):
+            if field in self.also.model_fields_set:
+                raise problem_at(("also", field), f"'{field}' stands in the first match, for both")
+        if None not in (self.reference, self.also.reference) and self.reference != self.also.reference:
+            raise problem_at(("also", "reference"), f"both must have one reference, the first has '{self.reference}'")
+        return self
+
+    @property
+    def reference_variant(self) -> str | None:
+        """The variant whose values are to be met, by this or the second quantity."""
+        return self.reference or (self.also.reference if self.also else None)
 
 
 class Data(Declared):

@@ -23,9 +23,12 @@ from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
 
 class Reference(TemporalLayers):
-    """The network whose size others are brought to."""
+    """What others are brought to: its network, and what else the quantity that is matched depends on."""
 
     network: NetworkChoice
+    data: Data
+    train: Train
+    sample: Sample
 
 
 class CellInputs(TemporalLayers):
@@ -83,9 +86,11 @@ class Cell:
 _SHARED = ("network", "data", "diffusion", "train", "sample", "evaluate")
 
 
-def _base_tree(suite: Suite, variant: Variant) -> dict[str, Any]:
+def _base_tree(suite: Suite, name: str, variant: Variant) -> dict[str, Any]:
     tree: dict[str, Any] = {block: getattr(suite, block).model_dump() for block in _SHARED}
-    return tree | variant.model_dump(exclude={"set"})
+    match = suite.match
+    as_declared = match is None or name == match.reference_variant or name in match.exempt
+    return tree | variant.model_dump(exclude={"set"}) | {"match": None if as_declared or match is None else match.model_dump()}
 
 
 def _axis_path(path: str, variant: str) -> str | None:
@@ -110,7 +115,7 @@ def _check_axes(suite: Suite, lines: SourceLines) -> None:
         parts = path.split(".")
         if parts[0] == "variants" and (len(parts) < 3 or parts[1] not in suite.variants):
             raise SuiteError([lines.problem(("sweep", path), f"no such variant; variants: {', '.join(suite.variants)}")])
-        trees = [(_base_tree(suite, variant), _axis_path(path, name)) for name, variant in suite.variants.items()]
+        trees = [(_base_tree(suite, name, variant), _axis_path(path, name)) for name, variant in suite.variants.items()]
         if not any(axis is not None and has_path(tree, axis) for tree, axis in trees):
             tree, axis = next((tree, axis) for tree, axis in trees if axis is not None)
             try:
@@ -128,7 +133,7 @@ def _validated(tree: dict[str, Any], origin: list[tuple[str, tuple[str | int, ..
         for path, message in explain(error, CellInputs, tree):
             field = ".".join(str(part) for part in path)
             source = [where for axis, where in origin if field == axis or field.startswith(axis + ".")]
-            block = path if path and path[0] in _SHARED else ("variants", tree["variant"], *path)
+            block = path if path and path[0] in (*_SHARED, "match") else ("variants", tree["variant"], *path)
             problems.append(lines.problem(source[-1] if source else block, message))
         raise SuiteError(problems) from None
 
@@ -142,7 +147,7 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
     points = [dict(zip(suite.sweep, values, strict=True)) for values in itertools.product(*suite.sweep.values())]
     trees: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any], list[Any]]] = {}
     for (name, variant), (number, point) in itertools.product(suite.variants.items(), enumerate(points)):
-        tree = _base_tree(suite, variant)
+        tree = _base_tree(suite, name, variant)
         coordinates: dict[str, Any] = {}
         origin: list[tuple[str, tuple[str | int, ...]]] = []
         for path, value in variant.set.items():
@@ -158,16 +163,12 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
 
     cells: dict[str, Cell] = {}
     for (name, number), (tree, coordinates, origin) in trees.items():
-        match = suite.match
-        if match is not None and (name == match.reference or name in match.exempt):
-            match = None
         reference = None
-        if match is not None and match.reference is not None:
-            other = trees[match.reference, number][0]
-            reference = {block: other[block] for block in ("network", "mixer", "pattern") if block in other}
+        if tree["match"] is not None and suite.match is not None and suite.match.reference_variant is not None:
+            other = trees[suite.match.reference_variant, number][0]
+            reference = {block: other[block] for block in (*Reference.model_fields, "mixer", "pattern") if block in other}
         for seed in suite.seeds:
-            inputs = _validated({**tree, "variant": name, "seed": seed, "match": match and match.model_dump(),
-                                 "reference": reference}, origin, lines)
+            inputs = _validated({**tree, "variant": name, "seed": seed, "reference": reference}, origin, lines)
             identity = inputs.identity()
             cells.setdefault(identity, Cell(suite.name, name, coordinates, seed, inputs, identity))
     return list(cells.values())

@@ -1,4 +1,4 @@
-"""Numbers as people write them in a suite: ``14.1M`` parameters, ``2%`` tolerance."""
+"""Numbers as people write them in a suite: ``14.1M`` parameters, ``2%`` tolerance, ``16GiB`` of memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _COUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGB]?)\s*$")
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+_BYTES = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*$")
+_BYTE_UNITS = {
+    "B": 1,
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate(("k", "M", "G", "T"), start=1)},
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate(("K", "M", "G", "T"), start=1)},
+}
 
 
 def _parse_count(value: Any) -> Any:
@@ -18,6 +24,16 @@ def _parse_count(value: Any) -> Any:
     if match is None:
         raise ValueError(f"'{value}' is not a count; write a number, or one with k, M or B, such as 14.1M")
     return round(float(match[1]) * _SCALE[match[2]])
+
+
+def parse_bytes(value: Any) -> Any:
+    """Bytes of ``16GiB`` (2^30 each), ``16GB`` (10^9 each) and their kin; what is no string passes as it is."""
+    if not isinstance(value, str):
+        return value
+    match = _BYTES.match(value)
+    if match is None or match[2] not in _BYTE_UNITS:
+        raise ValueError(f"'{value}' is not a size; write a number with one of {', '.join(_BYTE_UNITS)}, such as 16GiB")
+    return round(float(match[1]) * _BYTE_UNITS[match[2]])
 
 
 def _parse_fraction(value: Any) -> Any:
@@ -33,6 +49,11 @@ Count = Annotated[int, Field(gt=0), BeforeValidator(_parse_count),
                   WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0},
                                             {"type": "string", "pattern": _COUNT.pattern}]})]
 """A positive count; the strings ``300k``, ``14.1M`` and ``5B`` are understood."""
+
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_bytes),
+                  WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0},
+                                            {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKMGT]i?)?B\s*$"}]})]
+"""Bytes; the strings ``16GiB`` (2^30 each) and ``16GB`` (10^9 each) are understood, and differ."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_parse_fraction),
                      WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},

@@ -105,12 +105,14 @@ class Suite(Declared):
     def _match_names_variants(self) -> Suite:
         match = self.match
         if match is not None:
-            for field, names in (("reference", [match.reference] if match.reference else []), ("exempt", match.exempt)):
+            reference = match.reference_variant
+            at = ("match", "reference") if match.reference else ("match", "also", "reference")
+            for path, names in ((at, [reference] if reference else []), (("match", "exempt"), match.exempt)):
                 for name in names:
                     if name not in self.variants:
                         hint = closest(name, list(self.variants))
-                        raise problem_at(("match", field), f"no variant is called '{name}', {hint}")
-            if match.reference in match.exempt:
+                        raise problem_at(path, f"no variant is called '{name}', {hint}")
+            if reference in match.exempt:
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
         return self
 

@@ -1,0 +1,75 @@
+"""Simulated memory in a terminal: peaks, who holds them, and what fits on which card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from vdmbench.cli.tables import by_point, simple_table
+from vdmbench.memory.devices import Device, device
+from vdmbench.suite.quantities import parse_bytes
+
+if TYPE_CHECKING:
+    from vdmbench.records import PlannedMemory
+    from vdmbench.runner.planning import Planned
+
+_HOLDERS = {
+    "parameters": "weights", "gradients": "gradients", "optimiser": "optimiser", "EMA": "EMA",
+    "temporal activations": "temporal", "other activations": "other act.", "temporaries": "temporary",
+}  # fmt: skip
+
+
+def devices_named(text: str | None) -> list[Device]:
+    """``h200,16GiB`` as cards; an amount is a card whose driver reports it. Raises ValueError for what is neither."""
+    found = []
+    for name in (text or "").split(","):
+        name = name.strip()
+        if name[:1].isdigit():
+            found.append(Device(name, int(parse_bytes(name))))
+        elif name:
+            found.append(device(name.lower()))
+    return found
+
+
+def gib(nbytes: int) -> str:
+    """Three significant digits."""
+    return f"{nbytes / 2**30:.3g}"
+
+
+def memory_table(cells: Sequence[Planned]) -> Table:
+    """Peaks of both phases, and the shares of the training peak."""
+    table = simple_table(
+        "Simulated CUDA memory: peak allocated (reserved) in GiB; of the training peak, who holds how many %",
+        ["variant", "point", " train GiB", " sample GiB", *(f" {short}" for short in _HOLDERS.values())],
+    )
+    for (variant, point), group in by_point(cells).items():
+        solved = group[0].solved
+        if solved is None or not solved.memory:
+            continue
+        train = solved.memory["train"]
+        shares = [f"{100 * train.holders.get(holder, 0) / train.allocated_peak_bytes:.0f}" for holder in _HOLDERS]
+        table.add_row(variant, point, *(_peak(solved.memory[phase]) for phase in ("train", "sample")), *shares)
+    return table
+
+
+def _peak(memory: PlannedMemory) -> str:
+    return f"{gib(memory.allocated_peak_bytes)} ({gib(memory.reserved_peak_bytes)})"
+
+
+def fits_table(cells: Sequence[Planned], devices: Sequence[Device]) -> Table:
+    """What trains and samples on which card."""
+    table = simple_table(
+        "Fits (simulated, 600 MiB of each card set aside for CUDA itself)",
+        ["variant", "point", " needs GiB", *(f"{each.name} ({gib(each.total_bytes)} GiB)" for each in devices)],
+    )
+    for (variant, point), group in by_point(cells).items():
+        solved = group[0].solved
+        if solved is None or not solved.memory:
+            continue
+        needs = max(phase.least_capacity_bytes for phase in solved.memory.values())
+        marks = [Text("fits", style="green") if group[0].fits(each) else Text("no", style="red") for each in devices]
+        table.add_row(variant, point, gib(needs), *marks)
+    return table

@@ -1,0 +1,78 @@
+"""A cell with its knobs set: what is built, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vdmbench.matching.cost import Choice
+from vdmbench.matching.workload import Workload
+from vdmbench.suite import CellInputs
+from vdmbench.suite.pattern import mixers_of
+
+Knobs = Mapping[str, int | float]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Declared inputs with solved batch size and frames in place, and the network and mixers at their solved widths."""
+
+    inputs: CellInputs
+    network: dict[str, Any]
+    mixer: dict[str, Any]
+    """Of one mixer, or of each by place of a pattern."""
+
+    @property
+    def workload(self) -> Workload:
+        """What its memory depends on."""
+        data = self.inputs.data
+        return Workload(self.network, self.mixer, data.frames, data.size, self.inputs.train, self.inputs.sample)
+
+
+def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
+    """Set the knobs that are given; the rest is as declared."""
+    network, mixer = inputs.network.model_dump(), inputs.temporal
+    if "base_channels" in knobs:
+        network["base_channels"] = knobs["base_channels"]
+    if "mixer_width" in knobs:
+        mixer = widened(mixer, knobs["mixer_width"])
+    changed: dict[str, Any] = {}
+    if "frames" in knobs:
+        changed["data"] = inputs.data.model_copy(update={"frames": int(knobs["frames"])})
+    if "batch_size" in knobs:
+        block = batch_block(inputs)
+        changed[block] = getattr(inputs, block).model_copy(update={"batch_size": int(knobs["batch_size"])})
+    return Resolved(inputs.model_copy(update=changed), network, mixer)
+
+
+def batch_block(inputs: CellInputs) -> str:
+    """The phase whose batch size is the knob: the one whose memory is matched."""
+    matches = [inputs.match, inputs.match and inputs.match.also]
+    return next((match.phase or "train" for match in matches if match and match.knob == "batch_size"), "train")
+
+
+def declared_setting(inputs: CellInputs, knob: str) -> float:
+    """Where the knob stands as declared; the search begins there."""
+    if knob == "base_channels":
+        return float(inputs.network.model_dump()["base_channels"])
+    if knob == "mixer_width":
+        return float(inputs.temporal["expand"]) if "expand" in inputs.temporal else 1.0
+    return float(inputs.data.frames if knob == "frames" else getattr(inputs, batch_block(inputs)).batch_size)
+
+
+def has_width(mixer: Choice) -> bool:
+    """Whether any of its mixers has a width to move."""
+    return any("expand" in each for each in mixers_of(dict(mixer)))
+
+
+def widened(mixer: Choice, width: float) -> dict[str, Any]:
+    """One mixer at that ``expand``; in a pattern each ``expand`` times it, so that the mixers keep their proportions."""
+    if "name" in mixer:
+        return {**mixer, "expand": width}
+
+    def scaled(choice: Choice) -> Choice:
+        return {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice
+
+    return {"stem": scaled(mixer["stem"]), "levels": [scaled(level) for level in mixer["levels"]],
+            "middle": scaled(mixer["middle"])}

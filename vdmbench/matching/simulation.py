@@ -1,0 +1,124 @@
+"""The peak of GPU memory in training and sampling, simulated on any machine.
+
+The engine's own training step and sampler run on fake tensors of a stand-in CUDA device. Every storage is followed from birth
+to death, and the births and deaths are replayed through a model of CUDA's caching allocator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
+
+from vdmbench.diffusion import Diffusion
+from vdmbench.engine.sampling import sample_clips
+from vdmbench.engine.training import Trainer
+from vdmbench.matching.cost import IMAGE_CHANNELS, Choice, built_on_meta
+from vdmbench.matching.workload import Workload
+from vdmbench.memory.allocator import least_capacity, replay
+from vdmbench.memory.stand_in import stand_in_device
+from vdmbench.memory.storages import StorageTracker
+from vdmbench.memory.trace import MemoryTrace
+from vdmbench.networks import build
+from vdmbench.ops import simulating
+from vdmbench.records import PlannedMemory
+from vdmbench.suite.pattern import mixers_of
+
+PHASES = ("train", "sample")
+STEPS = 2
+"""Optimiser steps that are run: the first makes the optimiser's state, the second begins with it."""
+LEVELS = 2
+"""Noise levels that are run: what is alive at the second is alive at every later one."""
+
+
+_NO_FAKE_FORM = (UnsupportedOperatorException, DataDependentOutputException, DynamicOutputShapeException, NotImplementedError)
+
+
+class CannotSimulate(ValueError):
+    """An op of the network has no fake form, or follows values that only a device knows; the message names the mixer."""
+
+
+def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, PlannedMemory]:
+    """CUDA peaks of the ``phases`` asked for.
+
+    :raises CannotSimulate: see there.
+    :raises ValueError: network, mixer and size do not fit together.
+    """
+    temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
+    trace = trace_workload(workload, phases)
+    replayed = replay(trace)
+    return {
+        phase.name: PlannedMemory(
+            allocated_peak_bytes=replayed[phase.name].allocated_peak,
+            reserved_peak_bytes=replayed[phase.name].reserved_peak,
+            least_capacity_bytes=least_capacity(trace, phase.end),
+            holders=_by_kind(replayed[phase.name].holders, temporal),
+        )
+        for phase in trace.phases
+    }
+
+
+def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, device: str = "cuda") -> MemoryTrace:
+    """Births and deaths of all storages on ``cuda``, whether there is one or not, or on ``cpu``; nothing is computed."""
+    try:
+        with stand_in_device(device) as stand_in, simulating(device), StorageTracker(stand_in.type) as tracker:
+            return run_steps(workload, stand_in, tracker, phases)
+    except _NO_FAKE_FORM as error:
+        raise CannotSimulate(f"the memory of {_described(workload.mixer)} cannot be simulated: {error}") from None
+
+
+def _by_kind(owners: dict[str, int], temporal: list[str]) -> dict[str, int]:
+    """Bytes by kind of owner: activations are those of the temporal layers, or of the rest of the network."""
+    holders: dict[str, int] = {}
+    for owner, nbytes in owners.items():
+        kind, _, path = owner.partition(": ")
+        if kind == "activations":
+            inside = any(path == layer or path.startswith(f"{layer}.") for layer in temporal)
+            kind = "temporal activations" if inside else "other activations"
+        holders[kind] = holders.get(kind, 0) + nbytes
+    return holders
+
+
+def _described(mixer: Choice) -> str:
+    return " + ".join(dict.fromkeys(each["name"] for each in mixers_of(dict(mixer))))
+
+
+def run_steps(
+    workload: Workload, device: torch.device, tracker: StorageTracker, phases: Collection[str] = PHASES
+) -> MemoryTrace:
+    """Build, train for two steps, sample for two levels: on fake tensors, or on real ones to hold the simulation against."""
+    train, sample = workload.train, workload.sample
+    diffusion = Diffusion(steps=LEVELS, device=device)
+    with torch.device(device):
+        network = build(workload.network, workload.mixer)
+    tracker.watch(network)
+    tracker.claim("parameters", *network.parameters(), *network.buffers())
+    trainer = Trainer(network, diffusion, train, 0, device)
+    if trainer.average is not None:
+        tracker.claim("EMA", *trainer.average.parameters(), *trainer.average.buffers())
+    del network
+    shape = (workload.frames, IMAGE_CHANNELS, workload.size, workload.size)
+    tracker.trace.empty_cache()
+    if "train" in phases:
+        with tracker.phase("train"):
+            for _ in range(STEPS):
+                trainer.update([torch.zeros(train.batch_size, *shape, dtype=torch.uint8) for _ in range(train.accumulate)])
+                for state in trainer.optimiser.state.values():
+                    tracker.claim("optimiser", *(each for each in state.values() if isinstance(each, torch.Tensor)))
+    sampled = trainer.sampled_network
+    del trainer
+    tracker.trace.empty_cache()
+    # Two batches where there are two: the clips of one are alive while the next is begun.
+    shortened = sample.model_copy(
+        update={"clips": min(sample.clips, 2 * sample.batch_size), "steps": sample.steps and min(sample.steps, LEVELS)}
+    )
+    if "sample" in phases:
+        with tracker.phase("sample"):
+            sample_clips(sampled, diffusion, shortened, shape, 0, device, lambda done, total: None)
+    return tracker.finish()

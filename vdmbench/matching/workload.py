@@ -1,0 +1,55 @@
+"""What the memory of a cell depends on, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from vdmbench.matching.cost import Choice, built_on_meta
+from vdmbench.suite.blocks import Sample, Train
+
+_OF_TRAINING = {"batch_size", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
+_OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision"}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, its mixers, clips of one length and size, and how they are trained and sampled."""
+
+    network: Choice
+    mixer: Choice
+    frames: int
+    size: int
+    train: Train
+    sample: Sample
+
+    def key(self) -> str:
+        """Equal for workloads of equal memory: widths count as they are built, not as they were written."""
+        train = self.train.model_dump(include=_OF_TRAINING)
+        sample = self.sample.model_dump(include=_OF_SAMPLING)
+        # Of these only whether they are there matters, and the second batch is like every later one.
+        train.update({field: train[field] is not None for field in ("clip_norm", "ema")})
+        train.update(accumulate=min(train["accumulate"], 2))
+        sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]))
+        shapes = shapes_digest(json.dumps(self.network, sort_keys=True), json.dumps(self.mixer, sort_keys=True))
+        declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, shapes]
+        return json.dumps(declared, sort_keys=True)
+
+
+def _without_width(choice: Any) -> Any:
+    if isinstance(choice, Mapping):
+        return {key: _without_width(value) for key, value in choice.items() if key not in ("expand", "base_channels")}
+    return [_without_width(each) for each in choice] if isinstance(choice, list | tuple) else choice
+
+
+@lru_cache(maxsize=4096)
+def shapes_digest(network: str, mixer: str) -> str:
+    """Hash of the shapes of all parameters and buffers of a network, by name."""
+    built = built_on_meta(json.loads(network), json.loads(mixer))
+    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in
+              [*built.named_parameters(remove_duplicate=False), *built.named_buffers(remove_duplicate=False)]]
+    return hashlib.sha256(repr(shapes).encode()).hexdigest()

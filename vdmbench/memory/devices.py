@@ -1,0 +1,54 @@
+"""Graphics cards by name, and what of their memory a process can have. Never imports torch."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+CONTEXT_BYTES = 600 * 2**20
+"""Set aside for the CUDA context, loaded kernels and libraries' own memory, on every card alike: hundreds of MiB, by driver and
+libraries. An assumption: a measured run tells NVML's peak and the allocator's apart."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A card, or an amount of memory that stands for one."""
+
+    name: str
+    total_bytes: int
+    """As the driver reports it (``nvidia-smi``)."""
+
+    @property
+    def usable_bytes(self) -> int:
+        """What PyTorch's allocator can reserve."""
+        return max(self.total_bytes - CONTEXT_BYTES, 0)
+
+
+DEVICES: dict[str, Device] = {
+    name: Device(name, mebibytes * 2**20)
+    for name, mebibytes in {
+        "t4": 15360,
+        "rtx4080": 16376,
+        "l4": 23034,
+        "rtx4090": 24564,
+        "rtx3090": 24576,
+        "rtx5090": 32607,
+        "v100-32gb": 32768,
+        "a100-40gb": 40960,
+        "l40s": 46068,
+        "a6000": 49140,
+        "h100-80gb": 81559,
+        "a100-80gb": 81920,
+        "h200": 143771,
+        "b200": 183359,
+    }.items()
+}
+
+
+def device(name: str) -> Device:
+    """The card of that name. Raises ValueError that names the closest."""
+    if name not in DEVICES:
+        close = difflib.get_close_matches(name, DEVICES, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(DEVICES)}"
+        raise ValueError(f"unknown device '{name}', {hint} An amount, such as 16GiB, is understood too")
+    return DEVICES[name]

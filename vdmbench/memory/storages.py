@@ -1,0 +1,119 @@
+"""Which storages a run makes and drops, seen at PyTorch's dispatcher: exact, for real and for fake tensors alike.
+
+What a kernel allocates and frees inside itself is not seen: cuDNN's and cuFFT's workspaces, partial sums of a reduction.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vdmbench.memory.trace import Event, MemoryTrace, Phase
+
+OUTSIDE = "step"
+"""Where a storage was born that no module was running for: the batch, noise, the loss."""
+
+
+class StorageTracker(TorchDispatchMode):
+    """Writes the births and deaths of storages on one type of device into a trace.
+
+    Enter it inside a fake-tensor mode, so that it sees what that mode answers. Its trace's owners are where each storage was
+    born, ``activations: path`` or ``temporaries``, until :meth:`claim` says better.
+    """
+
+    def __init__(self, device_type: str) -> None:
+        super().__init__()
+        self.trace = MemoryTrace()
+        self._device_type = device_type
+        self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}  # storage's address to its number
+        self._born_in: dict[int, str] = {}
+        self._modules: list[str] = []
+        self._forward_ends: list[tuple[int, int]] = []  # events during a forward pass of the watched network
+        self._forward_begin = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor):
+            self._see(out)
+        elif isinstance(out, tuple | list):
+            for each in out:
+                if isinstance(each, Tensor):
+                    self._see(each)
+        return out
+
+    def _see(self, tensor: Tensor) -> None:
+        if tensor.device.type != self._device_type:
+            return
+        storage = tensor.untyped_storage()
+        address, nbytes = storage._cdata, storage.nbytes()
+        if address in self._alive or nbytes == 0:
+            return
+        number = len(self._born_in) + 1
+        self._born_in[number] = self._modules[-1] if self._modules else OUTSIDE
+        self.trace.events.append(Event(number, nbytes))
+
+        def died(_: Any) -> None:
+            if self._alive.pop(address, (0,))[0] == number:
+                self.trace.events.append(Event(number, -nbytes))
+
+        self._alive[address] = number, weakref.ref(storage, died)
+
+    def number(self, tensor: Tensor) -> int | None:
+        """The number of a tensor's storage; None for one that was never seen."""
+        found = self._alive.get(tensor.untyped_storage()._cdata)
+        return found and found[0]
+
+    def claim(self, owner: str, *tensors: Tensor | None) -> None:
+        """Say who holds the storages of ``tensors``."""
+        for tensor in tensors:
+            if tensor is not None and (number := self.number(tensor)) is not None:
+                self.trace.owners[number] = owner
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """The events within are that phase's."""
+        begin = len(self.trace.events)
+        yield
+        self.trace.phases.append(Phase(name, begin, len(self.trace.events)))
+
+    def watch(self, network: nn.Module) -> None:
+        """Name what is born in ``network`` by the module whose forward made it, and follow its gradients."""
+        for path, module in network.named_modules():
+            module.register_forward_pre_hook(lambda *_, path=path: self._enter(path))
+            module.register_forward_hook(lambda *_: self._leave(), always_call=True)
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(lambda each: self.claim("gradients", each.grad))
+
+    def _enter(self, path: str) -> None:
+        if not self._modules:
+            self._forward_begin = len(self.trace.events)
+        self._modules.append(path)
+
+    def _leave(self) -> None:
+        self._modules.pop()
+        if not self._modules:
+            self._forward_ends.append((self._forward_begin, len(self.trace.events)))
+
+    def finish(self) -> MemoryTrace:
+        """The trace, its owners complete: what outlives the forward pass that made it is an activation, the rest temporary."""
+        born_at: dict[int, int] = {}
+        died_at: dict[int, int] = {}
+        for position, (storage, nbytes) in enumerate(self.trace.events):
+            (born_at if nbytes > 0 else died_at)[storage] = position
+        ends = iter(sorted(self._forward_ends))
+        begin, end = next(ends, (0, 0))
+        for storage in self._born_in:
+            born = born_at[storage]
+            while born >= end and (following := next(ends, None)):
+                begin, end = following
+            if storage in self.trace.owners:
+                continue
+            kept = begin <= born < end and died_at.get(storage, len(self.trace.events)) >= end
+            self.trace.owners[storage] = f"activations: {self._born_in[storage]}" if kept else "temporaries"
+        return self.trace
