@@ -41,7 +41,7 @@ def open_npz(path: Path) -> VideoFile:
             with zipfile.ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as member:
                 member.seek(offset + start * bytes_a_frame)
                 stored = member.read(frames * bytes_a_frame)
-            return np.frombuffer(stored, dtype).reshape(frames, *shape[1:])
+            return np.frombuffer(bytearray(stored), dtype).reshape(frames, *shape[1:])
         except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise _unreadable(path, error) from error
 

@@ -87,14 +87,24 @@ def _declared_seconds(stream: Any) -> float | None:
     return int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3]) if said else None
 
 
+class _ToColour:
+    """Frames as arrays; the converter between pixel formats is made once, which takes longer than a small frame."""
+
+    def __init__(self) -> None:
+        self._converter = importlib.import_module("av.video.reformatter").VideoReformatter()
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        return self._converter.reformat(frame, format="rgb24").to_ndarray()
+
+
 def _decode(path: Path, timeline: _Timeline, start: int, frames: int) -> np.ndarray:
     decoded = _decode_after_seeking(path, timeline.times, start, frames) if timeline.times and start else None
     if decoded is None:
+        decoded, to_colour = [], _ToColour()
         with _opened(path) as (container, stream):
-            decoded = []
             for number, frame in enumerate(container.decode(stream)):
                 if number >= start:
-                    decoded.append(frame.to_ndarray(format="rgb24"))
+                    decoded.append(to_colour(frame))
                 if len(decoded) == frames:
                     break
     if len(decoded) < frames:
@@ -107,13 +117,14 @@ def _decode_after_seeking(path: Path, times: list[int], start: int, frames: int)
     """None where the container's own index led past the first frame asked for."""
     wanted = times[start:start + frames]
     decoded: list[np.ndarray] = []
+    to_colour = _ToColour()
     with _opened(path) as (container, stream):
         container.seek(wanted[0], stream=stream, backward=True)
         for frame in container.decode(stream):
             if frame.pts is None or (not decoded and frame.pts > wanted[0]):
                 return None
             if frame.pts >= wanted[0]:
-                decoded.append(frame.to_ndarray(format="rgb24"))
+                decoded.append(to_colour(frame))
             if len(decoded) == frames:
                 break
     return decoded

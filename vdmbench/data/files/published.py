@@ -194,16 +194,15 @@ def _moving_mnist(root: Path, split: Split) -> list[StoredVideo]:
         raise DataError(f"{path} is {array.dtype} {array.shape}; Moving MNIST is uint8 (20, 10000, 64, 64)")
     frames, count, height, width = array.shape
 
-    def video(index: int) -> VideoFile:
-        def read(start: int, wanted: int) -> np.ndarray:
-            grey = np.load(path, mmap_mode="r", allow_pickle=False)[start:start + wanted, index]
-            return np.repeat(grey[..., None], 3, axis=3)
-
-        return VideoFile(path, frames, height, width, read)
-
     cut = count - TEST_VIDEOS_OF_MNIST
     chosen = range(cut) if split == "train" else range(cut, count)
-    return [StoredVideo(f"{MNIST_FILE}[{index}]", video(index)) for index in chosen]
+    return [StoredVideo(f"{MNIST_FILE}[{index}]", VideoFile(path, frames, height, width, partial(_grey_frames, path, index)))
+            for index in chosen]
+
+
+def _grey_frames(path: Path, index: int, start: int, frames: int) -> np.ndarray:
+    grey = np.load(path, mmap_mode="r", allow_pickle=False)[start:start + frames, index]
+    return np.repeat(grey[..., None], 3, axis=3)
 
 
 class MovingMNIST(FileSource):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from vdmbench.data.source import CHANNELS, DataError
 
@@ -30,7 +29,7 @@ class VideoFile:
     frames: int
     height: int
     width: int
-    read: Callable[[int, int], UInt8[np.ndarray, "frames height width channels"]]
+    read: Callable[[int, int], np.ndarray]
     annotate: Callable[[], Annotations] = field(default=_nothing)
     """What is known of each frame, by name: arrays with one row a frame."""
 

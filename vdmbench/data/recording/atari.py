@@ -11,15 +11,17 @@ from vdmbench.data.recording.world import Episode, World, known
 from vdmbench.data.resize import squeeze_square
 
 _LONGEST_HOLD = 8  # frames for which one key is held at most
+# Least and most frames that are played before the first that is kept: games begin alike, so test would repeat train.
+_UNSEEN = (64, 320)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Atari(World):
     """One game, played by random keys, each held for a few frames; ``frame_skip`` counts screens of 1/60 s.
 
-    The whole screen is kept, squeezed to a square: the edges of these games matter. A game that is over begins anew within the
-    same video. ``actions``: uint8 (frames,), the key by its number in the console; ``restarts``: bool (frames,), true where a
-    new game begins with that frame.
+    The whole screen is kept, squeezed to a square: the edges of these games matter. A video begins somewhere in a game; one
+    that is over begins anew within the same video. ``actions``: uint8 (frames,), the key by its number in the console;
+    ``restarts``: bool (frames,), true where a new game begins with that frame.
     """
 
     recorder: ClassVar[str] = "ale"
@@ -40,26 +42,25 @@ class Atari(World):
         keys = [int(key.value) for key in console.getMinimalActionSet()]
         video = np.empty((self.frames, self.size, self.size, 3), np.uint8)
         actions, restarts = np.empty(self.frames, np.uint8), np.zeros(self.frames, np.bool_)
-        key, held, shown = keys[0], 0, np.empty(0, np.uint8)
-        for frame in range(self.frames):
-            if not frame:
-                shown = console.getScreenRGB()
-            video[frame] = squeeze_square(shown[None], self.size)[0]
+        unseen = int(_UNSEEN[0] + generator.random() * (_UNSEEN[1] - _UNSEEN[0]))
+        key, held, shown, restarted = keys[0], 0, console.getScreenRGB(), False
+        for frame in range(-unseen, self.frames):
             if not held:
                 key, held = keys[int(generator.random() * len(keys))], 1 + int(generator.random() * _LONGEST_HOLD)
             held -= 1
-            actions[frame] = key
+            if frame >= 0:
+                video[frame], actions[frame] = squeeze_square(shown[None], self.size)[0], key
+                restarts[frame] = restarted and frame > 0
             for _ in range(self.frame_skip):
                 before = console.getScreenRGB()
                 console.act(key)
+            restarted = console.game_over()
+            if restarted:
+                console.reset_game()
+                before = console.getScreenRGB()
             # Of two screens the brighter of each pixel: consoles draw some sprites on every second screen alone (Mnih et al.
             # 2015, "Human-level control through deep reinforcement learning", Methods, Preprocessing).
             shown = np.maximum(before, console.getScreenRGB())
-            if console.game_over():
-                console.reset_game()
-                shown = console.getScreenRGB()
-                if frame + 1 < self.frames:
-                    restarts[frame + 1] = True
         return Episode(video, {"actions": actions, "restarts": restarts})
 
     def _console(self, seed: int) -> Any:
