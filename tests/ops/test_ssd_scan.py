@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vdmbench.ops import recording, selective_scan, simulating, ssd_scan
 
-BACKENDS = ("reference", "chunked")
+BACKENDS = ("reference", "chunked", "numba")
 # batch, frames, heads, head_dim, groups, state
 SHAPES = [(2, 37, 4, 3, 2, 5), (1, 1, 1, 1, 1, 1), (2, 131, 2, 5, 1, 3), (3, 64, 2, 4, 2, 2)]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
@@ -143,10 +143,11 @@ def test_the_state_is_kept_in_float32_under_autocast(relative_error):
     assert relative_error(got, scan(inputs)) < 1e-7
 
 
-def test_auto_is_chunked_and_is_recorded():
-    with recording() as used:
-        scan(parts(*SHAPES[1]))
-    assert used == {"ssd_scan": {"chunked"}}
+def test_auto_is_the_recurrence_on_a_cpu_and_chunks_on_a_gpu():
+    for machine, backend in (("cpu", "numba"), ("cuda", "chunked")):
+        with recording() as used, simulating(machine):
+            scan(parts(*SHAPES[1]))
+        assert used == {"ssd_scan": {backend}}
 
 
 def test_fake_tensors_pass_forward_and_backward_so_that_memory_can_be_planned():

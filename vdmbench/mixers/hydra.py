@@ -78,7 +78,7 @@ class Hydra(Mixer):
         gate: bool = True,
         conv: int = 7,
         conv_alignment: ConvAlignment = "centred",
-        backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto",
     ) -> None:
         super().__init__(channels, causal=False)
         if state < 1:

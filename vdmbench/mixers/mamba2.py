@@ -159,7 +159,7 @@ class Mamba2(Mixer):
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
-        backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)

@@ -138,7 +138,8 @@ class _Padding:
         from vdmbench.ops import row_kernels
         self.wide = torch.promote_types(direction[0].dtype, torch.float32)
         self.dtype = np.float64 if self.wide is torch.float64 else np.float32
-        self.width, self.states = direction[2].shape
+        self.width, self.decays = direction[2].shape
+        self.states = direction[3].shape[2]
         self._channels = -self.width % row_kernels.lanes(np.dtype(self.dtype).itemsize)
         self._states = -self.states % row_kernels.STATES
 
@@ -152,7 +153,8 @@ class _Padding:
     def direction(self, direction: list[Tensor]) -> tuple[np.ndarray, ...]:
         x, dt, A, B, C, D, dt_bias = direction
         exponent = A.detach().to(self.wide).T / float(np.log(2))  # exp(delta A) = 2^(delta A / ln 2)
-        return (self.channels(x), self.channels(dt), self._array(exponent, 0, self._channels, 0, self._states),
+        decays = 0 if self.decays == 1 < self.states else self._states  # one row is of all states
+        return (self.channels(x), self.channels(dt), self._array(exponent, 0, self._channels, 0, decays),
                 self._array(B, 0, self._states), self._array(C, 0, self._states), self.channels(D), self.channels(dt_bias))
 
     def gradients(self, direction: tuple[np.ndarray, ...], groups: int) -> tuple[np.ndarray, ...]:
@@ -164,7 +166,7 @@ class _Padding:
         dx, ddt, dA, dB, dC, dD, ddt_bias = gradients
         dA, dD, ddt_bias = (np.add.reduce(per_group, 0) for per_group in (dA, dD, ddt_bias))
         width, states = self.width, self.states
-        parts = (dx[..., :width], ddt[..., :width], dA[:states, :width].T, dB[..., :states], dC[..., :states], dD[:width],
+        parts = (dx[..., :width], ddt[..., :width], dA[:self.decays, :width].T, dB[..., :states], dC[..., :states], dD[:width],
                  ddt_bias[:width])
         return [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]
 

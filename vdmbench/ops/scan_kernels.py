@@ -10,7 +10,8 @@ on its own and groups are added in order: results do not depend on the number of
 
 Names: C is the output map, ``drive`` is delta x, ``slope`` the derivative of delta, ``merged`` what the gate multiplies.
 Arrays are padded with zeros, channels to a multiple of the vector width and states to a multiple of ``STATES``. A holds
-A / ln 2, so that exp(delta A) is a power of two. A *direction* is the tuple (x, dt, A, B, C, D, dt_bias).
+A / ln 2, so that exp(delta A) is a power of two; where it has one row, all states of a channel decay alike (SSD), and the power
+is taken once a channel and frame. A *direction* is the tuple (x, dt, A, B, C, D, dt_bias).
 """
 
 from __future__ import annotations
@@ -111,6 +112,56 @@ def pull_back(delta: Row, drive: Row, dy: Row, d_delta: Row, d_drive: Row, A: Ro
 
 
 @row_kernel
+def common_decay(decay: Row, delta: Row, A: Row) -> None:
+    """exp(delta A), where all states decay alike (Dao and Gu 2024, arXiv 2405.21060, sec. 2.4)."""
+    decay.value = exp2(delta.value * A.value)
+
+
+@row_kernel
+def advance_alike(decay: Row, drive: Row, y: Row, h: Rows, B: Scalars, C: Scalars) -> None:
+    """As :func:`advance`, the decay given."""
+    factor, inputs, out = decay.value, drive.value, y.value
+    for n in range(STATES):
+        state = factor * h[n].value + inputs * B[n]
+        h[n].value = state
+        out = out + state * C[n]
+    y.value = out
+
+
+@row_kernel
+def advance_alike_keeping(decay: Row, drive: Row, dy: Row, before: Rows, h: Rows, B: Scalars, dC: Sums) -> None:
+    """As :func:`advance_keeping`, the decay given."""
+    factor, inputs, gradient = decay.value, drive.value, dy.value
+    for n in range(STATES):
+        state = factor * before[n].value + inputs * B[n]
+        h[n].value = state
+        dC[n].add(gradient * state)
+
+
+@row_kernel
+def pull_back_alike(decay: Row, drive: Row, dy: Row, d_decay: Row, d_drive: Row, before: Rows, dh: Rows, B: Scalars, C: Scalars,
+                    dB: Sums) -> None:
+    """The transpose of :func:`advance_alike`."""
+    factor, inputs, gradient = decay.value, drive.value, dy.value
+    to_decay, to_drive = d_decay.value, d_drive.value
+    for n in range(STATES):
+        to_state = dh[n].value + gradient * C[n]
+        dB[n].add(to_state * inputs)
+        to_drive = to_drive + to_state * B[n]
+        to_decay = to_decay + to_state * before[n].value
+        dh[n].value = to_state * factor
+    d_decay.value, d_drive.value = to_decay, to_drive
+
+
+@row_kernel
+def pull_back_decay(d_delta: Row, dA: Row, decay: Row, delta: Row, A: Row) -> None:
+    """The transpose of :func:`common_decay`; d_delta holds the gradient of the decay, and receives its own."""
+    to_exponent = d_delta.value * decay.value
+    dA.value = dA.value + to_exponent * delta.value
+    d_delta.value = to_exponent * A.value
+
+
+@row_kernel
 def end_frame(dx: Row, ddt: Row, dD: Row, ddt_bias: Row, dy: Row, x: Row, delta: Row, slope: Row, d_delta: Row, d_drive: Row,
               D: Row) -> None:
     """Gradients of a frame's inputs from those of delta and of drive = delta x; D x and dt_bias add theirs."""
@@ -180,9 +231,9 @@ def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, delaye
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
     frames, channels = x.shape
-    states = A.shape[0]
-    h = np.zeros_like(A)
-    delta, slope, drive, nowhere = np.empty((4, channels), A.dtype)
+    states, alike = B.shape[1], A.shape[0] == 1
+    h = np.zeros((states, channels), A.dtype)
+    delta, slope, drive, decay, nowhere = np.empty((5, channels), A.dtype)
     if delayed:
         nowhere[:] = 0
         for t in range(frames):
@@ -201,9 +252,15 @@ def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, delaye
             out = nowhere if i == frames - 1 else y[t - 1 if reverse else t + 1]
         else:
             begin_frame(drive, out, delta, x[t], D)
-        for n in range(0, states, STATES):
-            m = n + STATES
-            advance(delta, drive, out, A[n:m], h[n:m], B[t, n:m], C[t, n:m])
+        if alike:
+            common_decay(decay, delta, A[0])
+            for n in range(0, states, STATES):
+                m = n + STATES
+                advance_alike(decay, drive, out, h[n:m], B[t, n:m], C[t, n:m])
+        else:
+            for n in range(0, states, STATES):
+                m = n + STATES
+                advance(delta, drive, out, A[n:m], h[n:m], B[t, n:m], C[t, n:m])
 
 
 @part
@@ -215,11 +272,11 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
     dx, ddt, dB, dC = gradients[0][element], gradients[1][element], gradients[3][element], gradients[4][element]
     dA, dD, ddt_bias = gradients[2][group], gradients[5][group], gradients[6][group]
     frames, channels = x.shape
-    states = A.shape[0]
+    states, alike = B.shape[1], A.shape[0] == 1
     h = np.empty((CHUNK + 1, states, channels), A.dtype)
-    decay = np.empty((CHUNK, states, channels), A.dtype)
+    decay = np.empty((CHUNK, *A.shape), A.dtype)
     delta, slope, drive = np.empty((3, CHUNK, channels), A.dtype)
-    dh = np.zeros_like(A)
+    dh = np.zeros((states, channels), A.dtype)
     d_delta, d_drive, nothing = np.zeros((3, channels), A.dtype)
     for chunk in range((frames - 1) // CHUNK, -1, -1):
         start = chunk * CHUNK
@@ -235,10 +292,16 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             asked = dy[t]
             if delayed:
                 asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
-            for n in range(0, states, STATES):
-                m = n + STATES
-                advance_keeping(delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
-                                B[t, n:m], dC[t, n:m])
+            if alike:
+                common_decay(decay[k, 0], delta[k], A[0])
+                for n in range(0, states, STATES):
+                    m = n + STATES
+                    advance_alike_keeping(decay[k, 0], drive[k], asked, h[k, n:m], h[k + 1, n:m], B[t, n:m], dC[t, n:m])
+            else:
+                for n in range(0, states, STATES):
+                    m = n + STATES
+                    advance_keeping(delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
+                                    B[t, n:m], dC[t, n:m])
         for k in range(length - 1, -1, -1):
             t = frames - 1 - start - k if reverse else start + k
             d_delta[:] = 0
@@ -246,10 +309,17 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             asked = dy[t]
             if delayed:
                 asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
-            for n in range(0, states, STATES):
-                m = n + STATES
-                pull_back(delta[k], drive[k], asked, d_delta, d_drive, A[n:m], h[k, n:m], decay[k, n:m], dh[n:m],
-                          dA[n:m], B[t, n:m], C[t, n:m], dB[t, n:m])
+            if alike:
+                for n in range(0, states, STATES):
+                    m = n + STATES
+                    pull_back_alike(decay[k, 0], drive[k], asked, d_delta, d_drive, h[k, n:m], dh[n:m], B[t, n:m], C[t, n:m],
+                                    dB[t, n:m])
+                pull_back_decay(d_delta, dA[0], decay[k, 0], delta[k], A[0])
+            else:
+                for n in range(0, states, STATES):
+                    m = n + STATES
+                    pull_back(delta[k], drive[k], asked, d_delta, d_drive, A[n:m], h[k, n:m], decay[k, n:m], dh[n:m],
+                              dA[n:m], B[t, n:m], C[t, n:m], dB[t, n:m])
             end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
 
 
@@ -322,7 +392,7 @@ def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d
     groups = min(batch, GROUPS)
     for group in prange(groups):
         y = np.empty((directions, frames, channels), d_out.dtype)
-        kept = np.empty((directions, chunks, *ahead[2].shape), d_out.dtype)
+        kept = np.empty((directions, chunks, ahead[3].shape[2], channels), d_out.dtype)
         for element in range(group, batch, groups):
             for side in range(directions):
                 scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept[side])

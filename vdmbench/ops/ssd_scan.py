@@ -13,6 +13,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from vdmbench.ops.backends import Backend, BackendUnavailable, compute, declare
+from vdmbench.ops.direction import Direction
+from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.parts import check_parts
 
 CHUNK = 32
@@ -49,8 +51,9 @@ def ssd_scan(
         dt_bias: added to dt.
         softplus: False takes delta = dt + dt_bias.
         reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
-        backend: ``chunked`` (matrix products within chunks of frames, on any device), ``mamba_ssm`` (the Triton kernels of that
-            package; CUDA, by name only), ``reference`` (a loop over frames), or ``auto``, which is ``chunked``.
+        backend: ``numba`` (the recurrence; CPU), ``chunked`` (matrix products within chunks of frames, on any device),
+            ``mamba_ssm`` (the Triton kernels of that package; CUDA, by name only), ``reference`` (a loop over frames), or
+            ``auto``, the first of ``numba`` and ``chunked`` that can run.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
@@ -163,6 +166,31 @@ def _chunked(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
         return parts.with_skip(y.flatten(3, 4).flatten(1, 2)[:, :frames])
 
 
+def _numba(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
+    """The recurrence itself, which on a CPU costs less than its matrix products: a scan of S6 whose states decay alike."""
+    x, dt, A, B, C, D, dt_bias = parts
+    heads, dim, groups = x.shape[2], x.shape[3], B.shape[2]
+
+    def of_channels(part: Tensor, group: int) -> Tensor:
+        """What a head has once, for each channel of the group's heads; wide, for its gradient is a sum over channels."""
+        share = part.to(parts.wide).unflatten(-1, (groups, -1)).select(-2, group)
+        return share[..., None].expand(*share.shape, dim).flatten(-2)
+
+    outputs = []
+    for group in range(groups):
+        one = Direction(
+            x.unflatten(2, (groups, -1))[:, :, group].flatten(2),
+            of_channels(dt, group),
+            of_channels(A, group)[:, None],
+            B[:, :, group],
+            C[:, :, group],
+            None if D is None else of_channels(D, group),
+            None if dt_bias is None else of_channels(dt_bias, group),
+        )
+        outputs.append(numba_scan(one, None, None, "single", softplus, reverse))
+    return (outputs[0] if groups == 1 else torch.cat(outputs, -1)).unflatten(2, (heads, dim))
+
+
 _INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
 
 
@@ -193,7 +221,8 @@ def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 declare(
     "ssd_scan",
+    Backend("numba", _numba, ("cpu",), numba_missing),
     Backend("chunked", _chunked),
-    Backend("mamba_ssm", _mamba_ssm, ("cuda",), _mamba_ssm_missing),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), _mamba_ssm_missing, by_name_only=True),
     Backend("reference", _reference),
 )

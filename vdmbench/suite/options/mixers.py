@@ -203,7 +203,7 @@ class ScalarDecayOptions(Declared):
     """State size N a channel."""
     groups: int = Field(1, ge=1)
     """Sets of B and C that the heads are dealt to; the number of heads is rounded to a multiple of it."""
-    backend: Literal["auto", "reference", "chunked", "mamba_ssm"] = "auto"
+    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto"
     """Kernel of the scan."""
 
 
