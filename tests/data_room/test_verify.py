@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data_room.videos import video
+from tests.data_room.videos import video as noise
 from vdmbench.data.preparing.prepare import prepare
 from vdmbench.data.preparing.survey import survey
 from vdmbench.data.preparing.verify import verify
 from vdmbench.data.source import DataError
 from vdmbench.data.store.writer import StoreWriter
+
+
+def video(seed: int) -> np.ndarray:
+    return noise(seed, frames=40)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def test_a_sound_set_has_no_faults(folder: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     verdict = verify(folder, progress=lambda done, total: told.append((done, total)))
     assert verdict.ok
-    assert (verdict.videos, verdict.frames) == ({"train": 3, "test": 3}, {"train": 36, "test": 36})
+    assert (verdict.videos, verdict.frames) == ({"train": 3, "test": 3}, {"train": 120, "test": 120})
     assert told == [(done, 6) for done in range(1, 7)]
     prepare("folder", tmp_path / "store", source=folder)
     prepared = verify(tmp_path / "store")
@@ -38,8 +42,8 @@ def test_a_sound_set_has_no_faults(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("leak", "said"), [
     (video(1), r"leak\.npy shows the same as .*1\.npy; test videos are never trained on"),
-    (np.concatenate([video(1)[4:], video(2)[:4]]), r"leak\.npy has 100% of its frames in common with training videos"),
-    (np.concatenate([video(1)[:6], video(77)[:6]]), r"leak\.npy has 50% of its frames in common"),
+    (np.concatenate([video(1)[4:], video(2)[:20]]), r"leak\.npy has 100% of its frames in common with training videos"),
+    (np.concatenate([video(77)[:20], video(1)[20:]]), r"leak\.npy has 50% of its frames in common"),
     (video(6), r"leak\.npy shows the same as .*1\.npy; the test split holds it twice"),
 ])
 def test_leaks_and_doubles_are_found(folder: Path, leak: np.ndarray, said: str) -> None:
@@ -48,8 +52,11 @@ def test_leaks_and_doubles_are_found(folder: Path, leak: np.ndarray, said: str) 
     assert re.search(said, fault)
 
 
-def test_a_few_common_frames_are_no_leak(folder: Path) -> None:
-    np.save(folder / "test" / "noise" / "new.npy", np.concatenate([video(1)[:5], video(77)[:7]]))
+def test_a_few_common_frames_and_stills_are_no_leak(folder: Path) -> None:
+    np.save(folder / "test" / "noise" / "new.npy", np.concatenate([video(1)[:19], video(77)[:21]]))
+    for split, last in (("train", 8), ("test", 9)):
+        np.save(folder / split / "noise" / "still.npy", np.concatenate([np.zeros_like(video(0)), video(last)[:5]]))
+        np.save(folder / split / "noise" / "mixed.npy", video(1)[np.random.default_rng(last).permutation(40)])
     assert verify(folder).ok
 
 
@@ -76,10 +83,10 @@ def test_an_incomplete_published_set_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_annotations_that_do_not_fit_are_a_fault(folder: Path) -> None:
-    np.savez(folder / "train" / "noise" / "z.npz", video=video(50), actions=np.zeros(11))
+    np.savez(folder / "train" / "noise" / "z.npz", video=video(50), actions=np.zeros(39))
     (fault,) = verify(folder).faults
     assert "actions of" in fault
-    assert "the video has 12 frames" in fault
+    assert "the video has 40 frames" in fault
 
 
 def test_a_set_that_cannot_be_opened_is_one_fault(folder: Path, tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_a_set_that_cannot_be_opened_is_one_fault(folder: Path, tmp_path: Path) 
 def test_survey_counts_without_reading(folder: Path, tmp_path: Path) -> None:
     found = survey(folder)
     assert (found.kind, found.size, found.annotations) == ("folder", 16, ())
-    assert (found.splits["train"].videos, found.splits["train"].shortest) == (3, 12)
+    assert (found.splits["train"].videos, found.splits["train"].shortest) == (3, 40)
     assert found.splits["test"].labels == {"noise": 3}
     index = prepare("folder", tmp_path / "store", source=folder)
     found = survey(tmp_path / "store")

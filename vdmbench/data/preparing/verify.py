@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt64
+from jaxtyping import Bool, UInt64
 
 from vdmbench.data.ahead import in_order
 from vdmbench.data.content import digests
@@ -22,8 +22,10 @@ from vdmbench.data.source import SPLITS, DataError, Split
 from vdmbench.data.store.index import INDEX
 from vdmbench.data.store.store import Store, open_index, pixels_hash
 
-SHARED_FRAMES = 0.5
-"""Share of a test video's frames that also stand in training videos, from which on it counts as a part of them."""
+RUN = 16
+"""Frames in a row that two videos do not have in common by chance, as single frames of simple worlds are."""
+SHARED = 0.5
+"""Share of a test video's frames within such runs of training videos, from which on it counts as a part of them."""
 
 
 @dataclass
@@ -53,8 +55,8 @@ class _Read(NamedTuple):
 def verify(path: Path, *, progress: Callable[[int, int], None] | None = None) -> Verdict:
     """Hold every file against its hash, decode every video in full, and look for test videos among the training videos.
 
-    A test video is found in train where it shows the same pixels, or where half of its frames or more stand in training videos:
-    a cut, a shift or another cut-up of one of them.
+    A test video is found in train where it shows the same pixels, or where half of its frames or more stand, :data:`RUN` in a
+    row, in training videos: a cut, a shift or another cut-up of one of them.
 
     Args:
         progress: called with the number of videos read, and that of all.
@@ -143,13 +145,30 @@ def _twice(reads: Mapping[Split, list[_Read]]) -> list[str]:
 
 def _leaked(reads: Mapping[Split, list[_Read]]) -> list[str]:
     of_train = {read.pixels: read.name for read in reads["train"] if read.pixels}
-    frames = np.unique(np.concatenate([read.frames for read in reads["train"]]))
+    run = min([RUN, *(len(read.frames) for videos in reads.values() for read in videos if read.pixels)])
+    runs = np.unique(np.concatenate([_runs(read.frames, run)[0] for read in reads["train"]]))
     faults = []
     for read in reads["test"]:
-        shared = float(np.isin(read.frames, frames).mean()) if len(read.frames) else 0.0
+        shared = _shared(read.frames, runs, run)
         if read.pixels in of_train:
             faults.append(f"{read.name} shows the same as {of_train[read.pixels]}; test videos are never trained on")
-        elif shared >= SHARED_FRAMES:
+        elif shared >= SHARED:
             faults.append(f"{read.name} has {shared:.0%} of its frames in common with training videos; test videos are never "
                           "trained on")
     return faults
+
+
+def _runs(frames: UInt64[np.ndarray, " frames"], run: int) -> tuple[UInt64[np.ndarray, " runs"], Bool[np.ndarray, " runs"]]:
+    """A hash of every ``run`` frames in a row, and whether anything moves in them."""
+    if len(frames) < run:
+        return np.empty(0, np.uint64), np.empty(0, np.bool_)
+    windows = np.lib.stride_tricks.sliding_window_view(frames, run)
+    weights = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, run + 1, dtype=np.uint64)  # odd, and wraps around
+    return (windows * weights).sum(axis=1, dtype=np.uint64), (windows != windows[:, :1]).any(axis=1)
+
+
+def _shared(frames: UInt64[np.ndarray, " frames"], runs: UInt64[np.ndarray, " runs"], run: int) -> float:
+    """The share of frames that lie in a run which is among ``runs``, and in which something moves."""
+    hashes, moving = _runs(frames, run)
+    begins = np.flatnonzero(np.isin(hashes, runs) & moving)
+    return len(np.unique(begins[:, None] + np.arange(run))) / len(frames) if len(begins) else 0.0

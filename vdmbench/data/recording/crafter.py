@@ -11,7 +11,6 @@ import numpy as np
 
 from vdmbench.data.recording.world import Episode, World, known
 from vdmbench.data.resize import squeeze_square
-from vdmbench.data.source import DataError
 
 Policy = Literal["walk", "random"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -53,10 +52,7 @@ class Crafter(World):
             video[frame] = squeeze_square(shown[None], self.size)[0]
             actions[frame] = action = act()
             for _ in range(self.frame_skip):
-                shown, _, died, _ = world.step(action)
-                if died:
-                    raise DataError(f"the player of episode {episode} with seed {self.seed} died in frame {frame}; this "
-                                    "version of crafter keeps its health elsewhere, so pip install 'crafter>=1.8,<1.9'")
+                shown = world.step(action)[0]
                 _keep_whole(world)
         return Episode(video, {"actions": actions})
 
@@ -84,7 +80,7 @@ def _put_in_order(world: Any) -> None:
 
 
 def _keep_whole(world: Any) -> None:
-    """No public way leads to the player's needs; they stand in the inventory."""
+    """Also after a step into lava: whatever was lost is given back. No public way leads to the player's needs."""
     inventory = world._player.inventory
     for need in _VITAL:
         inventory[need] = 9
