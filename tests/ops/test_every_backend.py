@@ -199,7 +199,7 @@ def test_a_value_that_is_not_finite_is_named_where_anomalies_are_looked_for(name
 @pytest.mark.parametrize("machine", ["cpu", "cuda"])
 @pytest.mark.parametrize("name", OPS)
 def test_memory_can_be_planned_of_every_backend(name: str, machine: str) -> None:
-    """On fake tensors each passes forward and backward, or says that it has no fake form; no package need be there."""
+    """On fake tensors each passes forward and backward, or says what it does not take; no package need be there."""
     op = OPS[name]
     for status in backends.statuses(machine):
         if status.op != name or "it runs on" in str(status.why_not) or (machine == "cpu" and not status.available):
@@ -214,7 +214,7 @@ def test_memory_can_be_planned_of_every_backend(name: str, machine: str) -> None
             except ops.BackendUnavailable as error:
                 refused = str(error)
         if refused is not None:
-            assert re.search("cannot be planned|no backward pass on cpu|it takes", refused)
+            assert re.search("no backward pass on cpu|it takes", refused)
             continue
         for part, gradient in zip(parts, gradients, strict=True):
             assert gradient is None or gradient.shape == part.shape

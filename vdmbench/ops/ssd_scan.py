@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-from functools import cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
-from vdmbench.ops.backends import Backend, BackendUnavailable, compute, declare
+from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.direction import Direction
+from vdmbench.ops.mamba_ssm_ssd import mamba_ssm_ssd, mamba_ssm_ssd_missing
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.parts import check_parts
 
 CHUNK = 32
 """Most frames of a chunk: within it frames meet as in attention, between chunks through the state. On a CPU 32 is faster than
 16, 64 and 128 at 256 frames with 16 and 64 numbers of state."""
-_TRITON_CHUNK = 64
 
 
 def ssd_scan(
@@ -191,38 +188,14 @@ def _numba(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     return (outputs[0] if groups == 1 else torch.cat(outputs, -1)).unflatten(2, (heads, dim))
 
 
-_INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
-
-
-@cache
-def _mamba_ssm_missing() -> str | None:
-    try:
-        importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
-    except ImportError as error:
-        return f"mamba_ssm.ops.triton.ssd_combined does not import ({error}); {_INSTALL}"
-    return None
-
-
 def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
-    x = parts.x
-    if isinstance(x, FakeTensor):
-        raise BackendUnavailable(
-            "backend 'mamba_ssm' of ssd_scan has no fake form, so its memory cannot be planned: use 'chunked'"
-        )
-    kernel = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
-    sequences = (x, parts.dt, parts.B, parts.C)
-    moved, steps, B, C = ((part.flip(1) if reverse else part).to(x.dtype).contiguous() for part in sequences)
-    A, D, dt_bias = (None if part is None else part.float() for part in (parts.A, parts.D, parts.dt_bias))
-    y: Tensor = kernel.mamba_chunk_scan_combined(
-        moved, steps, A, B, C, _TRITON_CHUNK, D=D, dt_bias=dt_bias, dt_softplus=softplus
-    )
-    return y.flip(1) if reverse else y
+    return mamba_ssm_ssd(*parts, softplus, reverse)
 
 
 declare(
     "ssd_scan",
     Backend("numba", _numba, ("cpu",), numba_missing),
     Backend("chunked", _chunked),
-    Backend("mamba_ssm", _mamba_ssm, ("cuda",), _mamba_ssm_missing, by_name_only=True),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_ssd_missing, by_name_only=True),
     Backend("reference", _reference),
 )
