@@ -42,7 +42,7 @@ class Sizes:
 
 
 SIZES = {
-    "cpu": Sizes("16..1024", 16, 64, ("float32",), (1, 2), 6.0),
+    "cpu": Sizes("16..1024", 16, 64, ("float32",), (1, 2), 10.0),
     "cuda": Sizes("16..4096", 1024, 128, ("bfloat16", "float32"), (1,), 20.0),
 }
 
@@ -53,6 +53,7 @@ def main() -> None:
     arguments.add_argument("--device", choices=SIZES, default="cpu")
     arguments.add_argument("--frames", help="16..1024 (doubling) or 16,64; by default what suits the machine")
     arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--threads", type=int, nargs="+", help="of a CPU; by default one, then two")
     arguments.add_argument("--only", choices=("ops", "mixers", "conformance"))
     arguments.add_argument("--out", type=Path, help="by default benchmarks/<kind of machine>")
     options = arguments.parse_args()
@@ -69,7 +70,7 @@ def main() -> None:
         if options.only not in (None, name):
             continue
         for dtype in sizes.dtypes:
-            for threads in sizes.threads:
+            for threads in options.threads or sizes.threads:
                 folder = out / (f"{name}-{threads}t" if options.device == "cpu" else f"{name}-{dtype}")
                 settings = settings_of(sizes, options.device, dtype, threads, options.frames or sizes.frames, options.rounds)
                 findings = run(measured, settings, lambda text, folder=folder: print(f"{folder.name}: {text}", file=sys.stderr))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 REACH = 8
 """Only clips of at least the longest over this count: in shorter ones fixed costs hide the growth."""
@@ -34,9 +35,11 @@ def fit_exponent(frames: Sequence[int], costs: Sequence[float]) -> Exponent | No
     kept = [(n, cost) for n, cost in kept if n * REACH >= longest]
     if len({n for n, _ in kept}) < 2:
         return None
-    from scipy import stats  # takes half a second, and no process that only weighs needs it
-
     x, y = (np.log(np.array(column, dtype=float)) for column in zip(*kept, strict=True))
-    line = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(kept) - 2) * line.stderr if len(kept) > 2 else math.nan
-    return Exponent(float(line.slope), float(line.slope - half), float(line.slope + half), len(kept))
+    x, y = x - x.mean(), y - y.mean()
+    slope = float(x @ y / (x @ x))
+    half, freedom = math.nan, len(kept) - 2
+    if freedom > 0:
+        error = math.sqrt(float(((y - slope * x) ** 2).sum()) / freedom / float(x @ x))
+        half = float(stdtrit(freedom, 0.975)) * error
+    return Exponent(slope, slope - half, slope + half, len(kept))
