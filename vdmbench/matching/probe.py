@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-from vdmbench.matching.simulation import run_steps
+from vdmbench.matching.simulation import PHASES, run_steps
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.suite.blocks import Sample, Train
@@ -34,11 +35,11 @@ class _Peaks(StorageTracker):
         }
 
 
-def measure_peaks(workload: Workload) -> dict[str, dict[str, int]]:
-    """Allocated and reserved peaks on the CUDA device of each phase that was reached; out of memory ends the rest."""
+def measure_peaks(workload: Workload, phases: Collection[str] = PHASES) -> dict[str, dict[str, int]]:
+    """Allocated and reserved peaks on the CUDA device of each of ``phases`` that was reached; out of memory ends the rest."""
     peaks = _Peaks()
     with contextlib.suppress(torch.OutOfMemoryError):  # what is missing from the answer did not fit
-        run_steps(workload, torch.device("cuda"), peaks)
+        run_steps(workload, torch.device("cuda"), peaks, phases)
     return peaks.peaks
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     question = json.load(sys.stdin)
     phase, train, sample = question.pop("phase"), Train(**question.pop("train")), Sample(**question.pop("sample"))
     with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's
-        peaks = measure_peaks(Workload(**question, train=train, sample=sample))
+        peaks = measure_peaks(Workload(**question, train=train, sample=sample), (phase,))
     json.dump({"peak_bytes": peaks.get(phase, {}).get("allocated_peak_bytes")}, sys.stdout)
 
 

@@ -1,7 +1,7 @@
 """CUDA's autocast policy for the stand-in device: which ops run in the lower precision, and which in float32.
 
-The lists are those of ``aten/src/ATen/autocast_mode.h`` (PyTorch 2.13), the ops that a network of ours or a user's can reach.
-An op in none of them runs in what it is given.
+The lists are those of ``ATen/autocast_mode.h`` (PyTorch 2.13), the ops that a network of ours or a user's can reach.
+An op in none of them runs in what it is given: ``cat`` and ``stack`` promote by themselves, and make no copies for it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ _LOWER = (
 )  # fmt: skip
 _FLOAT32 = (
     "acos", "asin", "cosh", "erfinv", "exp", "expm1", "log", "log10", "log2", "log1p", "reciprocal", "rsqrt", "sinh", "tan",
-    "pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar", "softplus", "layer_norm", "native_layer_norm", "group_norm",
-    "norm.Scalar", "norm.ScalarOpt_dim", "cosine_similarity", "nll_loss", "kl_div", "l1_loss", "smooth_l1_loss", "huber_loss",
-    "mse_loss", "binary_cross_entropy_with_logits", "dist", "cdist", "renorm", "logsumexp",
-    "prod", "prod.dim_int", "softmax.int", "log_softmax.int", "cumprod", "cumsum", "linalg_vector_norm", "sum",
-    "sum.dim_IntList",
+    "pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar", "softplus", "layer_norm", "native_layer_norm", "rms_norm",
+    "group_norm", "frobenius_norm.dim", "norm.Scalar", "norm.ScalarOpt_dim", "cosine_similarity", "nll_loss", "nll_loss2d",
+    "kl_div", "l1_loss", "smooth_l1_loss", "huber_loss", "mse_loss", "binary_cross_entropy_with_logits", "dist", "cdist",
+    "renorm", "logsumexp", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d",
+    "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
 )  # fmt: skip
+_FLOAT32_RESULT = ("prod", "prod.dim_int", "softmax.int", "log_softmax.int", "cumprod", "cumsum", "linalg_vector_norm", "sum",
+                   "sum.dim_IntList")  # fmt: skip
 _WIDEST = ("addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "vdot", "grid_sampler", "index_put", "tensordot",
-           "scatter_add", "cat", "stack", "index_copy")  # fmt: skip
+           "scatter_add")  # fmt: skip
 
 
 class WeightCasts:
@@ -87,12 +89,18 @@ def register_policy(device: str) -> WeightCasts:
     for names, rule in ((_LOWER, lower), (_FLOAT32, float32), (_WIDEST, widest)):
         for name in names:
             aten.impl(name, _casting(name, rule, casts))
+    for name in _FLOAT32_RESULT:
+        aten.impl(name, _into_float32(name))
     return casts
 
 
-def _casting(name: str, rule: Callable[[list[Tensor]], torch.dtype], casts: WeightCasts) -> Callable[..., Any]:
+def _op(name: str) -> Any:
     packet, _, overload = name.partition(".")
-    op = getattr(getattr(torch.ops.aten, packet), overload or "default")
+    return getattr(getattr(torch.ops.aten, packet), overload or "default")
+
+
+def _casting(name: str, rule: Callable[[list[Tensor]], torch.dtype], casts: WeightCasts) -> Callable[..., Any]:
+    op = _op(name)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(_KEY)):
@@ -101,5 +109,22 @@ def _casting(name: str, rule: Callable[[list[Tensor]], torch.dtype], casts: Weig
             to = rule([tensor for tensor in tensors if tensor.is_floating_point()])
             cast_args, cast_kwargs = tree_map_only(Tensor, lambda tensor: casts.cast(tensor, to), (args, kwargs))
             return op(*cast_args, **cast_kwargs)
+
+    return run
+
+
+def _into_float32(name: str) -> Callable[..., Any]:
+    """Without a dtype of its own the result is float32; kernels that can read the argument as it is."""
+    op = _op(name)
+    place = [argument.name for argument in op._schema.arguments].index("dtype")
+
+    def run(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(_KEY)):
+            given = kwargs.get("dtype") if len(args) < place else args[place - 1]
+            if given is not None or not tensor.is_floating_point() or tensor.dtype is torch.float64:
+                return op(tensor, *args, **kwargs)
+            if name == "softmax.int" and tensor.dtype is torch.float16:  # one kernel, on CUDA alone and of fp16 alone
+                return torch.ops.aten._softmax(tensor, args[0], True)
+            return op(tensor, *args[: place - 1], **{**kwargs, "dtype": torch.float32})
 
     return run

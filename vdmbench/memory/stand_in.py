@@ -20,7 +20,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration
 
@@ -98,9 +98,9 @@ class _ReadValues(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.__bool__:
+        if func is Tensor.__bool__ and isinstance(args[0], FakeTensor):
             return True
-        if func is Tensor.item and args[0].device.type == "cpu":
+        if func is Tensor.item and isinstance(args[0], FakeTensor) and args[0].device.type == "cpu":
             return 1.0
         return func(*args, **(kwargs or {}))
 
@@ -144,6 +144,11 @@ def _lstm(x: Tensor, state: tuple[Tensor, Tensor], weights: list[Tensor], has_bi
     if x.device.type != DEVICE:
         return _LSTM(x, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first)
     hidden, cell = state
+    if layers > 1 or hidden.shape[-1] != cell.shape[-1]:
+        raise NotImplementedError("an LSTM of several layers, or with projections, has no simulated form: stack single ones")
+    if torch.is_autocast_enabled(DEVICE):  # cuDNN's takes all in the lower precision
+        to = torch.get_autocast_dtype(DEVICE)
+        x, hidden, cell, *weights = (part.to(to) for part in (x, hidden, cell, *weights))
     return _CudnnLstm.apply(x, hidden, cell, train and torch.is_grad_enabled(), batch_first, *weights)
 
 

@@ -60,12 +60,17 @@ def from_snapshot(snapshot: dict[str, Any], device: int = 0) -> MemoryTrace:
     """The allocations that PyTorch recorded on one device, from ``torch.cuda.memory._snapshot()``.
 
     Recording must have begun (``torch.cuda.memory._record_memory_history()``) before the first allocation, and with
-    room for every entry; a free of what was never seen is a ValueError.
+    room for every entry; a free of what was never seen is a ValueError. Where the allocator gave segments back, the trace
+    empties the cache.
     """
     trace = MemoryTrace()
     alive: dict[int, Event] = {}  # by address
+    before = ""
     for entry in snapshot["device_traces"][device]:
         action, address = entry["action"], entry.get("addr")
+        if action == "segment_free" and before != "segment_free":
+            trace.empty_cache()
+        before = action
         if action == "alloc":
             alive[address] = Event(len(trace.owners) + 1, entry["size"])
             trace.owners[len(trace.owners) + 1] = "recorded"
