@@ -115,6 +115,54 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
         Folder(split="train", frames=1, size=8, path=tmp_path)
 
 
+def test_subfolders_are_classes_and_other_arrays_annotations(data: Path) -> None:
+    source = Folder(split="train", frames=10, size=16, path=data)
+    assert source.labels == ("deep",)
+    assert (source.describe(0, 0, 10), source.describe(2, 0, 10)) == (None, ("deep", "deep"))
+    assert source.annotations(0, 0, 10) == source.annotations(3, 0, 10) == {}
+    with pytest.raises(DataError, match=r"actions of .*c\.npz has shape \(3,\), and the video has 12 frames"):
+        source.annotations(2, 0, 10)
+    np.savez(data / "train" / "deep" / "c.npz", video=video(2), actions=np.arange(12))
+    again = Folder(split="train", frames=10, size=16, path=data)
+    np.testing.assert_array_equal(again.annotations(2, 2, 3)["actions"], [2, 3, 4])
+
+
+class TestLists:
+    """As UCF101 comes: folders of classes, and two lists."""
+
+    @pytest.fixture
+    def listed(self, tmp_path: Path) -> Path:
+        for label in ("ApplyEyeMakeup", "Archery"):
+            (tmp_path / label).mkdir()
+            for number in range(2):
+                np.save(tmp_path / label / f"{number}.npy", video(len(label) + number))
+        (tmp_path / "train.txt").write_text("ApplyEyeMakeup/0.npy 1\nArchery/1.npy 2\n\n")
+        (tmp_path / "test.txt").write_text("ApplyEyeMakeup/1.npy\n")
+        return tmp_path
+
+    def test_lists_decide_the_split(self, listed: Path) -> None:
+        train, test = (Folder(split=split, frames=10, size=16, path=listed) for split in ("train", "test"))
+        assert [train.name(0), train.name(1), test.name(0)] == ["ApplyEyeMakeup/0.npy", "Archery/1.npy", "ApplyEyeMakeup/1.npy"]
+        assert train.describe(0, 0, 1) == ("ApplyEyeMakeup", "apply eye makeup")
+
+    @pytest.mark.parametrize(("test", "said"), [
+        ("Archery/1.npy\n", r"test\.txt:1 lists Archery/1\.npy, which train\.txt:2 lists already"),
+        ("Archery/0.npy\nArchery/0.npy\n", r"test\.txt:2 lists Archery/0\.npy, which test\.txt:1 lists already"),
+        ("Archery/7.npy\n", r"test\.txt:1 lists Archery/7\.npy, which is not in"),
+        ("../secret.npy\n", r"test\.txt:1 lists \.\./secret\.npy, which is not in"),
+    ])
+    def test_wrong_lists_are_named(self, listed: Path, test: str, said: str) -> None:
+        (listed / "test.txt").write_text(test)
+        np.save(listed.parent / "secret.npy", video(0))
+        with pytest.raises(DataError, match=said):
+            Folder(split="train", frames=10, size=16, path=listed)
+
+    def test_both_lists_are_needed(self, listed: Path) -> None:
+        (listed / "test.txt").unlink()
+        with pytest.raises(DataError, match=r"has no test\.txt"):
+            Folder(split="train", frames=10, size=16, path=listed)
+
+
 class TestManifest:
     def test_good_files_pass(self, data: Path) -> None:
         write_manifest(data)

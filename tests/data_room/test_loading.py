@@ -47,6 +47,21 @@ def test_ranks_share_out_the_batch_of_one_process(source: Sprites) -> None:
     assert torch.equal(alone, torch.cat(ranks))
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_batches_do_not_depend_on_the_number_of_workers(source: Sprites, workers: int) -> None:
+    batches = TrainingBatches(source, frames=6, batch_size=2, seed=0)
+    alone, together = list(batches.prefetch(3, 12)), list(batches.prefetch(3, 12, workers=workers, ahead=4))
+    assert len(alone) == len(together) == 9
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_descriptions_are_of_the_clips_of_the_batch(source: Sprites) -> None:
+    batches = TrainingBatches(source, frames=6, batch_size=3, seed=0)
+    for window, described in zip(batches.chosen(4), batches.descriptions(4), strict=True):
+        assert described == source.describe(window.video, window.start, 6)
+
+
 def prefetching_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("vdmbench-prefetch")]
 

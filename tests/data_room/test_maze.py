@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,33 @@ def test_wrong_options_are_refused() -> None:
         Maze(split="train", frames=4, size=16, rooms=1)
     with pytest.raises(DataError, match="frames_per_square=0"):
         Maze(split="train", frames=4, size=16, frames_per_square=0)
+
+
+def test_revisits_of_a_clip_are_those_of_the_video_that_lie_in_it() -> None:
+    maze = Maze(split="train", frames=64, size=16, video_frames=400)
+    clip = maze.clip(1, 40, 300)
+    pairs = maze.revisits(1, 40, 300)
+    assert len(pairs)
+    assert pairs.max() < 300
+    for earlier, later in pairs[:: max(1, len(pairs) // 10)]:
+        np.testing.assert_array_equal(clip[earlier], clip[later])
+
+
+def test_pose_stands_beside_each_frame() -> None:
+    maze = Maze(split="test", frames=64, size=16)
+    np.testing.assert_array_equal(maze.annotations(3, 10, 20)["pose"], maze.path(3)[10:30])
+
+
+def test_captions_tell_walls_turns_and_the_way_back() -> None:
+    maze = Maze(split="train", frames=64, size=16, video_frames=400, frames_per_square=4)
+    for index in range(10):
+        label, caption = maze.describe(index, 37, 100)
+        assert label in maze.labels
+        assert re.match(rf"a walk between \w+ {label} and \w+ \w+, ", caption)
+        heading = maze.path(index)[36:144:4, 2]  # where squares are entered that the clip touches
+        turns = (np.rint(np.diff(heading) / (np.pi / 2)).astype(int) + 1) % 4 - 1
+        for way, side in ((1, "right"), (-1, "left")):
+            said = re.search(rf"(one|\d+) {side} turn", caption)
+            counted = 0 if said is None else 1 if said[1] == "one" else int(said[1])
+            assert counted == (turns == way).sum()
+        assert ("seen before" in caption) == bool(len(maze.revisits(index, 37, 100)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from vdmbench.data.resize import fit_square
+from vdmbench.data.resize import fit_square, squeeze_square
 from vdmbench.data.source import DataError
 
 
@@ -59,3 +59,11 @@ def test_wrong_input_is_refused() -> None:
         fit_square(np.zeros((1, 4, 4, 3)), 2)
     with pytest.raises(DataError, match="size must be at least 1"):
         fit_square(noise(1, 4, 4, 3), 0)
+
+
+def test_squeezing_averages_over_boxes_of_both_sides() -> None:
+    video = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), dtype=np.uint8)
+    boxes = video.reshape(2, 8, 3, 8, 2, 3).astype(np.float64).mean(axis=(2, 4))
+    assert np.abs(squeeze_square(video, 8) - boxes).max() <= 0.5001
+    square = video[:, :16]
+    np.testing.assert_array_equal(squeeze_square(square, 8), fit_square(square, 8))

@@ -47,3 +47,25 @@ def test_tiny_frames_work(size: int) -> None:
 def test_wrong_options_are_refused(wrong: dict[str, float], said: str) -> None:
     with pytest.raises(DataError, match=said):
         Sprites(**{"split": "train", "frames": 4, "size": 16, **wrong})
+
+
+def test_captions_tell_what_is_in_front_and_where_it_goes() -> None:
+    source = Sprites(split="train", frames=30, size=64, sprites=1, train_videos=40)
+    seen = set()
+    for index in range(40):
+        label, caption = source.describe(index, 4, 8)
+        assert label in source.labels
+        assert label in caption
+        seen.add(label)
+    assert len(seen) >= 5
+
+
+def test_directions_follow_the_bounces() -> None:
+    source = Sprites(split="train", frames=60, size=64, sprites=1, speed=0.1)
+    headings = {source.describe(0, start, 1).caption.split("moving ")[1] for start in range(60)}
+    assert len(headings) >= 3
+
+
+def test_the_front_sprite_is_the_one_that_hides_others() -> None:
+    alone, two = (Sprites(split="train", frames=4, size=64, sprites=sprites) for sprites in (1, 2))
+    assert two.describe(0, 0, 4).caption.endswith(f"in front of {alone.describe(0, 0, 4).caption.split(' moving')[0]}")

@@ -88,14 +88,11 @@ def verify(path: Folder, as_json: AsJson = False) -> None:
 
     Example: vdmbench data verify datasets/my_way_home
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from vdmbench.cli.data.progress import Bars
     from vdmbench.data.preparing.verify import verify as run
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        verdict = run(path, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    with Bars() as bars:
+        verdict = run(path, progress=lambda done, total: bars.tell("reading", done, total))
     if as_json:
         typer.echo(json.dumps({**asdict(verdict), "ok": verdict.ok}, indent=1))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,20 +21,11 @@ def prepare(
 
     Example: vdmbench data prepare minerl-navigate --from minerl_navigate.zip --out datasets/minerl_navigate
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from vdmbench.cli.data.progress import Bars
     from vdmbench.data.preparing.prepare import prepare as run
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        index = run(name, out, source=source, download=download, size=size, progress=tell)
+    with Bars() as bars:
+        index = run(name, out, source=source, download=download, size=size, progress=bars.tell)
     counts = index.counts
     typer.echo(
         f"{out}: {counts['train']} train and {counts['test']} test videos of {index.size}x{index.size}, "

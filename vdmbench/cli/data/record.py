@@ -89,20 +89,17 @@ def record_crafter(
 
 
 def _record(world: World, name: str, out: Path, episodes: int, test_fraction: float, processes: int | None) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from vdmbench.cli.data.progress import Bars
     from vdmbench.data.recording.recorder import record
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"recording {name}", total=episodes)
+    with Bars() as bars:
         manifest = record(
             world,
             out,
             episodes=episodes,
             test_fraction=test_fraction,
             processes=processes,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=lambda done: bars.tell(f"recording {name}", done, episodes),
         )
     counts = manifest.counts
     typer.echo(

@@ -92,5 +92,5 @@ def survey(path: Path) -> Survey:
 def _survey_split(source: Source) -> SplitSurvey:
     lengths = [source.length(index) for index in range(len(source))]
     described = [source.describe(index, 0, 1) for index in range(len(source))]
-    return SplitSurvey(len(source), min(lengths), max(lengths), Counter(said.label for said in described if said is not None),
-                       source.fingerprint())
+    return SplitSurvey(len(source), min(lengths), max(lengths),
+                       dict(Counter(said.label for said in described if said is not None)), source.fingerprint())
