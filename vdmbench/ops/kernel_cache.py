@@ -20,7 +20,7 @@ from typing import Any
 
 import numba
 
-_SOURCES = ("kernel_cache.py", "row_kernels.py", "scan_kernels.py")
+_SOURCES = ("kernel_cache.py", "row_kernels.py", "frame_kernels.py", "scan_kernels.py")
 _settings: Any = numba.config
 
 
