@@ -1,4 +1,8 @@
-"""Time of contenders that take turns, so that a slow moment of the machine falls on all of them."""
+"""Time of contenders that take turns, so that a slow moment of the machine falls on all of them.
+
+On one thread of a CPU it is the process's CPU time: on a quiet machine the same as the clock, and on one that has other work
+what the clock would have said on a quiet one. With more threads, and on CUDA, it is the clock, since waiting is part of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -23,13 +27,15 @@ interrupt do not show."""
 MOST_REPEATS = 200
 
 
+Clock = Literal["cpu", "wall"]
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one step in each round, the machine's rates in the same rounds, and what the step must do."""
 
     seconds: tuple[float, ...]
-    cpu_seconds: tuple[float, ...]
-    """That all threads of this process computed in the meantime."""
+    wall_seconds: tuple[float, ...]
     copy_bytes_per_second: tuple[float, ...]
     """Of a copy of as many bytes."""
     matmul_flops_per_second: tuple[float, ...]
@@ -37,7 +43,7 @@ class Timing:
 
 
 def time_in_rounds(
-    contest: Contest, contenders: Sequence[Contender], workload: Workload, *, rounds: int
+    contest: Contest, contenders: Sequence[Contender], workload: Workload, *, rounds: int, clock: Clock
 ) -> list[Timing]:
     """One timing a contender; who begins a round changes from round to round."""
     inputs = make_inputs(contest, workload)
@@ -65,17 +71,27 @@ def time_in_rounds(
         if collecting:
             gc.enable()
     *taken, copying, multiplying = samples
-    rates = tuple(copy.work / each.clock for each in copying), tuple(product.work / each.clock for each in multiplying)
+
+    def seconds(column: list[Sample]) -> tuple[float, ...]:
+        return tuple(getattr(each, clock) for each in column)
+
+    copies = tuple(copy.work / each for each in seconds(copying))
+    products = tuple(product.work / each for each in seconds(multiplying))
     return [
-        Timing(tuple(each.clock for each in column), tuple(each.cpu for each in column), *rates, work)
+        Timing(seconds(column), tuple(each.wall for each in column), copies, products, work)
         for column, work in zip(taken, works, strict=True)
     ]
+
+
+def clock_of(workload: Workload, threads: int) -> Clock:
+    """Which time is taken of such work."""
+    return "cpu" if workload.device == "cpu" and threads == 1 else "wall"
 
 
 class Sample(NamedTuple):
     """Seconds of one step."""
 
-    clock: float
+    wall: float
     cpu: float
 
 
@@ -86,7 +102,7 @@ class _Step:
         self._work, self._device = work, device
         self._repeats = 1
         self()
-        self._repeats = min(MOST_REPEATS, max(1, math.ceil(SAMPLE_SECONDS / self().clock)))
+        self._repeats = min(MOST_REPEATS, max(1, math.ceil(SAMPLE_SECONDS / self().wall)))
 
     def __call__(self) -> Sample:
         synchronise(self._device)

@@ -34,11 +34,13 @@ class Row:
     reason: str | None = None
     used: str | None = None
     seconds: float | None = None
-    """Median over rounds; ``seconds_q1`` and ``seconds_q3`` are its quartiles."""
+    """Median over rounds by ``clock``; ``seconds_q1`` and ``seconds_q3`` are its quartiles."""
     seconds_q1: float | None = None
     seconds_q3: float | None = None
-    cpu_seconds: float | None = None
-    """Median of what all threads computed meanwhile: under ``seconds`` times ``threads`` where the cores had other work."""
+    clock: str | None = None
+    """``cpu``, the process's CPU time (one thread of a CPU), or ``wall``."""
+    wall_seconds: float | None = None
+    """Median by the wall's clock: over ``seconds`` where the core had other work."""
     extra_peak_bytes: int | None = None
     """Above what was there before the step."""
     held_bytes: int | None = None

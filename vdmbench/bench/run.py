@@ -17,7 +17,7 @@ from vdmbench.bench.contest import Contender, Contest
 from vdmbench.bench.growth import predict
 from vdmbench.bench.memory import SHARE, Scale, Weight, available_bytes
 from vdmbench.bench.roofline import share_of_roofline
-from vdmbench.bench.rounds import Timing, time_in_rounds
+from vdmbench.bench.rounds import Clock, Timing, clock_of, time_in_rounds
 from vdmbench.bench.rows import Findings, Row, bare_row
 from vdmbench.bench.tryout import TryOut, one_line, try_out
 from vdmbench.bench.workload import InvalidWorkload, Workload
@@ -180,25 +180,26 @@ def _time(
     if not quick:
         return
     tell(f"{contest.name}: timing {size.frames} frames")
+    clock = clock_of(size, settings.threads)
     try:
-        timings = time_in_rounds(contest, quick, size, rounds=settings.rounds)
+        timings = time_in_rounds(contest, quick, size, rounds=settings.rounds, clock=clock)
     except (MemoryError, RuntimeError) as error:
         status = "oom" if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error) else "error"
         for contender in quick:
             yield replace(rows[contender.label], status=status, reason=f"timing {len(quick)} contenders: {one_line(error)}")
         return
     for contender, timing in zip(quick, timings, strict=True):
-        yield _timed(rows[contender.label], timing)
+        yield _timed(rows[contender.label], timing, clock)
 
 
-def _timed(row: Row, timing: Timing) -> Row:
+def _timed(row: Row, timing: Timing, clock: Clock) -> Row:
     middle = spread(timing.seconds)
     assert middle is not None
     copy_rate, matmul_rate = statistics.median(timing.copy_bytes_per_second), statistics.median(timing.matmul_flops_per_second)
     share = share_of_roofline(timing.work, middle.median, matmul_rate, copy_rate)
     return replace(
         row, seconds=middle.median, seconds_q1=middle.q1, seconds_q3=middle.q3, samples=timing.seconds,
-        cpu_seconds=statistics.median(timing.cpu_seconds),
+        clock=clock, wall_seconds=statistics.median(timing.wall_seconds),
         flops=timing.work.flops, bytes=timing.work.bytes,
         copy_bytes_per_second=copy_rate, matmul_flops_per_second=matmul_rate,
         roofline_share=None if share is None else share.share, roofline_bound=None if share is None else share.bound,

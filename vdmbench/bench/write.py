@@ -80,10 +80,10 @@ def _reliability(findings: Findings) -> list[str]:
         return []
     told = [f"Interquartile range over the median: {statistics.median(widths):.1%} in the middle case, {max(widths):.0%} in "
             "the worst (rows.csv)"]
-    computed = [row.cpu_seconds / row.seconds for row in rows if row.seconds and row.cpu_seconds]
-    if findings.settings["device"] == "cpu" and computed:
-        told.append(f"CPU seconds over seconds: {statistics.median(computed):.2f} in the middle case, where a core of "
-                    "one's own gives 1.00 a busy thread")
+    waited = [row.wall_seconds / row.seconds for row in rows if row.seconds and row.wall_seconds and row.clock == "cpu"]
+    if waited:
+        told.append(f"Seconds are CPU seconds; the wall's clock over them: {statistics.median(waited):.2f} in the middle case, "
+                    "1.00 where the core has no other work")
     return told
 
 
