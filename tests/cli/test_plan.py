@@ -8,10 +8,13 @@ import pytest
 
 from vdmbench.cli.options import shipped_suites
 
+# Matching by memory simulates every setting tried: one budget and short clips, so that it takes seconds.
+SHORTENED = {"memory_matched": ["sweep={}", "match.budget=350MiB", "match.tolerance=60%", "data.frames=4", "data.size=16"]}
+
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_every_shipped_suite_plans(vdmbench, name):
-    outcome = vdmbench("plan", name, "--json")
+    outcome = vdmbench("plan", name, *SHORTENED.get(name, []), "--no-memory", "--json")
     assert outcome.code == 0, outcome.err
     plan = json.loads(outcome.out)
     assert plan["suite"] == name
@@ -23,7 +26,7 @@ def test_every_shipped_suite_plans(vdmbench, name):
 
 def test_the_table_names_variants_knobs_and_mismatch(vdmbench, suite):
     suite.write_text(suite.read_text() + "match: {of: temporal, reference: bi, tolerance: 20%, exempt: [floor]}\n")
-    outcome = vdmbench("plan", suite, "data.frames=8")
+    outcome = vdmbench("plan", suite, "data.frames=8", "--no-memory")
     assert outcome.code == 0, outcome.err
     assert "mismatch %" in outcome.out
     assert "mixer_width=" in outcome.out
@@ -44,5 +47,41 @@ def test_an_unreachable_target_names_the_closest_with_its_line(vdmbench, suite):
 
 def test_run_shows_the_same_plan_when_dry(vdmbench, suite, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert json.loads(vdmbench("run", suite, "--dry-run", "--json").out) == json.loads(vdmbench("plan", suite, "--json").out)
+    assert json.loads(vdmbench("run", suite, "--dry-run", "--json").out) == json.loads(
+        vdmbench("plan", suite, "--no-memory", "--json").out
+    )
     assert not (tmp_path / "results").exists()
+
+
+def test_memory_is_simulated_told_and_held_against_cards(vdmbench, suite, tmp_path):
+    outcome = vdmbench("plan", suite, "sweep={data.frames: [2, 4, 8]}", "--devices", "640MiB,h200", "--figures", tmp_path / "f")
+    assert outcome.code == 0, outcome.err
+    assert "Simulated CUDA memory" in outcome.out
+    fits = [line for line in outcome.out.splitlines() if "fits" in line and "frames=" in line]
+    assert len(fits) == 9, "the card of 139 GiB holds every cell"
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == [
+        "frames-sample.md", "frames-train.md",
+        "holders.pdf", "holders.png", "holders.svg",
+        "memory-against-frames.pdf", "memory-against-frames.png", "memory-against-frames.svg",
+    ]  # fmt: skip
+    plan = json.loads(vdmbench("plan", suite, "--devices", "h200", "--json").out)
+    for cell in plan["cells"]:
+        assert cell["fits"] == {"h200": True}
+        for phase in ("train", "sample"):
+            memory = cell["solved"]["memory"][phase]
+            assert memory["allocated_peak_bytes"] <= memory["least_capacity_bytes"] <= memory["reserved_peak_bytes"]
+            assert sum(memory["holders"].values()) == memory["allocated_peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--devices", "h20"], "unknown device 'h20', did you mean 'h200'?"),
+        (["--devices", "16Gb"], "'16Gb' is not a size; write a number with one of B, kB, MB, GB, TB, KiB"),
+        (["--devices", "h200", "--no-memory"], "speak of simulated memory: leave out --no-memory"),
+    ],
+)
+def test_what_cannot_be_planned_says_why(vdmbench, suite, arguments, message):
+    outcome = vdmbench("plan", suite, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err

@@ -25,6 +25,9 @@ def run(
         list[str] | None, typer.Option(help="Also run cells of this status again: oom, nan, timeout, infeasible.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
+    memory_snapshot: Annotated[
+        bool, typer.Option("--memory-snapshot", help="Keep the allocator's history of each cell, for PyTorch's memory viewer.")
+    ] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,11 +46,12 @@ def run(
     from vdmbench.runner.supervisor import run_suite
 
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
+    settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
     again = _statuses(retry or [])
     folder = ResultsFolder(results or Path("results") / declared.name)
     if not dry_run:
         folder.prepare()
-    solved = plan(cells, preflight=None if dry_run else declared.run)
+    solved = plan(cells, preflight=None if dry_run else settings)
     refuse_unreachable(solved, declared, lines)
     if dry_run:
         if as_json:
@@ -58,10 +62,10 @@ def run(
     if solved.problems:
         raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
     folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
-    refuse_shared_gpu(choose_gpu(declared.run))
+    refuse_shared_gpu(choose_gpu(settings))
     try:
         with display(declared.name, len(cells)) as shown:
-            summary = run_suite(folder, solved.cells, declared.run, shown, retry=again, fail_fast=fail_fast)
+            summary = run_suite(folder, solved.cells, settings, shown, retry=again, fail_fast=fail_fast)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where it stopped", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -57,7 +57,7 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
         phase.name: PlannedMemory(
             allocated_peak_bytes=replayed[phase.name].allocated_peak,
             reserved_peak_bytes=replayed[phase.name].reserved_peak,
-            least_capacity_bytes=least_capacity(trace, phase.end),
+            least_capacity_bytes=least_capacity(trace, phase),
             holders=_by_kind(replayed[phase.name].holders, temporal),
         )
         for phase in trace.phases

@@ -72,9 +72,9 @@ class Bracket:
 def bracket(quantity: Quantity, target: int, ladder: Ladder, start: float) -> Bracket:
     """The two steps of ``ladder`` between which a quantity that grows along it passes ``target``.
 
-    From ``start`` it goes where proportion says, further each time, until it has the target between two steps; then where a power
-    law through both ends says, and where that gains less than half, it halves the stretch. Memory and parameters are near to
-    power laws of an exponent from 1 to 2, so that few evaluations do.
+    From ``start`` it goes where proportion says, further each time, until it has the target between two steps; then where a
+    power law through both ends says, and where that gains less than half, it halves the stretch. Memory and parameters are
+    near to power laws of an exponent from 1 to 2, so that few evaluations do.
     """
     low, high = 0, ladder.last + 1
     values: dict[int, int | None] = {}

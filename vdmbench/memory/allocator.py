@@ -20,7 +20,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vdmbench.memory.trace import EMPTY_CACHE, MemoryTrace
+from vdmbench.memory.trace import EMPTY_CACHE, MemoryTrace, Phase
 
 _BLOCK = 512
 _SMALL_SIZE = 1 << 20
@@ -227,22 +227,28 @@ def _by_owner(trace: MemoryTrace, alive: dict[int, int]) -> dict[str, int]:
     return dict(sorted(held.items(), key=lambda item: (-item[1], item[0])))
 
 
-def least_capacity(trace: MemoryTrace, end: int, resolution: float = 0.01) -> int:
-    """The smallest capacity in which the first ``end`` events run, cached memory given back where that is needed (rule 7).
+def least_capacity(trace: MemoryTrace, phase: Phase, resolution: float = 0.01) -> int:
+    """The smallest capacity in which ``phase`` runs, cached memory given back where that is needed (rule 7).
 
     Between the allocated peak, below which nothing helps, and the reserved one, which surely suffices; to ``resolution``, as a
     share of it, and never too small.
     """
-    part = MemoryTrace(trace.events[:end])
-    *_, (_, free) = _replaying(part, None)
-    low, high = free.allocated_peak, free.reserved_peak
+    low, high = _peaks(trace, phase, None)
     while high - low > resolution * high:
         middle = (low + high) // 2
         try:
-            for _ in _replaying(part, middle):
-                pass
+            _peaks(trace, phase, middle)
         except OutOfDeviceMemory:
             low = middle
         else:
             high = middle
     return high
+
+
+def _peaks(trace: MemoryTrace, phase: Phase, capacity: int | None) -> tuple[int, int]:
+    """Allocated and reserved peak of a phase in which the device has ``capacity``; before it, no end of memory."""
+    for number, allocator in _replaying(MemoryTrace(trace.events[: phase.end]), None):
+        if number == phase.begin - 1:
+            allocator.reset_peaks()
+            allocator.capacity = capacity
+    return allocator.allocated_peak, allocator.reserved_peak

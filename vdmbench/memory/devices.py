@@ -10,6 +10,11 @@ CONTEXT_BYTES = 600 * 2**20
 libraries. An assumption: a measured run tells NVML's peak and the allocator's apart."""
 
 
+def usable_bytes(total_bytes: int) -> int:
+    """What PyTorch's allocator can reserve of a card's memory."""
+    return max(total_bytes - CONTEXT_BYTES, 0)
+
+
 @dataclass(frozen=True)
 class Device:
     """A card, or an amount of memory that stands for one."""
@@ -21,7 +26,7 @@ class Device:
     @property
     def usable_bytes(self) -> int:
         """What PyTorch's allocator can reserve."""
-        return max(self.total_bytes - CONTEXT_BYTES, 0)
+        return usable_bytes(self.total_bytes)
 
 
 DEVICES: dict[str, Device] = {

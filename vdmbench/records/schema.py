@@ -219,6 +219,17 @@ class DeviceMemory(Recorded):
     foreign_processes: int | None = None
 
 
+class OutOfMemory(Recorded):
+    """Of a cell that ran out of memory: what a simulation says it needed, and what would have fitted."""
+
+    capacity_bytes: int | None
+    """What it had: the declared limit, or the device's memory without what CUDA itself takes; null where unknown."""
+    simulated_need_bytes: dict[Literal["train", "sample"], int]
+    """The smallest CUDA memory that each phase runs in."""
+    largest: dict[str, int | None]
+    """Knob to the largest setting that fits the capacity, the others as they were; null where not even the smallest does."""
+
+
 class Exit(Recorded):
     """How the worker process ended."""
 
@@ -246,6 +257,8 @@ class Record(Recorded):
     """Where it ended, if not ok."""
     message: str | None = None
     solved: Solved | None = None
+    out_of_memory: OutOfMemory | None = None
+    """Beside status ``oom``."""
     phases: dict[Phase, PhaseReading] = Field(default_factory=dict)
     training: Training | None = None
     sampling: Sampling | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vdmbench.report.aggregation import best, effects
+from vdmbench.report.off_plan import off_plan
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
 from vdmbench.report.statistics import Effect
 from vdmbench.report.study import Group, NotComparable, Outcome, Study
@@ -141,6 +142,14 @@ def main_table(study: Study) -> Table:
 
 def _main_notes(study: Study) -> list[str]:
     notes = []
+    missed = {
+        f"{label} seed {cell.record.seed}": miss
+        for label, cell in zip(study.frame["label"], study.cells, strict=True)
+        if (miss := off_plan(cell.record)) is not None
+    }
+    if missed:
+        named = ", ".join(f"{cell} ({100 * miss:+.1f} %)" for cell, miss in missed.items())
+        notes.append(f"Not at equal memory: the measured peak misses the planned one by more than the tolerance in {named}.")
     if len(study.seeds) > 1:
         notes.append(f"Mean ± standard deviation over {len(study.seeds)} seeds; a count in parentheses where seeds failed.")
     if len(study.seeds) >= 3:

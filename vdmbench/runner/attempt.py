@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from vdmbench.measure.nvml import NvmlSampler
+from vdmbench.memory.devices import usable_bytes
 from vdmbench.records import (
     Attempt,
     AttemptFolder,
@@ -29,6 +30,7 @@ from vdmbench.records import (
 )
 from vdmbench.runner.devices import choose_gpu, worker_environment
 from vdmbench.runner.fold import fold, utc_now
+from vdmbench.runner.planning import PlanningFailed, what_would_fit
 from vdmbench.runner.task import Task
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
@@ -163,10 +165,24 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
         device_memory=DeviceMemory(**asdict(reading)),
         phase_device_peaks=laps.peaks,
     )
+    if record.status == "oom":
+        capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
+        record = _with_what_would_fit(record, cell, solved, capacity)
     results.finish(folder, record)
     if interrupted:
         raise KeyboardInterrupt
     return record
+
+
+def _with_what_would_fit(record: Record, cell: Cell, solved: Solved, capacity: int | None) -> Record:
+    """An attempt that ran out of memory also says what would have fitted; where that cannot be told, why not."""
+    try:
+        found = what_would_fit(cell, solved, capacity)
+    except PlanningFailed as error:
+        return record.model_copy(update={"message": f"{record.message} (what would have fitted is unknown: {error})"})
+    settings = ", ".join(f"{knob} {setting}" for knob, setting in found.largest.items() if setting is not None)
+    hint = f"; by simulation {capacity:,} bytes would hold {settings}" if settings else ""
+    return record.model_copy(update={"out_of_memory": found, "message": f"{record.message}{hint}"})
 
 
 class _PhaseLaps:

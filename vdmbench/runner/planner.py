@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from vdmbench.matching import Unreachable, solve
+from vdmbench.matching.largest import largest_that_fits
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
@@ -107,6 +108,8 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         device = pick_device(run.device)
     except ValueError as error:
         return [str(error)]
+    if run.memory_snapshot and device.type != "cuda":
+        return ["a memory snapshot is the history of CUDA's allocator, and this runs on a CPU: leave out --memory-snapshot"]
     return [
         *_once(cells, ("data", "evaluate", "sample"), _check_data),
         *_once(cells, ("mixer", "pattern"), lambda each: _check_mixer(each, device)),
@@ -123,9 +126,15 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     return {"plan": solved, "problems": found}
 
 
+def _largest(question: dict[str, Any]) -> dict[str, Any]:
+    found = largest_that_fits(CellInputs.model_validate(question["cell"]), question["knobs"], question["capacity"])
+    return found.model_dump(mode="json")
+
+
 def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's, whatever a user's file prints
-        answer = _answer(json.load(sys.stdin))
+        question = json.load(sys.stdin)
+        answer = _largest(question) if "capacity" in question else _answer(question)
     json.dump(answer, sys.stdout)
 
 

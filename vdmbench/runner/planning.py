@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vdmbench.memory.devices import Device
-from vdmbench.records import Solved
+from vdmbench.records import OutOfMemory, Solved
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
 
@@ -76,21 +76,11 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
     :raises CannotBuild: a cell's network cannot be built as declared.
     :raises PlanningFailed: the child ended abnormally.
     """
-    question = {
+    answer = _ask({
         "cells": [cell.inputs.model_dump(mode="json") for cell in cells],
         "preflight": preflight and preflight.model_dump(mode="json"),
         "memory": memory,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "vdmbench.runner.planner"],
-        input=json.dumps(question),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
-    answer = json.loads(done.stdout)
+    })  # fmt: skip
     if "refused" in answer:
         raise CannotBuild(answer["refused"])
     return Plan(
@@ -100,3 +90,27 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
         ],
         answer["problems"],
     )
+
+
+def what_would_fit(cell: Cell, solved: Solved, capacity: int | None) -> OutOfMemory:
+    """After a cell ran out of memory; ``capacity`` is what it had, in bytes. Takes a simulation for each setting tried.
+
+    :raises PlanningFailed: the child ended abnormally.
+    """
+    return OutOfMemory.model_validate(
+        _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity})
+    )
+
+
+def _ask(question: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "vdmbench.runner.planner"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,8 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     from vdmbench.matching import resolve
     from vdmbench.measure import capture, hardware_cohort
     from vdmbench.runner.checkpoint import Checkpoints
+    from vdmbench.runner.memory_limit import enforce
+    from vdmbench.runner.memory_snapshot import SNAPSHOT, memory_history
 
     if task.run.threads is not None:
         torch.set_num_threads(task.run.threads)
@@ -68,6 +71,9 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = engine.pick_device(task.run.device)
     environment = capture()
+    if task.run.memory_limit is not None:
+        enforce(task.run.memory_limit, str(device))
+        environment["memory_limit_bytes"] = task.run.memory_limit
     log.append(
         {
             "type": "environment",
@@ -84,13 +90,15 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     resumed = checkpoints.latest()
     if resumed is not None:
         log.append({"type": "resumed", "step": resumed.step})
-    engine.run_cell(
-        cell,
-        _Scribe(task, folder, log, checkpoints),
-        resume=resumed,
-        checkpoint_every=task.run.checkpoint_every,
-        reference_cache=task.reference_cache,
-    )
+    history = memory_history(folder / SNAPSHOT) if task.run.memory_snapshot and device.type == "cuda" else nullcontext()
+    with history:
+        engine.run_cell(
+            cell,
+            _Scribe(task, folder, log, checkpoints),
+            resume=resumed,
+            checkpoint_every=task.run.checkpoint_every,
+            reference_cache=task.reference_cache,
+        )
 
 
 class _Scribe:

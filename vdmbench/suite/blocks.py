@@ -222,5 +222,10 @@ class Run(Declared):
     """CPU threads of a worker; null leaves PyTorch's choice."""
     wall_limit: float | None = Field(default=None, gt=0)
     """Seconds that a cell may take; beyond, its status is timeout."""
+    memory_limit: Bytes | None = None
+    """Memory that a worker may take, such as 8GiB, to play a smaller machine; beyond, its status is oom. Of the CUDA device, or
+    on a CPU of the process beyond its libraries."""
+    memory_snapshot: bool = False
+    """Keep the history of CUDA's allocator beside each record, for PyTorch's memory viewer; it slows a run down."""
     checkpoint_every: int = Field(default=1000, gt=0)
     """Optimiser steps between checkpoints."""

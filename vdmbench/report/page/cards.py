@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from vdmbench.records import PHASES, MetricResult, Record
+from vdmbench.report.off_plan import off_plan
 from vdmbench.report.page.inline_svg import escaped
 from vdmbench.report.results import Cell
 from vdmbench.report.tables import ABSENT, shown_value
@@ -64,6 +65,14 @@ def _solved_facts(record: Record) -> list[tuple[str, Any]]:
     if solved.quantity:
         mismatch = ABSENT if solved.mismatch is None else f"{100 * solved.mismatch:+.2f} %"
         facts.append((f"matched {solved.quantity}", f"{solved.achieved:,} of {solved.target:,} ({mismatch})"))
+    for phase, memory in solved.memory.items():
+        facts.append((f"simulated CUDA peak, {phase}", f"{memory.allocated_peak_bytes:,} bytes allocated, "
+                                                       f"{memory.reserved_peak_bytes:,} reserved"))
+    if (miss := off_plan(record)) is not None:
+        facts.append(("not as planned", f"the measured peak misses the plan by {100 * miss:+.1f} %"))
+    if record.out_of_memory is not None:
+        facts.append(("would have fitted", ", ".join(
+            f"{knob} {ABSENT if value is None else value}" for knob, value in record.out_of_memory.largest.items()) or ABSENT))
     facts += [
         ("parameters, network", f"{solved.parameters.network:,}"),
         ("parameters, temporal", f"{solved.parameters.temporal:,}"),

@@ -1,0 +1,215 @@
+"""Simulated memory as figures and numbers: peaks against frames with the cards' limits, who holds the peak, and crossovers.
+
+All of it is computed from a plan, before anything ran; nothing here has an interval, for nothing here is random.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from vdmbench.figure_style import (
+    INK,
+    ReportFigure,
+    Style,
+    applied,
+    find_style,
+    log_axis,
+    looks,
+    share_labels,
+    shared_legend,
+    small_multiples,
+)
+from vdmbench.records import Solved
+from vdmbench.report.figures import save
+from vdmbench.suite import Cell
+
+LIMITS_GIB = (16, 24, 40, 80, 141)
+"""Memory of common cards, as their makers name it."""
+_PHASES = (("train", "Training"), ("sample", "Sampling"))
+_HOLDERS = {
+    "parameters": "#0072B2", "gradients": "#56B4E9", "optimiser": "#009E73", "EMA": "#8C8C8C",
+    "temporal activations": "#D55E00", "other activations": "#E69F00", "temporaries": "#CC79A7",
+}  # fmt: skip
+_TAIL = 8
+"""Exponents are fitted over lengths from the longest over this on: in shorter clips fixed costs hide the growth."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One variant's simulated peak in bytes by clip length, in one phase."""
+
+    variant: str
+    phase: str
+    peaks: dict[int, int]
+
+    @property
+    def exponent(self) -> float | None:
+        """b of peak ~ frames ** b over the longer clips; None with fewer than two of them."""
+        kept = [(n, peak) for n, peak in self.peaks.items() if n * _TAIL >= max(self.peaks)]
+        if len(kept) < 2:
+            return None
+        frames, peaks = np.log(np.array(kept, dtype=float)).T
+        return float(np.polyfit(frames, peaks, 1)[0])
+
+    def longest(self, limit: float) -> float | None:
+        """Frames up to which it stays under ``limit`` bytes, between two lengths by a power law; None where it always does."""
+        return _where(self.peaks, dict.fromkeys(self.peaks, limit))
+
+
+def crossover(one: Curve, other: Curve) -> float | None:
+    """Frames at which ``one`` begins to take more, or less, than ``other``: the first change of order; None where there is
+    none among the lengths that both have."""
+    return _where(one.peaks, other.peaks)
+
+
+def _where(one: dict[int, int], other: dict[int, float] | dict[int, int]) -> float | None:
+    """The first length at which two curves meet, straight between points in logarithms."""
+    frames = sorted(set(one) & set(other))
+    gaps = [math.log(one[n] / other[n]) for n in frames]
+    for (n, gap), (following, after) in zip(
+        zip(frames, gaps, strict=True), zip(frames[1:], gaps[1:], strict=False), strict=False
+    ):
+        if gap * after < 0:
+            share = gap / (gap - after)
+            return math.exp(math.log(n) + share * math.log(following / n))
+    return None
+
+
+def curves(planned: Iterable[tuple[Cell, Solved | None]]) -> list[Curve]:
+    """A curve a variant and phase, in declared order; the first cell of each length counts, for seeds take the same."""
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    for cell, solved in planned:
+        for phase, memory in (solved.memory if solved else {}).items():
+            length = int(cell.point.get("data.frames", cell.inputs.data.frames))
+            found.setdefault((cell.variant, phase), {}).setdefault(length, memory.allocated_peak_bytes)
+    return [Curve(variant, phase, dict(sorted(peaks.items()))) for (variant, phase), peaks in found.items()]
+
+
+def scaling_figure(found: Sequence[Curve], style: Style) -> ReportFigure:
+    """Peak against frames, a panel a phase; lines where cards end, crosses at the first length beyond the largest."""
+    look = looks(list(dict.fromkeys(curve.variant for curve in found)))
+    with applied(style):
+        figure, all_axes = small_multiples(style, len(_PHASES), height=0.9)
+        for axes, (phase, title) in zip(all_axes, _PHASES, strict=True):
+            shown = [curve for curve in found if curve.phase == phase]
+            for curve in shown:
+                frames, peaks = list(curve.peaks), [peak / 2**30 for peak in curve.peaks.values()]
+                slope = "" if curve.exponent is None else f", ~ frames^{curve.exponent:.2f}"
+                line = axes.plot(frames, peaks, color=look[curve.variant].colour, marker=look[curve.variant].marker,
+                                 markeredgecolor="white", markeredgewidth=0.3, label=f"{curve.variant}{slope}", zorder=3)[0]
+                if look[curve.variant].dashes:
+                    line.set_dashes(look[curve.variant].dashes)
+                beyond = [(n, peak) for n, peak in zip(frames, peaks, strict=True) if peak > LIMITS_GIB[-1]]
+                if beyond:
+                    axes.plot(*beyond[0], marker="x", color=INK, markersize=6, zorder=4)
+            _limits(axes)
+            values = [peak / 2**30 for curve in shown for peak in curve.peaks.values()]
+            log_axis(axes.yaxis, [*values, LIMITS_GIB[0], LIMITS_GIB[-1]])
+            log_axis(axes.xaxis, sorted({float(n) for curve in shown for n in curve.peaks}))
+            axes.set_title(title)
+            axes.set_xlabel("Frames")
+            axes.set_ylabel("Simulated peak, allocated (GiB)")
+            axes.legend(fontsize=style.size - 2.5, loc="upper left", handlelength=1.6, borderpad=0, labelspacing=0.2)
+        share_labels(figure)
+    return figure
+
+
+def _limits(axes: Axes) -> None:
+    for limit in LIMITS_GIB:
+        axes.axhline(limit, color=INK, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)
+        axes.annotate(f"{limit} GB", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5,
+                      color=INK)
+
+
+def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) -> ReportFigure:
+    """Who holds the peak of training, stacked, a bar a variant, a panel a sweep point."""
+    points: dict[str, dict[str, dict[str, int]]] = {}
+    for cell, solved in planned:
+        if solved is not None and "train" in solved.memory:
+            title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
+            points.setdefault(title, {}).setdefault(cell.variant, solved.memory["train"].holders)
+    with applied(style):
+        figure, all_axes = small_multiples(style, len(points), height=0.8)
+        for axes, (title, variants) in zip(all_axes, points.items(), strict=True):
+            base = np.zeros(len(variants))
+            for holder, colour in _HOLDERS.items():
+                sizes = np.array([held.get(holder, 0) / 2**30 for held in variants.values()])
+                axes.barh(list(variants), sizes, left=base, color=colour, height=0.75, linewidth=0)
+                base += sizes
+            axes.invert_yaxis()
+            axes.grid(axis="y", visible=False)
+            axes.set_title(title)
+            axes.set_xlabel("Simulated training peak (GiB)")
+            if axes is not all_axes[0] and list(variants) == list(next(iter(points.values()))):
+                axes.set_yticklabels([])
+        share_labels(figure)
+        handles = [Patch(color=colour, label=holder) for holder, colour in _HOLDERS.items()]
+        shared_legend(figure, handles, style)  # type: ignore[arg-type]
+    return figure
+
+
+def crossovers_table(found: Sequence[Curve], phase: str = "train") -> str:
+    """Markdown: frames from which the row's variant takes less, or more, than the column's."""
+    shown = [curve for curve in found if curve.phase == phase]
+    lines = [
+        f"Simulated peak in {dict(_PHASES)[phase].lower()}: frames at which the row begins to take less (<) or more (>) memory "
+        "than the column; a lone sign holds at every length.",
+        "",
+        "| | " + " | ".join(curve.variant for curve in shown) + " |",
+        "|---" * (len(shown) + 1) + "|",
+    ]
+    for row in shown:
+        entries = [_order(row, column) for column in shown]
+        lines.append(f"| {row.variant} | " + " | ".join(entries) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _order(row: Curve, column: Curve) -> str:
+    common = sorted(set(row.peaks) & set(column.peaks))
+    if row is column or not common:
+        return "–"
+    at, last = crossover(row, column), common[-1]
+    sign = "=" if row.peaks[last] == column.peaks[last] else "<" if row.peaks[last] < column.peaks[last] else ">"
+    return sign if at is None else f"{sign} {at:,.0f}"
+
+
+def limits_table(found: Sequence[Curve], phase: str = "train") -> str:
+    """Markdown: the clip length up to which each variant fits each card's memory, and the exponent of its growth."""
+    shown = [curve for curve in found if curve.phase == phase]
+    lines = [
+        f"Frames up to which {dict(_PHASES)[phase].lower()} stays under each size (simulated, allocated), and the exponent.",
+        "",
+        "| variant | " + " | ".join(f"{limit} GB" for limit in LIMITS_GIB) + " | exponent |",
+        "|---" * (len(LIMITS_GIB) + 2) + "|",
+    ]
+    for curve in shown:
+        entries = []
+        for limit in LIMITS_GIB:
+            longest, least = curve.longest(limit * 2**30), min(curve.peaks.values())
+            none = "none" if least > limit * 2**30 else "all"
+            entries.append(none if longest is None else f"{longest:,.0f}")
+        slope = "–" if curve.exponent is None else f"{curve.exponent:.2f}"
+        lines.append(f"| {curve.variant} | " + " | ".join(entries) + f" | {slope} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_figures(planned: Sequence[tuple[Cell, Solved | None]], folder: Path, style: str = "default") -> list[Path]:
+    """The figures and tables of a plan, in ``folder``; those of lengths only where several were planned."""
+    look = find_style(style)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = curves(planned)
+    written = save(holders_figure(planned, look), folder / "holders", look)
+    if any(len(curve.peaks) > 1 for curve in found):
+        written += save(scaling_figure(found, look), folder / "memory-against-frames", look)
+        for phase, _ in _PHASES:
+            path = folder / f"frames-{phase}.md"
+            path.write_text(limits_table(found, phase) + "\n" + crossovers_table(found, phase))
+            written.append(path)
+    return written
