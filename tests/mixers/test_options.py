@@ -16,6 +16,8 @@ UNFIT = [
     ("attention", {"relative_bias": True, "max_distance": 8}, "max_distance must be over 8"),
     ("attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
     ("linear-attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
+    ("linear-attention", {"causal": True}, "sees all of them: causal takes feature_map 'relu'"),
+    ("linear-attention", {"causal": True, "feature_map": "relu", "rotary": "before-map"}, "takes rotary after-map or none"),
     ("s4d", {"merge": "concat"}, "no effect in one direction"),
     ("mamba", {"shared": True}, "shared has no effect in one direction"),
     ("mamba2", {"merge": "product"}, "no effect in one direction"),

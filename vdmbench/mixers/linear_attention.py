@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.heads import Heads
-from vdmbench.mixers.mixer import Mixer
+from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import linear_attention
+from vdmbench.ops.linear_attention import EPSILON
 
 
 class LinearAttention(Mixer):
@@ -32,12 +34,13 @@ class LinearAttention(Mixer):
         feature_map: ``softmax`` or ``relu`` (with a normaliser).
         rotary: ``none``, ``before-map`` or ``after-map``.
         scale_output: multiply by head_dim^-1/2, as published.
+        causal: a frame attends to itself and to earlier ones; with ``relu``, and no rotary before the map.
 
     Raises:
-        ValueError: sizes that do not fit, or a rotary that is none of the three.
+        ValueError: sizes that do not fit, a rotary that is none of the three, or maps that cannot be causal.
     """
 
-    rotary: Callable[[Tensor], Tensor] | None
+    rotary: Callable[..., Tensor] | None
 
     def __init__(
         self,
@@ -49,10 +52,15 @@ class LinearAttention(Mixer):
         feature_map: Literal["softmax", "relu"] = "softmax",
         rotary: Literal["none", "before-map", "after-map"] = "after-map",
         scale_output: bool = False,
+        causal: bool = False,
     ) -> None:
-        super().__init__(channels, causal=False)
+        super().__init__(channels, causal=causal)
         if rotary not in ("none", "before-map", "after-map"):
             raise ValueError(f"rotary of linear attention must be 'none', 'before-map' or 'after-map', got '{rotary}'")
+        if causal and feature_map != "relu":
+            raise ValueError("the softmax of keys over frames sees all of them: causal takes feature_map 'relu'")
+        if causal and rotary == "before-map":
+            raise ValueError("rotated before the map, scores depend on the frame: causal takes rotary after-map or none")
         self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
         self.inner_width = self.heads.inner
         self.feature_map = feature_map
@@ -65,7 +73,32 @@ class LinearAttention(Mixer):
         after_map = self.rotary
         if self.rotary is not None and self.rotate_first:
             q, k, after_map = self.rotary(q), self.rotary(k), None
-        mixed = linear_attention(q, k, v, feature_map=self.feature_map, rotate=after_map)
+        mixed = linear_attention(q, k, v, feature_map=self.feature_map, rotate=after_map, causal=self.causal)
+        return self._leave(mixed)
+
+    def initial_state(self, batch: int) -> State:
+        """The context of each head, (batch, heads, value, key), and the sum of its keys, in float32 at least."""
+        if not self.causal:
+            raise self._no_steps()
+        weight, heads, dim = self.heads.to_out.weight, self.heads.count, self.heads.dim
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        return weight.new_zeros(batch, heads, dim, dim, dtype=wide), weight.new_zeros(batch, heads, dim, dtype=wide)
+
+    def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
+        """Keys are held as seen from the present frame: the context turns back by one frame a step."""
+        if not self.causal:
+            raise self._no_steps()
+        context, keys = state
+        q, k, v = (part[:, :, 0].to(context.dtype) for part in self.heads.split(x[:, None]))
+        q, k = q.relu(), k.relu()
+        if self.rotary is not None:
+            context = self.rotary(context.flatten(1, 2)[:, :, None], first=-1).view_as(context)
+        context, keys = context + v[..., None] * k[..., None, :], keys + k
+        weights = (q * keys).sum(-1, keepdim=True)
+        mixed = (context * q[..., None, :]).sum(-1) / (weights + EPSILON)
+        return self._leave(mixed[:, :, None].to(x.dtype))[:, 0], (context, keys)
+
+    def _leave(self, mixed: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch frames channels"]:
         return self.heads.join(mixed if self.scale == 1 else mixed * self.scale)
 
     def state_size(self, frames: int) -> int:

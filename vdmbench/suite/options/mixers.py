@@ -102,11 +102,17 @@ class LinearAttentionOptions(HeadOptions):
     """Rotary embedding after the feature map, in the numerator alone (RoFormer), or before it, as published."""
     scale_output: bool = False
     """Multiply the output by head_dim^-1/2, as published; the layer then starts that much smaller than attention."""
+    causal: bool = False
+    """A frame attends to itself and to earlier ones only; with feature_map relu, and no rotary before the map."""
 
     @model_validator(mode="after")
     def _positions_fit(self) -> Self:
         if self.rotary != "none" and self.heads is not None and self.head_dim % 2:
             raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
+        if self.causal and self.feature_map != "relu":
+            raise ValueError("the softmax of keys over frames sees all of them: causal takes feature_map 'relu'")
+        if self.causal and self.rotary == "before-map":
+            raise ValueError("rotated before the map, scores depend on the frame: causal takes rotary after-map or none")
         return self
 
 
