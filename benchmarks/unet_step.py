@@ -4,8 +4,9 @@
     python benchmarks/unet_step.py --frames 16 --rounds 3 --mixers bi-s6
 
 A step is forward, squared error, backward, Adam. Both hold the same parameters and must give the same output before anything
-is timed. Time: steps take turns, after a warm-up of each; the ratio is the median over rounds. Memory: each in a fresh process,
-one step to warm up and one measured: the peak of its resident memory, and how far that is above what the imports hold.
+is timed. Time: steps take turns, after a warm-up of each; the ratio is the median over rounds; on one thread seconds are CPU
+seconds, which other work on the machine hardly touches. Memory: each in a fresh process, one step to warm up and one measured:
+the peak of its resident memory, and how far that is above what the imports hold.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def difference(ours: Training, plain: Training) -> float:
 
 def times(mixer: str, base: int, frames: int, size: int, rounds: int) -> dict[str, Any]:
     """Seconds of each step in turn, and the ratio within each round."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     networks = {which: make(which, mixer, base) for which in NETWORKS}
     plain = networks["plain"]
     assert isinstance(plain, PlainUNet)
@@ -88,13 +90,14 @@ def times(mixer: str, base: int, frames: int, size: int, rounds: int) -> dict[st
     taken: dict[str, list[float]] = {which: [] for which in NETWORKS}
     for number in range(rounds + 1):
         for which in NETWORKS if number % 2 else NETWORKS[::-1]:
-            begin = time.perf_counter()
+            begin = clock()
             trainings[which].step()
-            taken[which].append(time.perf_counter() - begin)
+            taken[which].append(clock() - begin)
     seconds = {which: column[1:] for which, column in taken.items()}
     ratios = [slow / fast for slow, fast in zip(seconds["plain"], seconds["ours"], strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-    return {"difference": strayed, "seconds": {which: statistics.median(column) for which, column in seconds.items()},
+    return {"clock": "cpu" if clock is time.process_time else "wall", "difference": strayed,
+            "seconds": {which: statistics.median(column) for which, column in seconds.items()},
             "every_round": seconds, "times_as_fast": statistics.median(ratios), "times_as_fast_quartiles": [low, high]}
 
 

@@ -121,3 +121,15 @@ def test_backends_are_recorded_and_never_assumed() -> None:
 )
 def test_prediction_goes_on_as_it_grew_and_at_least_linearly(frames, costs, predicted) -> None:
     assert predict(frames, costs, 64) == (predicted if predicted is None else pytest.approx(predicted))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: run pytest -m gpu where there is one")
+def test_on_a_gpu_memory_is_the_allocators_and_time_the_clocks() -> None:
+    workload = Workload(64, 64, 64, "bfloat16", "cuda")
+    found = run([op_contest("attention", ["math"])], Settings(workload, (64,), rounds=3))
+    (row,) = found.rows
+    assert (row.status, row.memory_source, row.clock) == ("ok", "CUDA allocator", "wall")
+    assert row.held_bytes >= 2 * 64 * 2 * 64 * 64  # the weights of two heads, two bytes each
+    assert row.extra_peak_bytes > row.held_bytes
+    assert 0 < row.roofline_share < 1

@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -108,12 +109,9 @@ def _serve(pipe: Connection, contest: Contest, contender: Contender, threads: in
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     torch.set_num_threads(threads)
     _weigh_tensors_alone()
-    while True:
-        try:
-            workload = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_answer(contest, contender, workload))
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
+            pipe.send(_answer(contest, contender, pipe.recv()))
 
 
 def _weigh_tensors_alone() -> None:
