@@ -7,13 +7,20 @@ import json
 import pytest
 
 from vdmbench.cli.options import shipped_suites
+from vdmbench.suite import expand, load_suite
 
-# Matching by memory simulates every setting tried: one budget and short clips, so that it takes seconds.
-SHORTENED = {"memory_matched": ["sweep={}", "match.budget=350MiB", "match.tolerance=60%", "data.frames=4", "data.size=16"]}
+# Matching by memory simulates every setting tried: one budget, short clips and two variants, so that it takes seconds.
+SHORTENED = {
+    "memory_matched": [
+        *("sweep={}", "match.budget=200MiB", "match.tolerance=70%", "data.frames=4", "data.size=16", "train.accumulate=1"),
+        "variants={attention: {mixer: attention}, floor: {mixer: identity}}",
+    ]
+}
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_every_shipped_suite_plans(vdmbench, name):
+    assert expand(*load_suite(shipped_suites()[name], []))
     outcome = vdmbench("plan", name, *SHORTENED.get(name, []), "--no-memory", "--json")
     assert outcome.code == 0, outcome.err
     plan = json.loads(outcome.out)

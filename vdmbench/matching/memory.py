@@ -18,6 +18,7 @@ from vdmbench.matching.simulation import PHASES, simulate
 from vdmbench.matching.workload import Workload
 from vdmbench.records import PlannedMemory, write_atomically
 
+Source = Literal["simulated", "measured"]
 Peaks = dict[Literal["train", "sample"], PlannedMemory]
 
 _PACKAGE = Path(__file__).parents[1]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vdmbench.matching.cost import cost, count
-from vdmbench.matching.memory import Peaks, measured, simulated
+from vdmbench.matching.memory import Peaks, Source, measured, simulated
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
 from vdmbench.matching.solver import (
     WIDTHS,
     Bracket,
+    Quantity,
     Unreachable,
     bracket,
     check_within,
@@ -91,7 +92,7 @@ class _Search:
             goal = match.target if match.target is not None else match.budget
         else:
             assert self.inputs.reference is not None, "a match by reference comes with it"
-            goal = _value(match, _of_reference(self.inputs.reference))
+            goal = _value(match, _of_reference(self.inputs.reference), match.source or "simulated")
             if goal is None:
                 raise Unreachable(f"the reference '{match.reference}' runs out of memory itself")
         assert goal is not None, "the suite's validator asks for one goal"
@@ -105,24 +106,31 @@ class _Search:
             raise Unreachable(
                 f"mixer '{_described(mixer)}' has no width to move; match by base_channels, or exempt the variant"
             )
+        start = declared_setting(self.inputs, match.knob)
+        if match.source == "measured":  # a probe of the device is dear: begin where the simulation says
+            by_simulation = bracket(self._values(match, "simulated"), goal, _LADDERS[match.knob], start)
+            start = by_simulation.closest(goal).setting
+        found = bracket(self._values(match, match.source or "simulated"), goal, _LADDERS[match.knob], start)
+        setting = self._chosen(match, goal, found)
+        if match.knob != "mixer_width":
+            return setting
+        structure = _structure(self._at(match.knob, setting), None)
+        return shortest_decimal(setting, lambda near: _structure(self._at(match.knob, near), None) == structure)
+
+    def _values(self, match: Match, source: Source) -> Quantity:
+        """The matched quantity by setting, each structure once; memory from ``source``, every probe recorded."""
         known: dict[str, int | None] = {}
 
         def value(setting: float) -> int | None:
             resolved = self._at(match.knob, setting)
             structure = _structure(resolved, setting if match.knob in ("batch_size", "frames") else None)
             if structure not in known:
-                known[structure] = _value(match, resolved.workload)
+                known[structure] = _value(match, resolved.workload, source)
                 if match.quantity == "memory":
-                    self.probes.append(Probe(knob=match.knob, setting=setting, source=match.source or "simulated",
-                                             peak_bytes=known[structure]))
+                    self.probes.append(Probe(knob=match.knob, setting=setting, source=source, peak_bytes=known[structure]))
             return known[structure]
 
-        found = bracket(value, goal, _LADDERS[match.knob], declared_setting(self.inputs, match.knob))
-        setting = self._chosen(match, goal, found)
-        if match.knob != "mixer_width":
-            return setting
-        structure = _structure(self._at(match.knob, setting), None)
-        return shortest_decimal(setting, lambda near: _structure(self._at(match.knob, near), None) == structure)
+        return value
 
     def _chosen(self, match: Match, goal: int, found: Bracket) -> int | float:
         if found.below and found.above and found.below.value == found.above.value:
@@ -145,7 +153,7 @@ class _Search:
 
     def _matched(self, match: Match, goal: int) -> Matched:
         resolved = resolve(self.inputs, self.knobs)
-        achieved = _value(match, resolved.workload)
+        achieved = _value(match, resolved.workload, match.source or "simulated")
         assert achieved is not None, "the chosen setting has a value"
         what = f"{_named(match)} of {_described(self.inputs.temporal)}"
         how = ", ".join(f"{knob} {value:g}" for knob, value in self.knobs.items())
@@ -153,13 +161,13 @@ class _Search:
         return Matched(quantity=_quantity(match), target=goal, achieved=achieved, mismatch=mismatch, tolerance=match.tolerance)
 
 
-def _value(match: Match, workload: Workload) -> int | None:
+def _value(match: Match, workload: Workload, source: Source) -> int | None:
     """What is matched, at that workload; None for memory that ran out."""
     if match.quantity == "parameters":
         return count(workload.network, workload.mixer, match.of)
     if match.quantity == "memory":
         phase = match.phase or "train"
-        if match.source == "measured":
+        if source == "measured":
             return measured(workload, phase)
         return simulated(workload, (phase,))[phase].allocated_peak_bytes
     priced = cost(workload.network, workload.mixer, frames=workload.frames, size=workload.size)
