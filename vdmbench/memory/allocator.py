@@ -125,9 +125,9 @@ class CachingAllocator:
             self._forget(block)
             self.reserved -= block.size
 
-    def block_bytes(self) -> dict[int, int]:
-        """Bytes of the block of each live storage."""
-        return {storage: block.size for storage, block in self._blocks.items()}
+    def live(self) -> dict[int, range]:
+        """Addresses of the block of each live storage."""
+        return {storage: range(block.address, block.address + block.size) for storage, block in self._blocks.items()}
 
     def reset_peaks(self) -> None:
         """As ``torch.cuda.reset_peak_memory_stats()``."""
@@ -201,7 +201,7 @@ def replay(trace: MemoryTrace, *, capacity: int | None = None) -> dict[str, Repl
     for number, allocator in _replaying(trace, capacity):
         for name, at in peak_at.items():
             if number == at:
-                holders[name] = _by_owner(trace, allocator.block_bytes())
+                holders[name] = _by_owner(trace, allocator.live())
     return {name: Replayed(*peaks[name], holders[name]) for name in peaks}
 
 
@@ -219,11 +219,11 @@ def _replaying(trace: MemoryTrace, capacity: int | None) -> Iterator[tuple[int, 
         yield number, allocator
 
 
-def _by_owner(trace: MemoryTrace, alive: dict[int, int]) -> dict[str, int]:
+def _by_owner(trace: MemoryTrace, alive: dict[int, range]) -> dict[str, int]:
     held: dict[str, int] = {}
-    for storage, nbytes in alive.items():
+    for storage, block in alive.items():
         owner = trace.owners[storage]
-        held[owner] = held.get(owner, 0) + nbytes
+        held[owner] = held.get(owner, 0) + len(block)
     return dict(sorted(held.items(), key=lambda item: (-item[1], item[0])))
 
 
