@@ -1,4 +1,4 @@
-"""Softmax attention by PyTorch's fused kernels, whichever it selects or one by name; memory of a GPU's planned without one."""
+"""Softmax attention by PyTorch's fused kernels, whichever it selects or one by name; the latter's memory on fake tensors."""
 
 from __future__ import annotations
 
@@ -50,8 +50,6 @@ def kernel_inputs(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tens
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """PyTorch's choice of kernel. PyTorch takes a mask or ``causal``, never both."""
     q, k, v = kernel_inputs(q, k, v)
-    if plans_gpu(q):
-        return planned("flash" if q.dtype in HALF and mask is None else "efficient", q, k, v, mask, causal)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
