@@ -59,7 +59,9 @@ def test_the_vdmbench_commands_run(vdmbench, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "results" / "baselines" / "tiny", tmp_path / "results" / "tiny")
     (tmp_path / "my_comparison.yaml").write_text(next(block for kind, block in BLOCKS if kind == "yaml"))
     commands = [shlex.split(command)[1:] for command in COMMANDS if command.startswith("vdmbench ")]
-    assert [command[0] for command in commands] == ["plan", "run", "report", "compare", "run", "report", "doctor", "run"]
+    assert [command[0] for command in commands] == [
+        *("plan", "plan", "run", "report", "compare", "run", "report", "doctor", "run")
+    ]
     for command in commands:
         outcome = vdmbench(*command, *(SMALL if command[0] == "run" else []))
         assert outcome.code == 0, (command, outcome.err, outcome.out)
