@@ -110,4 +110,5 @@ def test_what_cannot_be_reached_is_to_be_fetched_by_hand(server: Server, tmp_pat
     with pytest.raises(DataError, match=r"cannot ask .*/metadata/none .*; fetch .*/details/none by hand"):
         locate("archive.org:none", host=server.host)
     with pytest.raises(DataError, match=r"cannot fetch http://127\.0\.0\.1:9/set\.zip .*fetch .* by hand and give .* --from"):
-        fetch(Remote("http://127.0.0.1:9/set.zip", "set.zip"), tmp_path)
+        fetch(Remote("http://127.0.0.1:9/set.zip", "set.zip"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -100,6 +100,13 @@ def test_pickles_are_never_loaded(data: Path) -> None:
         Folder(split="train", frames=10, size=16, path=data)
 
 
+def test_a_test_video_that_is_a_training_video_is_named(data: Path) -> None:
+    np.save(data / "test" / "copy.npy", video(1))
+    Folder(split="train", frames=10, size=16, path=data)
+    with pytest.raises(DataError, match=r"test/copy\.npy has the same content as train/b\.npy; test videos are never"):
+        Folder(split="test", frames=10, size=16, path=data)
+
+
 def test_archive_without_video_is_named(data: Path) -> None:
     np.savez(data / "train" / "e.npz", frames=video(0))
     with pytest.raises(DataError, match=r"e\.npz has no array 'video', but frames"):

@@ -82,7 +82,7 @@ class TestComputedVideos:
             kind(**{"split": "train", "frames": 4, "size": 16, **wrong})
 
 
-@pytest.mark.parametrize("name", ["sprites", "maze", "folder"])
+@pytest.mark.parametrize("name", [entry.name for entry in sources])
 def test_option_models_declare_the_constructor(name: str) -> None:
     entry = sources[name]
     parameters = inspect.signature(entry.load()).parameters

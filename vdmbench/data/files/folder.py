@@ -35,9 +35,26 @@ class Folder(FileSource):
                   for path in paths]
         manifest = Manifest.read(root)
         if manifest is None:
+            if split == "test" and (root / "train").is_dir():
+                _check_apart(root, list_videos(root / "train"), paths)
             return videos
         _check_manifest(root, split, manifest, [video.name for video in videos])
         return [_with_manifest(video, manifest, root) for video in videos]
+
+
+def _check_apart(root: Path, train: list[Path], test: list[Path]) -> None:
+    """Hold that no file of the test split has the content of a training file; only files of one size are hashed."""
+    files = {"train": [path for path in train if path.is_file()], "test": [path for path in test if path.is_file()]}
+    sizes = {split: {file.stat().st_size for file in of_split} for split, of_split in files.items()}
+    alike = sizes["train"] & sizes["test"]
+    names = {split: [file.relative_to(root).as_posix() for file in of_split if file.stat().st_size in alike]
+             for split, of_split in files.items()}
+    found = digests(root, [*names["train"], *names["test"]])
+    of_train = {found[name]: name for name in names["train"]}
+    for name in names["test"]:
+        if found[name] in of_train:
+            raise DataError(f"{root / name} has the same content as {of_train[found[name]]}; test videos are never trained on, "
+                            "so take one away")
 
 
 def _split_folder(root: Path, split: Split) -> Path:

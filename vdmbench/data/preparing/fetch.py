@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -71,6 +72,8 @@ def fetch(remote: Remote, folder: Path, *, progress: Callable[[int, int | None],
     try:
         total = _receive(remote, part, progress)
     except OSError as error:  # urllib's errors are of this kind
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing came
         raise DataError(f"cannot fetch {remote.address} ({_said(error)}); ask again to go on with what came, or "
                         f"{by_hand(remote.address)}") from error
     size = part.stat().st_size

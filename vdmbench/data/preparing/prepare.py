@@ -90,7 +90,7 @@ def _download(name: str, raw: Path, tell: Progress) -> Path:
     if published is None:
         raise DataError(f"'{name}' is published nowhere; give --from")
     if published.archive is None:
-        raise DataError(f"{published.title} is in parts or behind a form; {by_hand(published.address)}")
+        raise DataError(f"no single archive of {published.title} is known to be published; {by_hand(published.address)}")
     return fetch(locate(published.archive), raw, progress=lambda there, total: tell("fetching", there, total))
 
 
