@@ -61,13 +61,14 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _timeline(path: Path, container: Any, stream: Any) -> _Timeline:
-    packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-    if not packets:
-        raise DataError(f"{path} holds no frame; it is cut off or damaged")
+    packets = [packet for packet in container.demux(stream) if packet.size]
     # A container that was cut off within its data still says in its head how much there was.
     if len(packets) < stream.frames or any(packet.is_corrupt for packet in packets):
         raise DataError(f"{path} is cut off: it holds {len(packets)} of the {stream.frames or 'promised'} frames that its "
                         "header names; fetch or write it again")
+    packets = [packet for packet in packets if not packet.is_discard]  # left out by an edit list, and by the decoder
+    if not packets:
+        raise DataError(f"{path} holds no frame; it is cut off or damaged")
     times = sorted(packet.pts for packet in packets if packet.pts is not None)
     declared = _declared_seconds(stream)
     if len(times) != len(packets) or len(set(times)) != len(times):
