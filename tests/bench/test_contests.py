@@ -60,7 +60,7 @@ def test_unknown_names_are_answered_with_the_closest() -> None:
         op_contests(["selective_scan"], ["nuba"])
     with pytest.raises(InvalidWorkload, match="no backend is called 'nuba', did you mean 'numba'"):
         mixer_contest(["mamba"], ["nuba"])
-    with pytest.raises(ValueError, match="direction"):
+    with pytest.raises(InvalidWorkload, match="mixer 'mamba,direction=sideways': direction: Input should be"):
         mixer_contest(["mamba,direction=sideways"])
 
 

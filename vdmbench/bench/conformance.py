@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vdmbench import registry
 from vdmbench.bench.mixer_contest import mixer_choice
 from vdmbench.bench.tables import Grid
+from vdmbench.bench.workload import InvalidWorkload
 from vdmbench.mixers.conformance import CHECKS, Check, check_mixer
 from vdmbench.mixers.making import mixer_maker
 
@@ -43,8 +44,18 @@ def _registered() -> list[str]:
     for entry in registry.mixers:
         texts.append(entry.name)
         options = entry.load_options().model_fields
-        texts += [f"{entry.name},{option}={value}" for option, value in _OTHER_WAY.items() if option in options]
+        other = [f"{entry.name},{option}={value}" for option, value in _OTHER_WAY.items() if option in options]
+        texts += [text for text in other if _fits(text)]
     return texts
+
+
+def _fits(text: str) -> bool:
+    """Whether an option can be set alone; one that needs another is for who names both."""
+    try:
+        mixer_choice(text)
+    except InvalidWorkload:
+        return False
+    return True
 
 
 def conformance_grid(found: Sequence[Conformance]) -> Grid:

@@ -22,8 +22,10 @@ from vdmbench.user_code import is_code
 def mixer_choice(text: str) -> dict[str, Any]:
     """``mamba`` or ``mamba,direction=both,state=32``, or a file's ``path.py:Class``, to name and validated options.
 
-    Raises :class:`InvalidWorkload` with the closest name; ValueError for an option that does not fit.
+    Raises :class:`InvalidWorkload`, with the closest name or the option that does not fit.
     """
+    from pydantic import ValidationError
+
     from vdmbench.suite.overrides import parse_override  # a suite's models take a second, which no op needs
 
     name, *given = text.split(",")
@@ -34,6 +36,11 @@ def mixer_choice(text: str) -> dict[str, Any]:
         return {"name": name, **registry.mixers[name].load_options()(**options).model_dump()}
     except registry.UnknownName as error:
         raise InvalidWorkload(error.message) from None
+    except ValidationError as error:
+        told = error.errors()[0]
+        where = ".".join(str(part) for part in told["loc"])
+        message = told["msg"].removeprefix("Value error, ")
+        raise InvalidWorkload(f"mixer '{text}': " + (f"{where}: {message}" if where else message)) from None
 
 
 def _backends_of(name: str) -> list[str]:
