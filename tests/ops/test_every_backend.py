@@ -100,7 +100,7 @@ OPS = {
         unit=(1,),
     ),
     "causal_conv1d": Op(
-        [(2, 9, 5, 4), (1, 1, 1, 1), (3, 2, 8, 7)],
+        [(2, 9, 8, 4), (1, 1, 1, 1), (3, 2, 5, 7)],
         lambda batch, frames, channels, taps: [(batch, frames, channels), (channels, taps), (channels,)],
         ops.causal_conv1d,
         [{"silu": silu, "reverse": reverse} for silu in (False, True) for reverse in (False, True)],
@@ -206,7 +206,7 @@ def test_memory_can_be_planned_of_every_backend(name: str, machine: str) -> None
             continue
         with FakeTensorMode(allow_non_fake_inputs=True), backends.simulating(machine):
             dtype = torch.bfloat16 if status.backend.startswith("sdpa-") else torch.float32
-            parts = [torch.empty(shape, dtype=dtype, requires_grad=True) for shape in op.shapes(*op.sizes[-1])]
+            parts = [torch.empty(shape, dtype=dtype, requires_grad=True) for shape in op.shapes(*op.sizes[0])]
             refused = None
             try:
                 y = op.call(*parts, backend=status.backend, **op.options[0])

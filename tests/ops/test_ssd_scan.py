@@ -16,7 +16,6 @@ from vdmbench.ops import recording, selective_scan, simulating, ssd_scan
 BACKENDS = ("reference", "chunked", "numba")
 # batch, frames, heads, head_dim, groups, state
 SHAPES = [(2, 37, 4, 3, 2, 5), (1, 1, 1, 1, 1, 1), (2, 131, 2, 5, 1, 3), (3, 64, 2, 4, 2, 2)]
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 Relative = Callable[[Tensor, Tensor], float]
 
 
@@ -59,11 +58,11 @@ def compare(inputs: list[Tensor], relative_error: Relative, tolerance: float, **
 
 
 @pytest.mark.parametrize("reverse", [True, False])
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_every_backend_equals_the_float64_reference(backend, dtype, shape, reverse, relative_error):
-    compare(parts(*shape, dtype=dtype), relative_error, TOLERANCE[dtype], backend=backend, reverse=reverse)
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_every_backend_equals_the_reference_to_the_last_digits(backend, reverse, relative_error):
+    """In float64; in float32 and bfloat16 see test_every_backend.py."""
+    for shape in SHAPES:
+        compare(parts(*shape), relative_error, 1e-12, backend=backend, reverse=reverse)
 
 
 def test_it_is_a_selective_scan_whose_decay_a_head_shares(relative_error):
