@@ -165,8 +165,9 @@ def _chunked(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 def _numba(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     """The recurrence itself, which on a CPU costs less than its matrix products: a scan of S6 whose states decay alike."""
-    x, dt, A, B, C, D, dt_bias = parts
+    x, _, A, B, C, D, _ = parts
     heads, dim, groups = x.shape[2], x.shape[3], B.shape[2]
+    delta = parts.delta(softplus)
 
     def of_channels(part: Tensor, group: int) -> Tensor:
         """What a head has once, for each channel of the group's heads; wide, for its gradient is a sum over channels."""
@@ -177,14 +178,13 @@ def _numba(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     for group in range(groups):
         one = Direction(
             x.unflatten(2, (groups, -1))[:, :, group].flatten(2),
-            of_channels(dt, group),
+            of_channels(delta, group),
             of_channels(A, group)[:, None],
             B[:, :, group],
             C[:, :, group],
             None if D is None else of_channels(D, group),
-            None if dt_bias is None else of_channels(dt_bias, group),
         )
-        outputs.append(numba_scan(one, None, None, "single", softplus, reverse))
+        outputs.append(numba_scan(one, None, None, "single", False, reverse))
     return (outputs[0] if groups == 1 else torch.cat(outputs, -1)).unflatten(2, (heads, dim))
 
 
