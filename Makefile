@@ -51,6 +51,7 @@ bench-gpu: $(VENV)/test.stamp
 	$(PIP) --constraint constraints.txt mambapy transformers
 	-$(PIP) --constraint constraints.txt flash-linear-attention
 	$(BIN)/python benchmarks/costs.py --device cuda
+	$(BIN)/python benchmarks/gpu_memory.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -52,3 +52,43 @@ def test_out_of_tolerance_names_the_closest():
         Unreachable, match=r"it cannot reach 1,000 within 2 %; the closest is 1,100 \(\+10.0 %\) at base_channels 8"
     ):
         check_within(1100, 1000, 0.02, "it", "base_channels 8")
+
+
+@pytest.mark.parametrize(("value", "target"), [(100, 100), (100, 5), (100, 10**6), (0, 7)])
+def test_a_quantity_that_does_not_move_is_found_out_soon(value, target):
+    tried = []
+
+    def quantity(setting):
+        tried.append(setting)
+        return value
+
+    found = bracket(quantity, target, WIDTHS, 1.0)
+    assert found.flat
+    assert len(tried) < 30
+
+
+def test_a_quantity_that_moves_is_not_flat():
+    assert not bracket(lambda setting: 10 * setting, 55, multiples(1, 100), 5).flat
+    beyond = bracket(lambda setting: 10 * setting, 5000, multiples(1, 100), 5)
+    assert (beyond.below.value, beyond.above, beyond.flat) == (1000, None, False)
+
+
+def test_few_evaluations_find_a_power_law():
+    tried = []
+
+    def memory(setting):
+        tried.append(setting)
+        return 10**8 + 3 * 10**5 * setting**1.7
+
+    found = bracket(lambda setting: int(memory(setting)), 16 * 2**30, multiples(8, 1 << 14), 64)
+    assert found.below.value <= 16 * 2**30 < found.above.value
+    assert found.above.setting - found.below.setting == 8
+    assert len(tried) <= 8
+
+
+def test_memory_that_ran_out_is_above_every_target():
+    found = bracket(lambda setting: 10 * setting if setting < 37 else None, 10**6, multiples(1, 1000), 500)
+    assert (found.below.setting, found.above.setting, found.above.value) == (36, 37, None)
+    assert found.closest(10**6).setting == 36
+    with pytest.raises(Unreachable, match="nothing that was tried has a value: every setting ran out of memory"):
+        bracket(lambda setting: None, 5, multiples(1, 10), 3).closest(5)

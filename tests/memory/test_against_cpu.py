@@ -53,7 +53,7 @@ class _Marks(StorageTracker):
         return torch.profiler.record_function(f"phase {name}")
 
 
-@pytest.mark.parametrize("name", ["attention", "gated-delta-net"])
+@pytest.mark.parametrize("name", ["attention", "s4d", "gated-delta-net"])
 def test_the_allocator_of_the_cpu_counts_the_same_peak(name, tmp_path):
     described = workload(mixer(name))
     simulated = trace_workload(described, device="cpu")

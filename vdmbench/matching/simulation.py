@@ -111,8 +111,7 @@ def run_steps(
         with tracker.phase("train"):
             for _ in range(STEPS):
                 trainer.update(batches)
-                for state in trainer.optimiser.state.values():
-                    tracker.claim("optimiser", *(each for each in state.values() if isinstance(each, torch.Tensor)))
+                _claim_state(tracker, trainer.optimiser)
     sampled = trainer.sampled_network
     del trainer
     tracker.trace.empty_cache()
@@ -124,3 +123,9 @@ def run_steps(
         with tracker.phase("sample"):
             sample_clips(sampled, diffusion, shortened, shape, 0, device, lambda done, total: None)
     return tracker.finish()
+
+
+def _claim_state(tracker: StorageTracker, optimiser: torch.optim.Optimizer) -> None:
+    """In a function of its own, whose names hold none of the state once it returns."""
+    for state in optimiser.state.values():
+        tracker.claim("optimiser", *(each for each in state.values() if isinstance(each, torch.Tensor)))

@@ -60,6 +60,8 @@ class Bracket:
 
     below: Reached | None
     above: Reached | None
+    flat: bool = False
+    """The value was the same at every setting tried, to the end of the ladder: the knob does not move it."""
 
     def closest(self, target: int) -> Reached:
         """The one whose value is closer to the target, the smaller where both are as close."""
@@ -93,6 +95,7 @@ def bracket(quantity: Quantity, target: int, ladder: Ladder, start: float) -> Br
             break
         value = values[step]
         ratio = target / value if value else 2.0 if low == step else 0.5
+        ratio = max(ratio, 17 / 16) if low == step else min(ratio, 16 / 17)  # where it hardly moves, it has far to go
         following = ladder.step(ladder.setting(step) * min(max(ratio**stride, 1 / 16), 16))
         step = max(step + 1, following) if low == step else min(step - 1, following)
         stride *= 2
@@ -105,8 +108,9 @@ def bracket(quantity: Quantity, target: int, ladder: Ladder, start: float) -> Br
         else:
             high = step
         halve = not halve and high - low > stretch / 2
-    ends = [Reached(ladder.setting(end), values[end]) if end in values else None for end in (low, high)]
-    return Bracket(*ends)
+    below, above = (Reached(ladder.setting(end), values[end]) if end in values else None for end in (low, high))
+    flat = None in (below, above) and len(values) > 1 and len(set(values.values())) == 1
+    return Bracket(below, above, flat)
 
 
 def _power_law(ladder: Ladder, low: int, high: int, values: dict[int, int | None], target: int) -> int:

@@ -1,6 +1,8 @@
 """Which storages a run makes and drops, seen at PyTorch's dispatcher: exact, for real and for fake tensors alike.
 
-What a kernel allocates and frees inside itself is not seen: cuDNN's and cuFFT's workspaces, partial sums of a reduction.
+What a kernel allocates and frees inside itself is not seen: cuDNN's and cuFFT's workspaces, partial sums of a reduction. Of
+PyTorch's Fourier transforms it is known, and counted: they copy what they are given where the transformed axis is not the last
+one in memory, and on CUDA from complex to real always, as cuFFT overwrites it there (``SpectralOps.cpp``, ``SpectralOps.cu``).
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vdmbench.memory.trace import Event, MemoryTrace, Phase
 
+_FOURIER = {torch.ops.aten._fft_r2c.default, torch.ops.aten._fft_c2r.default, torch.ops.aten._fft_c2c.default}
 OUTSIDE = "step"
 """Where a storage was born that no module was running for: the batch, noise, the loss."""
 
@@ -44,7 +48,21 @@ class StorageTracker(TorchDispatchMode):
             for each in out:
                 if isinstance(each, Tensor):
                     self._see(each)
+        if func in _FOURIER:
+            self._copies_of_fourier(func, *args[:2])
         return out
+
+    def _copies_of_fourier(self, func: Any, given: Tensor, axes: list[int]) -> None:
+        last = given.movedim(axes, tuple(range(-len(axes), 0))).is_contiguous()
+        overwrites = func is torch.ops.aten._fft_c2r.default and self._device_type != "cpu"
+        copies = [Event(self._number(), given.nbytes) for _ in range((not last) + overwrites)]
+        self.trace.events += [*copies, *(Event(number, -nbytes) for number, nbytes in copies)]
+
+    def _number(self) -> int:
+        """The next storage's, born where the run is now."""
+        number = len(self._born_in) + 1
+        self._born_in[number] = self._modules[-1] if self._modules else OUTSIDE
+        return number
 
     def _see(self, tensor: Tensor) -> None:
         if tensor.device.type != self._device_type:
@@ -53,8 +71,7 @@ class StorageTracker(TorchDispatchMode):
         address, nbytes = storage._cdata, storage.nbytes()
         if address in self._alive or nbytes == 0:
             return
-        number = len(self._born_in) + 1
-        self._born_in[number] = self._modules[-1] if self._modules else OUTSIDE
+        number = self._number()
         self.trace.events.append(Event(number, nbytes))
 
         def died(_: Any) -> None:

@@ -95,8 +95,8 @@ class Match(Declared):
             raise problem_at(("also", "also"), "two quantities can be met at once, not three")
         if self.also.knob == self.knob:
             raise problem_at(("also", "knob"), f"both move {self.knob!r}; give each a knob of its own")
-        for field in ("exempt", "unreachable"):
-            if field in self.also.model_fields_set:
+        for field in ("exempt", "unreachable"):  # by value: what was dumped and is read again has every field set
+            if getattr(self.also, field) != Match.model_fields[field].get_default(call_default_factory=True):
                 raise problem_at(("also", field), f"'{field}' stands in the first match, for both")
         if None not in (self.reference, self.also.reference) and self.reference != self.also.reference:
             raise problem_at(("also", "reference"), f"both must have one reference, the first has '{self.reference}'")
