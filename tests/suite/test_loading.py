@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.suite.texts import MINIMAL
+from vdmbench.registry import sources
 from vdmbench.suite import SuiteError, load_suite, parse_suite
 
 
@@ -46,7 +47,7 @@ def test_reads_names_and_mappings_alike():
             "source: sprites",
             "source: [1]",
             "s.yaml:10: data.source: a data source is its name, or a mapping with 'name' and its options; "
-            "one of: sprites, maze, folder",
+            f"one of: {', '.join(entry.name for entry in sources)}",
         ),
         ("schema: 1", "schema: 2", "s.yaml:1: schema: input should be 1, got 2"),
         ("steps: 2, clips", "steps: 0, clips", "s.yaml:14: sample.steps: input should be greater than 0, got 0"),
