@@ -86,8 +86,13 @@ def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, r
         w_t = beta_t (v_t - g_t S k_t - sum_{i<t} g_t / g_i (k_i . k_t) w_i)
         o_t = g_t S q_t + sum_{i<=t} g_t / g_i (k_i . q_t) w_i
 
-    that is (I + T) W = diag(beta) V - diag(beta g) K S^T, T strictly lower: two solutions that do not know S, for all chunks
-    at once, then a loop over chunks. Against time T is strictly upper, and decay counts from the chunk's end.
+    that is (I + T) W = diag(beta) V - diag(beta g) K S^T, T strictly lower. Its two sides are solved for all chunks at once, as
+    W = X - Y S^T, where S is not known yet. The chunk leaves S' = g_Q S + W^T Z, row i of Z being g_Q / g_i k_i, that is
+
+        S' = S (g_Q I - Y^T Z) + X^T Z,
+
+    one product a chunk in a loop that is as short as it can be; with all S known, W and outputs follow for all chunks at once.
+    Against time T is strictly upper, and decay counts from the chunk's end.
     """
     frames = q.shape[1]
     chunks = -(-frames // CHUNK)
@@ -111,16 +116,25 @@ def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, r
     g = total.exp()[..., None]
     sides = torch.cat([beta[..., None] * v, beta[..., None] * g * k], -1)
     solved = torch.linalg.solve_triangular(T, sides, upper=reverse, unitriangular=True)
-    writes, corrections = solved.split((v.shape[-1], k.shape[-1]), -1)
-    reads, entering = (q @ k.mT) * decay, g * q
-    kept, leaving = whole.exp()[..., None], (whole - total).exp()[..., None] * k
-    S = torch.zeros_like(v[:, :, 0].mT @ k[:, :, 0])  # (batch, heads, value_dim, key_dim)
-    outputs = []
-    for c in reversed(range(chunks)) if reverse else range(chunks):
-        w = writes[:, :, c] - corrections[:, :, c] @ S.mT
-        outputs.append(entering[:, :, c] @ S.mT + reads[:, :, c] @ w)
-        S = kept[:, :, c] * S + w.mT @ leaving[:, :, c]
-    return torch.stack(outputs[::-1] if reverse else outputs, 2).movedim(1, 3).flatten(1, 2)[:, :frames]
+    X, Y = solved.split((v.shape[-1], k.shape[-1]), -1)
+    Z = (whole - total).exp()[..., None] * k
+    passed = whole.exp()[..., None] * torch.eye(k.shape[-1], dtype=k.dtype, device=k.device) - Y.mT @ Z
+    added = X.mT @ Z
+    entered = _states(passed.flatten(0, 1), added.flatten(0, 1), reverse).unflatten(0, passed.shape[:2])
+    W = X - Y @ entered.mT
+    o = (g * q) @ entered.mT + ((q @ k.mT) * decay) @ W
+    return o.movedim(1, 3).flatten(1, 2)[:, :frames]
+
+
+def _states(passed: Tensor, added: Tensor, reverse: bool) -> Tensor:
+    """The state (rows, chunks, value_dim, key_dim) that enters each chunk: S_{c+1} = S_c passed_c + added_c, from zero."""
+    S = torch.zeros_like(added[:, 0])
+    entered = []
+    chunks = list(zip(passed.unbind(1), added.unbind(1), strict=True))  # indexing [:, c] makes backward quadratic
+    for passed_c, added_c in reversed(chunks) if reverse else chunks:
+        entered.append(S)
+        S = torch.baddbmm(added_c, S, passed_c)
+    return torch.stack(entered[::-1] if reverse else entered, 1)
 
 
 declare("gated_delta_scan", Backend("chunked", _chunked), Backend("reference", _reference))
