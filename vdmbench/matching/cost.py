@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,9 +43,26 @@ def _key(choice: Choice) -> str:
     return json.dumps(dict(choice), sort_keys=True)
 
 
+@dataclass(frozen=True)
+class Structure:
+    """A network as its tensors' shapes: what can be counted, and whether two settings build the same."""
+
+    parameters: Parameters
+    digest: str
+    """Hash of name, shape and dtype of every parameter and buffer."""
+
+
 @lru_cache(maxsize=4096)
-def _parameters(network: str, mixer: str) -> Parameters:
-    return Parameters(**count_parameters(built_on_meta(json.loads(network), json.loads(mixer))))
+def _structure(network: str, mixer: str) -> Structure:
+    built = built_on_meta(json.loads(network), json.loads(mixer))
+    tensors = [*built.named_parameters(remove_duplicate=False), *built.named_buffers(remove_duplicate=False)]
+    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors]
+    return Structure(Parameters(**count_parameters(built)), hashlib.sha256(repr(shapes).encode()).hexdigest())
+
+
+def structure(network: Choice, mixer: Choice) -> Structure:
+    """The network's structure; a choice is built once."""
+    return _structure(_key(network), _key(mixer))
 
 
 @lru_cache(maxsize=4096)
@@ -54,8 +72,8 @@ def _frame_count(network: str, frames: int, size: int) -> FlopCount:
 
 
 def parameters(network: Choice, mixer: Choice) -> Parameters:
-    """Trainable parameters of the network and of its temporal mixers; a choice is counted once."""
-    return _parameters(_key(network), _key(mixer))
+    """Trainable parameters of the network and of its temporal mixers."""
+    return structure(network, mixer).parameters
 
 
 def count(network: Choice, mixer: Choice, of: Literal["network", "temporal"]) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vdmbench.matching.cost import cost, count
+from vdmbench.matching.cost import cost, count, structure
 from vdmbench.matching.memory import Peaks, Source, measured, simulated
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
 from vdmbench.matching.solver import (
     WIDTHS,
     Bracket,
+    Ladder,
     Quantity,
     Unreachable,
     bracket,
@@ -20,7 +20,7 @@ from vdmbench.matching.solver import (
     multiples,
     shortest_decimal,
 )
-from vdmbench.matching.workload import Workload, shapes_digest
+from vdmbench.matching.workload import Workload
 from vdmbench.records import Matched, Probe, Solved
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Match
@@ -108,14 +108,19 @@ class _Search:
             )
         start = declared_setting(self.inputs, match.knob)
         if match.source == "measured":  # a probe of the device is dear: begin where the simulation says
-            by_simulation = bracket(self._values(match, "simulated"), goal, _LADDERS[match.knob], start)
+            by_simulation = bracket(self._values(match, "simulated"), goal, self._ladder(match), start)
             start = by_simulation.closest(goal).setting
-        found = bracket(self._values(match, match.source or "simulated"), goal, _LADDERS[match.knob], start)
+        found = bracket(self._values(match, match.source or "simulated"), goal, self._ladder(match), start)
         setting = self._chosen(match, goal, found)
         if match.knob != "mixer_width":
             return setting
-        structure = _structure(self._at(match.knob, setting), None)
-        return shortest_decimal(setting, lambda near: _structure(self._at(match.knob, near), None) == structure)
+        chosen = _structure(self._at(match.knob, setting), None)
+        return shortest_decimal(setting, lambda near: _structure(self._at(match.knob, near), None) == chosen)
+
+    def _ladder(self, match: Match) -> Ladder:
+        if match.knob == "batch_size" and match.phase == "sample":
+            return multiples(1, self.inputs.sample.clips)  # no batch is larger than all clips
+        return _LADDERS[match.knob]
 
     def _values(self, match: Match, source: Source) -> Quantity:
         """The matched quantity by setting, each structure once; memory from ``source``, every probe recorded."""
@@ -123,17 +128,17 @@ class _Search:
 
         def value(setting: float) -> int | None:
             resolved = self._at(match.knob, setting)
-            structure = _structure(resolved, setting if match.knob in ("batch_size", "frames") else None)
-            if structure not in known:
-                known[structure] = _value(match, resolved.workload, source)
+            built = _structure(resolved, setting if match.knob in ("batch_size", "frames") else None)
+            if built not in known:
+                known[built] = _value(match, resolved.workload, source)
                 if match.quantity == "memory":
-                    self.probes.append(Probe(knob=match.knob, setting=setting, source=source, peak_bytes=known[structure]))
-            return known[structure]
+                    self.probes.append(Probe(knob=match.knob, setting=setting, source=source, peak_bytes=known[built]))
+            return known[built]
 
         return value
 
     def _chosen(self, match: Match, goal: int, found: Bracket) -> int | float:
-        if found.below and found.above and found.below.value == found.above.value:
+        if found.flat:
             raise Unreachable(
                 f"{match.knob} does not move {_named(match)} of {_described(self.inputs.temporal)}; match by another knob"
             )
@@ -157,6 +162,11 @@ class _Search:
         assert achieved is not None, "the chosen setting has a value"
         what = f"{_named(match)} of {_described(self.inputs.temporal)}"
         how = ", ".join(f"{knob} {value:g}" for knob, value in self.knobs.items())
+        if match.budget is not None and achieved > goal:
+            raise Unreachable(
+                f"{what} is {_shown(match, achieved)} at {how}, over the {_shown(match, goal)} of match.budget: the two knobs "
+                "do not settle; leave out match.also, or give it another knob"
+            )
         mismatch = check_within(achieved, goal, match.tolerance, what, how, lambda value: _shown(match, value))
         return Matched(quantity=_quantity(match), target=goal, achieved=achieved, mismatch=mismatch, tolerance=match.tolerance)
 
@@ -183,7 +193,7 @@ def _of_reference(reference: Reference) -> Workload:
 
 
 def _structure(resolved: Resolved, setting: float | None) -> str:
-    shapes = shapes_digest(json.dumps(resolved.network, sort_keys=True), json.dumps(resolved.mixer, sort_keys=True))
+    shapes = structure(resolved.network, resolved.mixer).digest
     return shapes if setting is None else f"{shapes} {setting}"
 
 
@@ -201,7 +211,9 @@ def _named(match: Match) -> str:
 
 
 def _shown(match: Match, value: int) -> str:
-    return f"{value / 2**30:.3f} GiB" if match.quantity == "memory" else f"{value:,}"
+    if match.quantity != "memory":
+        return f"{value:,}"
+    return f"{value / 2**30:.3f} GiB" if value >= 2**30 else f"{value / 2**20:.3f} MiB"
 
 
 def _described(mixer: Mapping[str, Any]) -> str:

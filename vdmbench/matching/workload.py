@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from vdmbench.matching.cost import Choice, built_on_meta
+from vdmbench.matching.cost import Choice, structure
 from vdmbench.suite.blocks import Sample, Train
 
 _OF_TRAINING = {"batch_size", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
@@ -35,7 +33,7 @@ class Workload:
         train.update({field: train[field] is not None for field in ("clip_norm", "ema")})
         train.update(accumulate=min(train["accumulate"], 2))
         sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]))
-        shapes = shapes_digest(json.dumps(self.network, sort_keys=True), json.dumps(self.mixer, sort_keys=True))
+        shapes = structure(self.network, self.mixer).digest
         declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, shapes]
         return json.dumps(declared, sort_keys=True)
 
@@ -44,12 +42,3 @@ def _without_width(choice: Any) -> Any:
     if isinstance(choice, Mapping):
         return {key: _without_width(value) for key, value in choice.items() if key not in ("expand", "base_channels")}
     return [_without_width(each) for each in choice] if isinstance(choice, list | tuple) else choice
-
-
-@lru_cache(maxsize=4096)
-def shapes_digest(network: str, mixer: str) -> str:
-    """Hash of the shapes of all parameters and buffers of a network, by name."""
-    built = built_on_meta(json.loads(network), json.loads(mixer))
-    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in
-              [*built.named_parameters(remove_duplicate=False), *built.named_buffers(remove_duplicate=False)]]
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()

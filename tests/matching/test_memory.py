@@ -1,0 +1,182 @@
+"""Variants matched by simulated memory, FLOPs and state, through the suite that declares it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.suite.texts import MINIMAL
+from vdmbench.matching import Unreachable, resolve, solve
+from vdmbench.matching.memory import CannotMeasure, simulated
+from vdmbench.matching.workload import Workload
+from vdmbench.runner.planning import plan
+from vdmbench.suite import expand, parse_suite
+from vdmbench.suite.errors import SuiteError
+
+MIB = 1 << 20
+SMALL = MINIMAL.replace("size: 16", "size: 8").replace("frames: 6", "frames: 4").replace("clips: 4, ", "clips: 400, ")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def cell_of(variant: str, match: str):
+    suite, lines = parse_suite(f"{SMALL}match: {match}\n", "s.yaml", ["seeds=[0]"])
+    return next(cell for cell in expand(suite, lines) if cell.variant == variant)
+
+
+def solved_of(variant: str, match: str):
+    cell = cell_of(variant, match)
+    return cell.inputs, solve(cell.inputs).solved
+
+
+def peak(inputs, phase: str, **knobs: float) -> int:
+    return simulated(resolve(inputs, knobs).workload, (phase,))[phase].allocated_peak_bytes
+
+
+BY_BATCH = "{quantity: memory, phase: sample, budget: 16MiB, knob: batch_size, tolerance: 20%}"
+
+
+@pytest.fixture(scope="module")
+def by_batch():
+    return solved_of("floor", BY_BATCH)
+
+
+def test_a_budget_is_met_from_below(by_batch):
+    inputs, solved = by_batch
+    batch = solved.knobs["batch_size"]
+    assert solved.target == 16 * MIB
+    assert solved.achieved == peak(inputs, "sample", batch_size=batch) <= 16 * MIB
+    assert peak(inputs, "sample", batch_size=batch + 1) > 16 * MIB
+    assert solved.quantity == "memory.sample"
+    assert -0.2 < solved.mismatch <= 0
+    assert resolve(inputs, solved.knobs).inputs.sample.batch_size == batch
+    assert resolve(inputs, solved.knobs).inputs.train.batch_size == 2  # of the other phase, as declared
+
+
+def test_every_probe_is_recorded(by_batch):
+    inputs, solved = by_batch
+    batch = solved.knobs["batch_size"]
+    assert {batch, batch + 1} <= {probe.setting for probe in solved.probes}
+    assert len(solved.probes) <= 8
+    for probe in solved.probes:
+        assert (probe.knob, probe.source) == ("batch_size", "simulated")
+        assert probe.peak_bytes == peak(inputs, "sample", batch_size=probe.setting)
+    assert solved.memory["sample"].allocated_peak_bytes == solved.achieved
+    assert set(solved.memory) == {"train", "sample"}
+
+
+def test_the_answer_is_the_same_in_another_process_and_from_a_broken_cache(by_batch, tmp_path, monkeypatch):
+    known = list(Path(os.environ["XDG_CACHE_HOME"]).rglob("*.json"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "vdmbench" / "simulated-memory"
+    folder.mkdir(parents=True)
+    for path in known:
+        (folder / path.name).write_text("cut sho")
+    assert plan([cell_of("floor", BY_BATCH)]).cells[0].solved == by_batch[1]
+    put_right = [path for path in folder.iterdir() if path.read_text() != "cut sho"]
+    assert len(put_right) == len(by_batch[1].probes) + 1
+
+
+def test_a_budget_under_the_smallest_network_names_its_size():
+    with pytest.raises(
+        Unreachable,
+        match=r"peak memory in sampling of identity does not fit in 0.095 MiB: at the smallest setting, base_channels 8, it "
+        r"takes \d\.\d+ MiB; raise match.budget or move another knob",
+    ):
+        solved_of("floor", "{quantity: memory, phase: sample, budget: 100kB, knob: base_channels}")
+
+
+def test_variants_are_brought_to_the_memory_of_a_reference():
+    match = "{quantity: memory, reference: uni, knob: frames, tolerance: 30%, exempt: [bi]}"
+    inputs, solved = solved_of("floor", match)
+    assert solved.target == peak(cell_of("uni", match).inputs, "train")
+    assert solved.achieved == peak(inputs, "train", frames=solved.knobs["frames"])
+    assert solved.knobs["frames"] > 4
+    others = (peak(inputs, "train", frames=solved.knobs["frames"] + step) for step in (-1, 1))
+    assert all(abs(solved.achieved - solved.target) <= abs(other - solved.target) for other in others)
+
+
+def test_two_quantities_are_met_at_once():
+    _, solved = solved_of(
+        "floor",
+        "{of: network, target: 400k, knob: base_channels, tolerance: 10%, also: "
+        "{quantity: memory, phase: sample, budget: 16MiB, knob: batch_size, tolerance: 20%}}",
+    )
+    assert solved.quantity == "parameters.network"
+    assert solved.parameters.network == solved.achieved == pytest.approx(400_000, rel=0.1)
+    assert solved.also.quantity == "memory.sample"
+    assert 0.8 * 16 * MIB <= solved.also.achieved == solved.memory["sample"].allocated_peak_bytes <= 16 * MIB
+    assert list(solved.knobs) == ["base_channels", "batch_size"]
+
+
+def test_flops_and_parameters_are_met_at_once():
+    _, solved = solved_of(
+        "uni",
+        "{of: temporal, reference: bi, knob: mixer_width, tolerance: 20%, exempt: [floor], also: "
+        "{quantity: flops, of: temporal, reference: bi, knob: frames, tolerance: 20%}}",
+    )
+    reference = solve(cell_of("bi", "{of: temporal, reference: bi}").inputs).solved
+    assert solved.target == reference.parameters.temporal
+    assert solved.also.target == reference.flops_temporal
+    assert solved.flops_temporal == solved.also.achieved == pytest.approx(reference.flops_temporal, rel=0.2)
+    assert solved.probes == []
+
+
+def test_state_is_matched_and_a_knob_that_does_not_move_it_is_named():
+    _, solved = solved_of("uni", "{quantity: state, reference: bi, knob: mixer_width, tolerance: 20%, exempt: [floor]}")
+    assert solved.state_elements == solved.achieved == pytest.approx(solved.target, rel=0.2)
+    with pytest.raises(Unreachable, match="frames does not move state of mamba; match by another knob"):
+        solved_of("uni", "{quantity: state, target: 1M, knob: frames, exempt: [floor]}")
+    with pytest.raises(Unreachable, match="the reference 'floor' has no state to match"):
+        solved_of("uni", "{quantity: state, reference: floor}")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a CUDA device, and there is one here")
+def test_measuring_without_a_device_says_what_to_do():
+    with pytest.raises(CannotMeasure, match=r"sees no CUDA device here .* use 'source: simulated'"):
+        solved_of("floor", BY_BATCH.replace("budget", "source: measured, budget"))
+
+
+def test_a_batch_is_never_larger_than_all_clips():
+    _, solved = solved_of("floor", "{quantity: memory, phase: sample, budget: 400MiB, knob: batch_size, tolerance: 99%}")
+    assert solved.knobs == {"batch_size": 400}
+
+
+def test_a_second_match_survives_being_written_and_read():
+    inputs = cell_of("uni", "{of: temporal, target: 20k, also: {quantity: state, target: 9k, knob: base_channels}}").inputs
+    assert type(inputs).model_validate(inputs.model_dump(mode="json")) == inputs
+    with pytest.raises(SuiteError, match="'unreachable' stands in the first match, for both"):
+        cell_of("uni", "{target: 20k, also: {quantity: state, target: 9k, knob: base_channels, unreachable: record}}")
+
+
+@pytest.mark.parametrize("written", ["16Gb", "16 gigabytes", "-1GiB", "16"])
+def test_a_size_needs_a_unit_that_is_one(written):
+    with pytest.raises(SuiteError, match="is not a size; write a number with one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"):
+        cell_of("floor", f"{{quantity: memory, budget: '{written}', knob: batch_size}}")
+
+
+def test_decimal_and_binary_units_differ():
+    decimal, binary = (
+        cell_of("floor", f"{{quantity: memory, budget: {size}, knob: batch_size}}").inputs.match.budget
+        for size in ("16GB", "16GiB")
+    )
+    assert (decimal, binary) == (16 * 10**9, 16 * 2**30)
+
+
+def test_what_no_memory_depends_on_is_not_simulated_again():
+    inputs = cell_of("floor", BY_BATCH).inputs
+
+    def key(**train: object) -> str:
+        at = resolve(inputs, {}).workload
+        return Workload(at.network, at.mixer, at.frames, at.size, at.train.model_copy(update=train), at.sample).key()
+
+    assert key() == key(learning_rate=1.0) == key(steps=77) == key(ema=0.9) == key(warm_up=0)
+    assert len({key(), key(ema=None), key(batch_size=3), key(precision="bf16"), key(accumulate=2), key(clip_norm=1.0)}) == 6
