@@ -95,9 +95,13 @@ def _check_data(inputs: CellInputs) -> None:
 
 
 def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
-    """Run each mixer once at toy size on the real device: a backend that cannot run says so now, and not later."""
+    """Run each mixer once at toy size, as it will be trained, on the real device: a backend that cannot run says so now."""
+    from vdmbench.engine.training import autocast
+
     for choice in mixers_of(inputs.temporal):
-        mixer_maker(choice)(32).to(device)(torch.zeros(1, 4, 32, device=device))
+        mixer = mixer_maker(choice)(32).to(device)
+        with autocast(inputs.train.precision, device):
+            mixer(torch.zeros(1, 4, 32, device=device))
 
 
 def problems(cells: list[CellInputs], run: Run) -> list[str]:
@@ -112,7 +116,7 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         return ["a memory snapshot is the history of CUDA's allocator, and this runs on a CPU: leave out --memory-snapshot"]
     return [
         *_once(cells, ("data", "evaluate", "sample"), _check_data),
-        *_once(cells, ("mixer", "pattern"), lambda each: _check_mixer(each, device)),
+        *_once(cells, ("mixer", "pattern", "train"), lambda each: _check_mixer(each, device)),
     ]
 
 
