@@ -32,9 +32,9 @@ def run(
     *overrides: str, variant: str = "bi", resume: engine.TrainingState | None = None, checkpoint_every: int = 1000
 ) -> Heard:
     (inputs,) = [cell.inputs for cell in expand(*parse_suite(MINIMAL, overrides=overrides)) if cell.variant == variant]
-    solution = solve(inputs)
+    resolved = solve(inputs).resolved
     heard = Heard()
-    cell = engine.prepare(inputs, solution.network, solution.mixer, torch.device("cpu"))
+    cell = engine.prepare(inputs, resolved.network, resolved.mixer, torch.device("cpu"))
     engine.run_cell(cell, heard, resume=resume, checkpoint_every=checkpoint_every)
     return heard
 
