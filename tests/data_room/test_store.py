@@ -89,7 +89,8 @@ def test_an_interrupted_writer_goes_on_to_the_same_bytes(store: Path, stop_after
     assert fill(torn, stop_after=stop_after) is None
     with pytest.raises(DataError, match=r"torn has no index\.json"):
         opened(torn)
-    (torn / ".train-00009.npy.abc").write_bytes(b"half")
+    for name in (".train-00009.npy.abc", ".train-00009.json.abc", ".index.json.abc"):
+        (torn / name).write_bytes(b"half")
     kept = {name: (torn / name).stat().st_mtime_ns for name in contents(torn) if name.endswith(".npy") and name[0] == "t"}
     fill(torn)
     assert contents(torn) == contents(store)
@@ -98,6 +99,7 @@ def test_an_interrupted_writer_goes_on_to_the_same_bytes(store: Path, stop_after
 
 def test_a_finished_store_is_left_as_it_is(store: Path) -> None:
     before = contents(store)
+    (store / "preparing.json").touch()  # as if killed right after the index was written
     assert fill(store) is not None
     assert contents(store) == before
     with pytest.raises(DataError, match="was made with dataset='test', not 'other'"):

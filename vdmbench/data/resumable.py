@@ -30,8 +30,9 @@ def begin(folder: Path, marker: str, declared: Mapping[str, Any], *, finished: M
         except ValueError as error:
             raise DataError(f"{begun} cannot be read ({error}); delete {folder} and begin again") from error
         _check_same(begun, before, declared)
-        for leftover in folder.rglob(".*.np[yz].*"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
+        for pattern in (".*.npy.*", ".*.json.*"):  # files that a process was writing when it was killed
+            for leftover in folder.rglob(pattern):
+                leftover.unlink(missing_ok=True)
         return
     if folder.exists() and any(not file.name.startswith(f".{marker}.") for file in folder.iterdir()):
         raise DataError(f"{folder} holds something else than what is to be made there; give an empty or new folder")

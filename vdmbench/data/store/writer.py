@@ -87,6 +87,7 @@ class StoreWriter:
             DataError: where a split is empty, or a test video stands among the training videos.
         """
         if self.finished is not None:
+            self._tidy()
             return self.finished
         self._flush()
         for split in SPLITS:
@@ -94,9 +95,13 @@ class StoreWriter:
                 raise DataError(f"the {split} split of {self.folder} would be empty; a store holds both")
         index = Index(self.origin, self.size, tuple(self._annotations or ()), self._files, self._videos)
         index.write(self.folder)
+        self._tidy()
+        return index
+
+    def _tidy(self) -> None:
+        """Take away what only an unfinished store needs."""
         for leftover in [self.folder / PREPARING, *self.folder.glob("*-*.json")]:
             leftover.unlink(missing_ok=True)
-        return index
 
     def _shard_name(self, split: Split) -> str:
         return f"{split}-{self._shards[split]:05d}"
