@@ -8,7 +8,25 @@ from typing import Annotated
 import typer
 
 from vdmbench import __version__
-from vdmbench.cli import bench, check_mixer, compare, data, doctor, fvd, listing, plan, report, run, schema, weights
+from vdmbench.cli import (
+    bench,
+    check_mixer,
+    compare,
+    data,
+    doctor,
+    fvd,
+    listing,
+    merge,
+    plan,
+    report,
+    rerun,
+    run,
+    schema,
+    show,
+    status,
+    tail,
+    weights,
+)
 
 EXIT_USAGE = 2
 
@@ -22,6 +40,11 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
+app.command("status")(status.status)
+app.command("show")(show.show)
+app.command("tail")(tail.tail)
+app.command("rerun")(rerun.rerun)
+app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("fvd")(fvd.fvd)

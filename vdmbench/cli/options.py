@@ -53,12 +53,17 @@ def load_cells(
 
     suite, lines = load_suite(find_suite(file), overrides or [])
     cells = expand(suite, lines)
+    refuse_code(cells, str(file), allow_code=allow_code)
+    return suite, cells, lines
+
+
+def refuse_code(cells: list[Cell], origin: str, *, allow_code: bool) -> None:
+    """Refuse cells that name Python files, unless ``allow_code``; what will be run is said."""
     named = _code_named(cells)
     if named and not allow_code:
-        raise ValueError(f"{file} would run {', '.join(named)}: read the code, then add --allow-code")
+        raise ValueError(f"{origin} would run {', '.join(named)}: read the code, then add --allow-code")
     for name, sha256 in named.items():
         typer.echo(f"runs {name} (SHA-256 {sha256})", err=True)
-    return suite, cells, lines
 
 
 def _code_named(cells: list[Cell]) -> dict[str, str]:

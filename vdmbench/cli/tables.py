@@ -13,6 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from vdmbench.records import Record
     from vdmbench.runner.planning import Planned
+    from vdmbench.suite import Cell
 
 
 def print_table(table: Table) -> None:
@@ -78,9 +79,9 @@ def by_point(cells: Iterable[Planned]) -> dict[tuple[str, str], list[Planned]]:
     return rows
 
 
-def outcome_table(records: Iterable[tuple[Planned, Record]], title: str) -> Table:
+def outcome_table(records: Iterable[tuple[Cell, Record]], title: str) -> Table:
     """What did not go well, a row a cell: status, phase and cause."""
     table = simple_table(title, ["cell", "status", "phase", "cause"])
-    for planned, record in records:
-        table.add_row(planned.cell.label, record.status, record.phase or "–", Text(record.message or "–"))
+    for cell, record in records:
+        table.add_row(cell.label, record.status, record.phase or "–", Text(record.message or "–"))
     return table

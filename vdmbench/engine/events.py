@@ -101,6 +101,14 @@ class NonFiniteLoss(ArithmeticError):
         self.step = step
 
 
+class Stopped(Exception):
+    """Training was asked to stop, and did at a step boundary, once its state had been told."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"asked to end, and did after step {step} with a checkpoint")
+        self.step = step
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed, on the GPU or on the CPU (where torch has no exception class of its own)."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (

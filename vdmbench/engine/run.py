@@ -26,6 +26,7 @@ from vdmbench.engine.events import (
     PhaseStarted,
     Progress,
     Sampled,
+    Stopped,
     Trained,
     TrainingState,
 )
@@ -51,20 +52,26 @@ def run_cell(
     resume: TrainingState | None = None,
     checkpoint_every: int = 1000,
     reference_cache: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run ``cell``, telling ``emit`` everything.
 
     :param resume: the state that an earlier attempt left; training goes on from it.
     :param reference_cache: folder in which features of real clips are kept between cells.
+    :param stop: asked after every training step; where it says so, training leaves a checkpoint and ends.
     :raises NonFiniteLoss: training diverged.
+    :raises Stopped: as ``stop`` asked.
     :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
     """
-    _Run(cell, emit, checkpoint_every, reference_cache).all(resume)
+    _Run(cell, emit, checkpoint_every, reference_cache, stop).all(resume)
 
 
 class _Run:
-    def __init__(self, cell: Experiment, emit: Emit, checkpoint_every: int, reference_cache: Path | None) -> None:
-        self.cell, self.emit, self.checkpoint_every, self.reference_cache = cell, emit, checkpoint_every, reference_cache
+    def __init__(
+        self, cell: Experiment, emit: Emit, checkpoint_every: int, reference_cache: Path | None, stop: Callable[[], bool]
+    ) -> None:
+        self.cell, self.emit, self.stop = cell, emit, stop
+        self.checkpoint_every, self.reference_cache = checkpoint_every, reference_cache
         self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
         self.meter = PhaseMeter(str(cell.device))
         self.batches = TrainingBatches(
@@ -134,8 +141,11 @@ class _Run:
             with timer.step():
                 loss = trainer.step(clips)
             self.emit(Progress("train", step + 1, steps, loss))
-            if (step + 1) % self.checkpoint_every == 0 or step + 1 == steps:
+            stopping = self.stop()
+            if stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps:
                 self.emit(CheckpointDue(trainer.state()))
+            if stopping:
+                raise Stopped(step + 1)
         ends, means = thin(trainer.losses)
         tail = trainer.losses[-max(1, steps // 10) :]
         spread = timer.spread()

@@ -2,7 +2,9 @@
 
 from vdmbench.records.atomic import write_atomically
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
+from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.process import ProcessIdentity
+from vdmbench.records.progress import Progress, progress_of
 from vdmbench.records.schema import (
     PHASES,
     RECORD_SCHEMA,
@@ -41,6 +43,7 @@ __all__ = [
     "Exit",
     "LayerCost",
     "Matched",
+    "Merged",
     "MetricResult",
     "OutOfMemory",
     "Parameters",
@@ -49,6 +52,7 @@ __all__ = [
     "PlannedMemory",
     "Probe",
     "ProcessIdentity",
+    "Progress",
     "Record",
     "ResultsError",
     "ResultsFolder",
@@ -57,7 +61,9 @@ __all__ = [
     "Spread",
     "Status",
     "Training",
+    "merge_results",
     "parse_record",
+    "progress_of",
     "read_events",
     "write_atomically",
 ]

@@ -278,3 +278,9 @@ class Record(Recorded):
     artifacts: dict[str, str] = Field(default_factory=dict)
     """Files left beside the record, relative to its folder."""
     exit: Exit | None = None
+
+    @property
+    def label(self) -> str:
+        """For people: variant, sweep coordinates, seed; as the cell was called when it was declared."""
+        coordinates = [f"{path.rpartition('.')[2]}={value}" for path, value in self.point.items()]
+        return " ".join([self.variant, *coordinates, f"seed={self.seed}"])

@@ -70,6 +70,18 @@ class CellHistory:
         done = [record for record in self.attempts if record.status == "ok"]
         return (done or self.attempts)[-1]
 
+    @property
+    def latest_by_cohort(self) -> list[Record]:
+        """The record that counts, and beside it the last result of every other hardware cohort, as merged folders hold."""
+        counts = self.latest
+        others: dict[str, Record] = {}
+        for record in self.attempts:
+            if record.cohort not in (None, counts.cohort) and record.status in ("ok", "oom"):
+                before = others.get(record.cohort)
+                if record.status == "ok" or before is None or before.status != "ok":
+                    others[record.cohort] = record
+        return [*others.values(), counts]
+
 
 def parse_record(text: bytes, path: Path) -> Record:
     """Validate a record file; raises :class:`ResultsError` that names it."""
@@ -143,11 +155,16 @@ class ResultsFolder:
     def checkpoint_folder(self, identity: str) -> Path:
         return self.cell_folder(identity) / "checkpoint"
 
+    def folder_of(self, record: Record) -> AttemptFolder:
+        """Where the attempt of ``record`` is."""
+        attempt = f"{record.attempt.ordinal:04d}-{record.attempt.id}"
+        return AttemptFolder(self.cell_folder(record.identity) / "attempts" / attempt)
+
     def new_attempt(self, started: Record) -> AttemptFolder:
         """Create the attempt's folder and make its ``started`` record durable."""
         parent = self.cell_folder(started.identity) / "attempts"
         parent.mkdir(parents=True, exist_ok=True)
-        folder = AttemptFolder(parent / f"{started.attempt.ordinal:04d}-{started.attempt.id}")
+        folder = self.folder_of(started)
         folder.path.mkdir()
         fsync_folder(parent)
         write_atomically(folder.started, started.model_dump_json().encode(), exclusive=True)

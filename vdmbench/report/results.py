@@ -44,7 +44,7 @@ def results_folders(path: Path) -> list[Path]:
 def read_results(paths: Iterable[Path]) -> list[Cell]:
     """Every cell found under ``paths``, ordered by the start of its first attempt.
 
-    The same cell from two folders counts once a hardware cohort, by the rule of one folder: the last that is ok.
+    The same cell, from two folders or merged into one, counts once a hardware cohort: the last that is ok.
     Raises :class:`~vdmbench.records.ResultsError` where a path holds no results at all, or a damaged record.
     """
     found: dict[tuple[str, str | None], Cell] = {}
@@ -55,14 +55,13 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
             raise ResultsError(f"{path}: no results there; run a suite first (vdmbench run SUITE)")
         for folder in map(ResultsFolder, folders):
             for history in folder.histories():
-                record = history.latest
-                attempt = f"{record.attempt.ordinal:04d}-{record.attempt.id}"
-                cell = Cell(record, folder.cell_folder(record.identity) / "attempts" / attempt, len(history.attempts))
-                key = (record.identity, record.cohort)
                 started = history.attempts[0].attempt.started
-                first_start[key] = min(first_start.get(key, started), started)
-                if key not in found or record.status == "ok" or found[key].record.status != "ok":
-                    found[key] = cell
+                for record in history.latest_by_cohort:
+                    cell = Cell(record, folder.folder_of(record).path, len(history.attempts))
+                    key = (record.identity, record.cohort)
+                    first_start[key] = min(first_start.get(key, started), started)
+                    if key not in found or record.status == "ok" or found[key].record.status != "ok":
+                        found[key] = cell
     if not found:
         raise ResultsError(
             f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)"

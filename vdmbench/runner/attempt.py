@@ -31,6 +31,7 @@ from vdmbench.records import (
 from vdmbench.runner.devices import choose_gpu, worker_environment
 from vdmbench.runner.fold import fold, utc_now
 from vdmbench.runner.planning import PlanningFailed, what_would_fit
+from vdmbench.runner.preemption import Preempted
 from vdmbench.runner.task import Task
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
@@ -119,7 +120,7 @@ class Worker:
 def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, ordinal: int, listen: Listener) -> Record:
     """Run one cell to an end, and return the record that was made durable.
 
-    A KeyboardInterrupt ends the worker, leaves an ``interrupted`` record, and goes on up.
+    A KeyboardInterrupt, and :class:`Preempted` is one, ends the worker, leaves an ``interrupted`` record, and goes on up.
     """
     started = started_record(cell, solved, ordinal)
     folder = results.new_attempt(started)
@@ -132,7 +133,7 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
     ).write(folder.path)
     gpu = choose_gpu(run)
     cut_short: tuple[Status, str] | None = None
-    interrupted = False
+    interrupt: KeyboardInterrupt | None = None
     began = time.monotonic()
     with NvmlSampler(gpu.uuid if gpu else None) as nvml:
         worker = Worker(folder, worker_environment(gpu))
@@ -151,8 +152,9 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
                 if run.wall_limit is not None and time.monotonic() - began > run.wall_limit:
                     cut_short = "timeout", f"ended after its limit of {run.wall_limit:g} s"
                     worker.end()
-        except KeyboardInterrupt:
-            cut_short, interrupted = ("interrupted", "interrupted from the keyboard"), True
+        except KeyboardInterrupt as stop:
+            how = "the supervising process was told to end (SIGTERM)" if isinstance(stop, Preempted) else "from the keyboard"
+            cut_short, interrupt = ("interrupted", f"interrupted: {how}"), stop
             worker.end()
         exit = worker.exit()
         hear()
@@ -169,8 +171,8 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
         record = _with_what_would_fit(record, cell, solved, capacity)
     results.finish(folder, record)
-    if interrupted:
-        raise KeyboardInterrupt
+    if interrupt is not None:
+        raise interrupt
     return record
 
 

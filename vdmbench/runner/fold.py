@@ -56,7 +56,8 @@ def fold(
         elif kind == "outcome":
             outcome = event["status"], event.get("message")
 
-    if outcome is None:
+    # A worker that was told to end says so itself; why it was told, only the parent knows.
+    if outcome is None or (outcome[0] == "interrupted" and cut_short is not None):
         outcome = cut_short or _from_exit(exit)
     status, message = outcome
     return started.model_copy(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from vdmbench.records import EventLog
+from vdmbench.runner.preemption import LastCheckpoint
 from vdmbench.runner.task import Task
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def main(folder: Path) -> int:
     _end_with_parent()
     log = EventLog(folder / "events.jsonl")
     task = Task.read(folder)
-    from vdmbench.engine import NonFiniteLoss, is_out_of_memory
+    from vdmbench.engine import NonFiniteLoss, Stopped, is_out_of_memory
 
     outcome: dict[str, Any]
     try:
@@ -47,6 +48,8 @@ def main(folder: Path) -> int:
         outcome = {"status": "ok"}
     except NonFiniteLoss as error:
         outcome = {"status": "nan", "message": str(error)}
+    except Stopped as stopped:
+        outcome = {"status": "interrupted", "message": str(stopped)}
     except Exception as error:
         traceback.print_exc()
         kind = "oom" if is_out_of_memory(error) else "error"
@@ -91,21 +94,26 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
     if resumed is not None:
         log.append({"type": "resumed", "step": resumed.step})
     history = memory_history(folder / SNAPSHOT) if task.run.memory_snapshot and device.type == "cuda" else nullcontext()
+    last_checkpoint = LastCheckpoint()
     with history:
         engine.run_cell(
             cell,
-            _Scribe(task, folder, log, checkpoints),
+            _Scribe(task, folder, log, checkpoints, last_checkpoint),
             resume=resumed,
             checkpoint_every=task.run.checkpoint_every,
             reference_cache=task.reference_cache,
+            stop=last_checkpoint.asked,
         )
 
 
 class _Scribe:
     """Hears the engine's events, and writes each where it belongs."""
 
-    def __init__(self, task: Task, folder: Path, log: EventLog, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, task: Task, folder: Path, log: EventLog, checkpoints: Checkpoints, last_checkpoint: LastCheckpoint
+    ) -> None:
         self._task, self._folder, self._log, self._checkpoints = task, folder, log, checkpoints
+        self._last_checkpoint = last_checkpoint
 
     def __call__(self, event: engine.EngineEvent) -> None:
         from vdmbench import engine
@@ -115,6 +123,8 @@ class _Scribe:
         match event:
             case engine.PhaseStarted():
                 append({"type": "phase_started", "phase": event.phase})
+                if event.phase == "train":
+                    self._last_checkpoint.training_began()
             case engine.Progress():
                 append({"type": "progress", "phase": event.phase, "step": event.step, "steps": event.steps, "loss": event.loss})
             case engine.PhaseEnded():
@@ -131,6 +141,7 @@ class _Scribe:
                 append({"type": "checkpoint", "step": event.state.step}, durable=True)
             case engine.Trained():
                 append({"type": "trained", "training": event.training.model_dump()}, durable=True)
+                self._last_checkpoint.training_ended()
             case engine.Sampled():
                 for name, path in write_samples(self._folder, event.clips, event.real).items():
                     append({"type": "artifact", "name": name, "path": path})

@@ -1,0 +1,37 @@
+"""What becomes of an attempt, from its events and from how its worker ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.records.attempts import record
+from vdmbench.records import Exit
+from vdmbench.runner.fold import fold
+
+STOPPED = {"type": "outcome", "status": "interrupted", "message": "asked to end, and did after step 7", "at": 2.0}
+TRAINING = {"type": "phase_started", "phase": "train", "at": 1.0}
+
+
+def folded(events, *, exit=None, cut_short=None):
+    return fold(record(status="started"), events, exit=exit or Exit(code=0), device_memory=None, cut_short=cut_short)
+
+
+@pytest.mark.fault
+def test_a_worker_that_ends_well_and_tells_nothing_is_an_error():
+    found = folded([TRAINING])
+    assert (found.status, found.phase) == ("error", "train")
+    assert "exited with 0 and told no outcome" in found.message
+
+
+@pytest.mark.fault
+def test_a_worker_that_was_told_to_end_by_somebody_else_is_interrupted():
+    found = folded([TRAINING, STOPPED])
+    assert (found.status, found.phase, found.message) == ("interrupted", "train", STOPPED["message"])
+
+
+@pytest.mark.parametrize("why", [("timeout", "over its limit"), ("interrupted", "interrupted: from the keyboard")])
+def test_why_a_worker_was_told_to_end_only_its_parent_knows(why):
+    found = folded([TRAINING, STOPPED], cut_short=why)
+    assert (found.status, found.message) == why
+    finished = folded([{"type": "outcome", "status": "ok", "at": 3.0}], cut_short=why)
+    assert finished.status == "ok"

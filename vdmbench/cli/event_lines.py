@@ -1,0 +1,56 @@
+"""Events of an attempt as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vdmbench.records import Event
+
+
+def event_line(event: Event) -> str:
+    """Time of day (UTC) and what happened."""
+    at = datetime.fromtimestamp(event["at"], UTC).strftime("%H:%M:%S")
+    return f"{at}  {_told(event)}"
+
+
+def _told(event: Event) -> str:
+    match event["type"]:
+        case "phase_started":
+            return f"{event['phase']} began"
+        case "phase_ended":
+            return f"{event['phase']} ended after {event['reading']['seconds']:.2f} s"
+        case "progress":
+            loss = "" if event["loss"] is None else f", loss {float(event['loss']):.4f}"
+            return f"{event['phase']} {event['step']}/{event['steps']}{loss}"
+        case "resumed":
+            return f"goes on from the checkpoint of step {event['step']}"
+        case "checkpoint":
+            return f"checkpoint of step {event['step']}"
+        case "environment":
+            return f"on {event['cohort']}"
+        case "data":
+            return f"data {event['split']}: {event['fingerprint']}"
+        case "judged":
+            return f"{event['metric']} {float(event['result']['value']):.4g}"
+        case "outcome":
+            return f"{event['status']}{': ' + event['message'] if event.get('message') else ''}"
+        case other:
+            details = ", ".join(f"{key} {value}" for key, value in event.items() if key not in ("at", "type"))
+            return f"{other}: {details if len(details) <= 100 else details[:99] + '…'}"
+
+
+def condensed(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, with only the last of each stretch of progress in one phase."""
+    held: Event | None = None
+    for event in events:
+        follows = held is not None and event["type"] == "progress" and event["phase"] == held["phase"]
+        if held is not None and not follows:
+            yield held
+        held = event if event["type"] == "progress" else None
+        if held is None:
+            yield event
+    if held is not None:
+        yield held

@@ -1,0 +1,24 @@
+"""What an interrupted command says, and with which exit code it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def ending_well(message: str) -> Iterator[None]:
+    """Within, Ctrl-C ends the command with ``message`` and 130, and SIGTERM with ``message`` and 143."""
+    from vdmbench.runner.preemption import Preempted, preemptible
+
+    try:
+        with preemptible():
+            yield
+    except KeyboardInterrupt as stop:
+        preempted = isinstance(stop, Preempted)
+        typer.echo(f"{'told to end (SIGTERM)' if preempted else 'interrupted'}; {message}", err=True)
+        raise typer.Exit(Preempted.exit_code if preempted else EXIT_INTERRUPTED) from None

@@ -1,0 +1,32 @@
+"""``vdmbench merge``: results of several machines in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Results folders to bring together.", file_okay=False)
+    ],
+    into: Annotated[Path, typer.Option("--into", help="Results folder to merge into; it may exist.", file_okay=False)],
+) -> None:
+    """Copy every finished attempt that is not there yet, verified byte for byte. Doing it again changes nothing.
+
+    Attempts that are not finished, and checkpoints, stay where they are. Cells of different hardware stay apart in reports.
+
+    Example: vdmbench merge machine-a/tiny machine-b/tiny --into results/tiny
+    """
+    from vdmbench.records import ResultsFolder, merge_results
+
+    merged = merge_results([ResultsFolder(path) for path in sources], ResultsFolder(into))
+    for name in merged.copied:
+        typer.echo(into / name)
+    for path in merged.unfinished:
+        typer.echo(f"not finished, left where it is: {path}", err=True)
+    typer.echo(
+        f"{len(merged.copied)} attempts copied, {merged.present} there already, {len(merged.unfinished)} not finished", err=True
+    )

@@ -1,0 +1,109 @@
+"""``vdmbench rerun``: does a cell give the same again?"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
+from vdmbench.cli.compare import THRESHOLDS
+from vdmbench.cli.interruption import ending_well
+from vdmbench.cli.options import AllowCode, AsJson, refuse_code
+
+if TYPE_CHECKING:
+    from vdmbench.cli.cells import Found
+    from vdmbench.records import Record, ResultsFolder
+    from vdmbench.suite import Cell
+    from vdmbench.suite.blocks import Run
+
+
+def rerun(
+    cell: CellName,
+    results: WhereToLook = DEFAULT_RESULTS,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="New results folder; by default reruns/ in that of the cell.", file_okay=False)
+    ] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")
+    ] = None,
+    portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a cell again from nothing but its record, in a results folder of its own, and compare the two as the gate does.
+
+    Exit code: 0 nothing is worse, 1 something is, 2 wrong use, 4 undecided, 130 interrupted, 143 ended by SIGTERM.
+
+    Example: vdmbench rerun 'mamba seed=0' --results results/tiny --portable
+    """
+    from vdmbench.records import ResultsFolder
+    from vdmbench.report.baseline import load_thresholds
+    from vdmbench.report.gate import compare_cells
+    from vdmbench.report.results import Cell as ReportedCell
+    from vdmbench.report.results import read_results
+
+    found = find_cell(cell, results)
+    record = found.history.latest
+    file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
+    limits = load_thresholds(file) if file else None
+    again = _declared_by(record)
+    refuse_code([again], found.named, allow_code=allow_code)
+    folder = ResultsFolder(into or _free_folder(found))
+    if folder.path.exists():
+        raise ValueError(f"{folder.path}: exists; a rerun begins with nothing, so name a new folder with --into")
+    with ending_well(f"nothing was compared; what there is of it: {folder.path}"):
+        _run(again, folder, _settings(found))
+    comparison = compare_cells([ReportedCell(record)], read_results([folder.path]), limits, portable=portable)
+    typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
+    typer.echo(f"records: {folder.path}", err=True)
+    raise typer.Exit(comparison.exit_code)
+
+
+def _declared_by(record: Record) -> Cell:
+    """The cell as its record declares it. ValueError where this vdmbench would call it another."""
+    from vdmbench.suite import Cell, CellInputs
+
+    another = f"{record.label}: this vdmbench declares other fields than the one that wrote the record; use that version"
+    try:
+        inputs = CellInputs.model_validate(record.declared)
+    except ValueError as error:
+        raise ValueError(f"{another} ({' '.join(str(error).split())[:200]})") from None
+    if inputs.identity() != record.identity:
+        raise ValueError(f"{another} (the identity is {inputs.identity()} now and was {record.identity})")
+    return Cell(record.suite, record.variant, record.point, record.seed, inputs, record.identity)
+
+
+def _settings(found: Found) -> Run:
+    """Where and with which limits it ran; defaults where only the record was kept, as in a baseline."""
+    from vdmbench.runner.task import TASK_FILE, Task
+    from vdmbench.suite.blocks import Run
+
+    folder = found.results.folder_of(found.history.latest).path
+    return Task.read(folder).run if (folder / TASK_FILE).exists() else Run()
+
+
+def _free_folder(found: Found) -> Path:
+    reruns = found.results.path / "reruns"
+    candidates = (reruns / f"{found.history.identity}-{number}" for number in itertools.count(1))
+    return next(path for path in candidates if not path.exists())
+
+
+def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
+    """One attempt, shown as a run is."""
+    from vdmbench.cli.display import display
+    from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
+    from vdmbench.runner.disk import refuse_full_disk
+    from vdmbench.runner.planning import plan
+    from vdmbench.runner.supervisor import run_suite
+
+    planned = plan([cell], preflight=settings)
+    if planned.problems:
+        raise ValueError("\n".join(["nothing was run, because:", *planned.problems]))
+    folder.prepare()
+    refuse_full_disk(folder, planned.cells)
+    refuse_shared_gpu(choose_gpu(settings))
+    with display(f"rerun of {cell.suite}", 1) as shown:
+        run_suite(folder, planned.cells, settings, shown)

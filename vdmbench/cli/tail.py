@@ -1,0 +1,35 @@
+"""``vdmbench tail``: follow a running cell."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
+
+POLL_SECONDS = 0.5
+
+
+def tail(cell: CellName, results: WhereToLook = DEFAULT_RESULTS) -> None:
+    """Follow the events of a cell's last attempt until it ends; steps between two looks are one line. Reads files only.
+
+    Example: vdmbench tail 'mamba seed=0'
+    """
+    from vdmbench.cli.event_lines import condensed, event_line
+    from vdmbench.records import EventTail
+
+    found = find_cell(cell, results)
+    attempt = found.history.attempts[-1]
+    typer.echo(found.named, err=True)
+    events = EventTail(found.results.folder_of(attempt).events)
+    while True:
+        # The outcome is asked for first: what was written before it is then read in full.
+        history = found.results.history(found.history.identity)
+        now = next(each for each in (history or found.history).attempts if each.attempt.id == attempt.attempt.id)
+        for event in condensed(events.new()):
+            typer.echo(event_line(event))
+        if now.status != "started":
+            typer.echo(f"ended: {now.status}{': ' + now.message if now.message else ''}")
+            return
+        time.sleep(POLL_SECONDS)

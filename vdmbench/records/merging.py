@@ -1,0 +1,126 @@
+"""Bring results folders together: the union of their finished attempts, each copied whole or not at all.
+
+An attempt is one immutable folder with a name of its own, so merging is copying what is not there yet. Attempts without a
+record are left where they are, and so are checkpoints: both belong to who is running them. Nothing is copied where two folders
+disagree on the bytes of one attempt.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vdmbench.records.atomic import fsync_folder
+from vdmbench.records.store import AttemptFolder, ResultsError, ResultsFolder, parse_record
+
+_TEMPORARY = ".tmp-"
+
+
+@dataclass
+class Merged:
+    """What a merge did."""
+
+    copied: list[Path] = field(default_factory=list)
+    """Attempts that are new, relative to the results folder."""
+    present: int = 0
+    """Attempts that were there already, byte for byte."""
+    unfinished: list[Path] = field(default_factory=list)
+    """Attempts without a record, left where they are."""
+
+
+def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Merged:
+    """Copy every finished attempt of ``sources`` that ``target`` has not.
+
+    :raises ResultsError: a source holds no results or a damaged record, or one attempt has different bytes in two folders;
+        nothing was copied then.
+    """
+    merged, wanted = Merged(), dict[Path, Path]()
+    for source in sources:
+        for history in source.histories():
+            for attempt in source.attempt_folders(history.identity):
+                name = attempt.path.relative_to(source.path)
+                if not attempt.record.exists():
+                    merged.unfinished.append(attempt.path)
+                    continue
+                _refuse_misplaced(attempt, history.identity)
+                if name in wanted:
+                    _refuse_conflict(wanted[name], attempt.path)
+                wanted.setdefault(name, attempt.path)
+    target.prepare()
+    for name, path in list(wanted.items()):
+        if (target.path / name).exists():
+            _refuse_conflict(target.path / name, path)
+            merged.present += 1
+            del wanted[name]
+    staging = target.path / f".merging-{secrets.token_hex(6)}"
+    try:
+        for number, (name, path) in enumerate(wanted.items()):
+            _copy(path, staging / str(number))
+            _place(staging / str(number), target.path / name)
+            merged.copied.append(name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    if target.suite() is None and (kept := next((suite for source in sources if (suite := source.suite())), None)):
+        target.keep_suite(kept)
+    return merged
+
+
+def _files(folder: Path) -> set[Path]:
+    """Relative paths of the files in an attempt's folder, without what a killed write left."""
+    found = set()
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ResultsError(f"{path}: neither file nor folder; an attempt holds nothing else, so this one is not merged")
+        if path.is_file() and not path.name.startswith(_TEMPORARY):
+            found.add(path.relative_to(folder))
+    return found
+
+
+def _differing(one: Path, other: Path) -> Path | None:
+    """A file that is not the same in both attempts."""
+    first, second = _files(one), _files(other)
+    for name in sorted(first | second):
+        if name not in first or name not in second or not filecmp.cmp(one / name, other / name, shallow=False):
+            return name
+    return None
+
+
+def _refuse_conflict(one: Path, other: Path) -> None:
+    if (name := _differing(one, other)) is not None:
+        raise ResultsError(
+            f"{one} and {other} are the same attempt and differ in {name}; an attempt never changes, so one of them was "
+            "damaged or edited: move that one away. Nothing was merged"
+        )
+
+
+def _refuse_misplaced(attempt: AttemptFolder, identity: str) -> None:
+    record = parse_record(attempt.record.read_bytes(), attempt.record)
+    if record.identity != identity:
+        raise ResultsError(
+            f"{attempt.record}: a record of cell {record.identity}, in the folder of another; it was moved by hand"
+        )
+
+
+def _copy(source: Path, copy: Path) -> None:
+    """Copy an attempt, make it durable, and read it back against the original."""
+    for name in sorted(_files(source)):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, copy / name)
+        with (copy / name).open("rb") as file:
+            os.fsync(file.fileno())
+    if (name_of_wrong := _differing(source, copy)) is not None:
+        raise ResultsError(f"{source / name_of_wrong}: read differently twice, or changed while it was copied; merge again")
+
+
+def _place(copy: Path, place: Path) -> None:
+    """Give a complete copy its name: readers see the whole attempt or none of it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        fsync_folder(folder)
+    os.rename(copy, place)
+    fsync_folder(place.parent)
