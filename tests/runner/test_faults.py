@@ -30,11 +30,10 @@ def die_in(phase):
 
 class Fragile(Mixer):
     def __init__(self, channels):
-        super().__init__()
+        super().__init__(channels, causal=True)
+        self.inner_width = channels
         self.mix = nn.Linear(channels, channels)
         die_in("build")
-
-    causal = True
 
     def forward(self, x):
         die_in("warm-up" if self.training else "sample")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vdmbench.cli.cells import Found
     from vdmbench.records import Record
 
-_EVENTS = 20
+_EVENTS = 40
 _LOG_LINES = 20
 
 
