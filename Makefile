@@ -46,6 +46,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/unet_step.py --out benchmarks/cpu/unet_step.json
 	$(BIN)/python benchmarks/fvd.py
+	$(BIN)/python benchmarks/loading.py
 
 bench-gpu: $(VENV)/test.stamp
 	$(PIP) --constraint constraints.txt mambapy transformers

@@ -123,12 +123,20 @@ class _Run:
         if self.cell.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _step_batches(self, step: int) -> list[torch.Tensor]:
-        return [self.batches.batch(step * self.train.accumulate + part) for part in range(self.train.accumulate)]
+    def _step_batches(self, first: int, steps: int) -> Iterator[list[torch.Tensor]]:
+        """The batches of each step. Beside a GPU they are made ahead of use; a CPU has no core that is not measured."""
+        parts = self.train.accumulate
+        start, stop = first * parts, steps * parts
+        if self.cell.device.type == "cuda":
+            batches = self.batches.prefetch(start, stop, ahead=2 * parts, workers=2)
+        else:
+            batches = map(self.batches.batch, range(start, stop))
+        for _ in range(first, steps):
+            yield [next(batches) for _ in range(parts)]
 
     def _warm_up(self, trainer: Trainer) -> None:
-        for step in range(self.train.warm_up):
-            trainer.step(self._step_batches(step))
+        for step, clips in enumerate(self._step_batches(0, self.train.warm_up)):
+            trainer.step(clips)
             self.emit(Progress("warm-up", step + 1, self.train.warm_up))
 
     def _train(self, trainer: Trainer, resume: TrainingState | None) -> nn.Module:
@@ -136,8 +144,7 @@ class _Run:
             trainer.restore(resume)
         first, steps = trainer.done, self.train.steps
         timer = StepTimer(device=str(self.cell.device))
-        for step in range(first, steps):
-            clips = self._step_batches(step)
+        for step, clips in enumerate(self._step_batches(first, steps), start=first):
             with timer.step():
                 loss = trainer.step(clips)
             self.emit(Progress("train", step + 1, steps, loss))

@@ -68,17 +68,22 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
+def require_device() -> None:
+    """Raise :class:`CannotMeasure` where there is nothing to measure on."""
+    if not torch.cuda.is_available():
+        raise CannotMeasure(
+            "match.source is 'measured' and PyTorch sees no CUDA device here ('vdmbench doctor' says why): "
+            "use 'source: simulated'"
+        )
+
+
 def measured(workload: Workload, phase: str) -> int | None:
     """Peak of allocated bytes on this machine's CUDA device, in a fresh process; None where it ran out of memory.
 
     :raises CannotMeasure: there is no such device.
     :raises RuntimeError: the process failed in another way; the message holds the end of what it said.
     """
-    if not torch.cuda.is_available():
-        raise CannotMeasure(
-            "match.source is 'measured' and PyTorch sees no CUDA device here ('vdmbench doctor' says why): "
-            "use 'source: simulated'"
-        )
+    require_device()
     question = json.dumps({
         "network": workload.network, "mixer": workload.mixer, "frames": workload.frames, "size": workload.size,
         "train": workload.train.model_dump(), "sample": workload.sample.model_dump(), "phase": phase,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vdmbench.matching.cost import cost, count, structure
-from vdmbench.matching.memory import Peaks, Source, measured, simulated
+from vdmbench.matching.memory import Peaks, Source, measured, require_device, simulated
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
 from vdmbench.matching.solver import (
     WIDTHS,
@@ -108,6 +108,7 @@ class _Search:
             )
         start = declared_setting(self.inputs, match.knob)
         if match.source == "measured":  # a probe of the device is dear: begin where the simulation says
+            require_device()
             by_simulation = bracket(self._values(match, "simulated"), goal, self._ladder(match), start)
             start = by_simulation.closest(goal).setting
         found = bracket(self._values(match, match.source or "simulated"), goal, self._ladder(match), start)
