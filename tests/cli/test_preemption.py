@@ -12,9 +12,11 @@ import pytest
 
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
+from vdmbench.runner.disk import cell_bytes
 from vdmbench.runner.survey import survey
+from vdmbench.suite import CellInputs
 
-OPTIONS = ["train.steps=60", "run.device=cpu", "--only", "floor"]
+OPTIONS = ["train.steps=40", "run.device=cpu", "--only", "floor"]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_a_preemption_loses_no_step(preempted):
     assert (history.latest.status, history.latest.phase) == ("interrupted", "train")
     assert "told to end (SIGTERM)" in history.latest.message
     (kept,) = ResultsFolder(folder / "r").checkpoint_folder(history.identity).iterdir()
-    assert 2 <= int(kept.stem.partition("-")[2]) < 60, "no multiple of run.checkpoint_every: it was taken at SIGTERM"
+    assert 2 <= int(kept.stem.partition("-")[2]) < 40, "no multiple of run.checkpoint_every: it was taken at SIGTERM"
 
 
 @pytest.mark.fault
@@ -76,7 +78,10 @@ def test_moved_results_go_on_from_there(resumed):
     assert len(json.loads(done.stdout)["left"]) == 2
     (history,) = ResultsFolder(moved).histories()
     assert [each.status for each in history.attempts] == ["interrupted", "ok"]
-    assert 2 <= history.latest.training.first_step < 60
+    assert 2 <= history.latest.training.first_step < 40
+    left = sum(path.stat().st_size for path in ResultsFolder(moved).cell_folder(history.identity).rglob("*") if path.is_file())
+    promised = cell_bytes(CellInputs.model_validate(history.latest.declared), history.latest.solved)
+    assert left <= promised, "the estimate of the disk's preflight is too low"
 
 
 @pytest.mark.timeout(600)

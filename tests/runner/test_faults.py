@@ -79,7 +79,7 @@ def test_a_cell_survives_a_kill_in_every_phase_and_a_full_disk(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fragile.py").write_text(FRAGILE)
     text = MINIMAL.replace("floor: {mixer: identity}", "floor: {mixer: 'fragile.py:Fragile'}").replace(
-        "bootstrap: 20", "bootstrap: 400"
+        "bootstrap: 20", "bootstrap: 200"
     )
     cell = expand(*parse_suite(text))[0]
     planned = Planned(cell, solve(cell.inputs).solved, None)
