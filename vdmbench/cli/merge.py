@@ -10,7 +10,7 @@ import typer
 
 def merge(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="Results folders to bring together.", file_okay=False)
+        list[Path], typer.Argument(metavar="RESULTS", help="Results folders to bring together.", file_okay=False)
     ],
     into: Annotated[Path, typer.Option("--into", help="Results folder to merge into; it may exist.", file_okay=False)],
 ) -> None:

@@ -169,7 +169,10 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
     )
     if record.status == "oom":
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
-        record = _with_what_would_fit(record, cell, solved, capacity)
+        try:
+            record = _with_what_would_fit(record, cell, solved, capacity)
+        except KeyboardInterrupt as stop:  # what would have fitted can be missed; what happened cannot
+            interrupt = stop
     results.finish(folder, record)
     if interrupt is not None:
         raise interrupt
