@@ -28,7 +28,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/vdmbench report results/demo --out reports/demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check vdmbench tests benchmarks
