@@ -53,6 +53,7 @@ def test_the_make_commands_exist():
         assert subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.timeout(900)
 def test_the_vdmbench_commands_run(vdmbench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "results" / "baselines", tmp_path / "results" / "baselines")
