@@ -76,7 +76,7 @@ def _where(one: dict[int, int], other: dict[int, float] | dict[int, int]) -> flo
     for (n, gap), (following, after) in zip(
         zip(frames, gaps, strict=True), zip(frames[1:], gaps[1:], strict=False), strict=False
     ):
-        if gap * after < 0:
+        if (gap < 0) != (after < 0):
             share = gap / (gap - after)
             return math.exp(math.log(n) + share * math.log(following / n))
     return None
@@ -129,12 +129,12 @@ def _limits(axes: Axes) -> None:
 
 
 def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) -> ReportFigure:
-    """Who holds the peak of training, stacked, a bar a variant, a panel a sweep point."""
+    """Who holds the peak of training, stacked, a bar a variant, a panel a sweep point; infeasible ones are named and stay."""
     points: dict[str, dict[str, dict[str, int]]] = {}
     for cell, solved in planned:
-        if solved is not None and "train" in solved.memory:
-            title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
-            points.setdefault(title, {}).setdefault(cell.variant, solved.memory["train"].holders)
+        title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
+        holders = {} if solved is None else solved.memory["train"].holders
+        points.setdefault(title, {}).setdefault(cell.variant, holders)
     with applied(style):
         figure, all_axes = small_multiples(style, len(points), height=0.8)
         for axes, (title, variants) in zip(all_axes, points.items(), strict=True):
@@ -143,6 +143,9 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
                 sizes = np.array([held.get(holder, 0) / 2**30 for held in variants.values()])
                 axes.barh(list(variants), sizes, left=base, color=colour, height=0.75, linewidth=0)
                 base += sizes
+            for row, held in enumerate(variants.values()):
+                if not held:
+                    axes.annotate(" infeasible", (0, row), va="center", fontsize=style.size - 2, color=INK)
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             axes.set_title(title)
