@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from vdmbench.data.cache import cache_folder
+from vdmbench.user_cache import user_cache, writable
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    compiled = cache_folder("numba")
+    compiled = writable(user_cache() / "numba")
     with pytest.MonkeyPatch.context() as patch:
         if compiled is not None:
             patch.setenv("NUMBA_CACHE_DIR", str(compiled))

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vdmbench.data.cache import cache_folder
 from vdmbench.data.cores import cores
 from vdmbench.data.durable import write_json
 from vdmbench.data.source import fingerprint_of
+from vdmbench.user_cache import user_cache, writable
 
 Digests = dict[str, str]
 
@@ -49,7 +49,7 @@ def digests(folder: Path, names: Iterable[str], *, remember: bool = True) -> Dig
 
 
 def _memory_of(folder: Path) -> Path | None:
-    cache = cache_folder("digests")
+    cache = writable(user_cache() / "digests")
     return None if cache is None else cache / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]}.json"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from functools import cache
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter
 from vdmbench.matching.simulation import PHASES, simulate
 from vdmbench.matching.workload import Workload
 from vdmbench.records import PlannedMemory, write_atomically
+from vdmbench.user_cache import user_cache
 
 Source = Literal["simulated", "measured"]
 Peaks = dict[Literal["train", "sample"], PlannedMemory]
@@ -35,7 +35,7 @@ def simulated(workload: Workload, phases: tuple[str, ...] = PHASES) -> Peaks:
     """:func:`~vdmbench.matching.simulation.simulate`, from memory or from the user's cache where the answer is known."""
     key = hashlib.sha256(f"{_source_digest()} {phases} {workload.key()}".encode()).hexdigest()
     if key not in _known:
-        kept = _folder() / f"{key}.json"
+        kept = user_cache() / "simulated-memory" / f"{key}.json"
         try:
             answer = _PEAKS.validate_json(kept.read_bytes())
         except (OSError, ValueError):  # not there, or not readable: simulated again, and put right
@@ -51,11 +51,6 @@ def _keep(path: Path, answer: Peaks) -> None:
         write_atomically(path, _PEAKS.dump_json(answer))
     except OSError as error:
         print(f"simulated peaks are not kept: {error}", file=sys.stderr)
-
-
-def _folder() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    return home / "vdmbench" / "simulated-memory"
 
 
 @cache

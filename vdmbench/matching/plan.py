@@ -25,7 +25,7 @@ from vdmbench.records import Matched, Probe, Solved
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Match
 from vdmbench.suite.cells import Reference
-from vdmbench.suite.pattern import mixers_of
+from vdmbench.suite.pattern import described
 
 _LADDERS = {
     "base_channels": multiples(8, 1 << 14),  # group norms have 8 groups
@@ -104,7 +104,7 @@ class _Search:
         mixer = self.inputs.temporal
         if match.knob == "mixer_width" and not has_width(mixer):
             raise Unreachable(
-                f"mixer '{_described(mixer)}' has no width to move; match by base_channels, or exempt the variant"
+                f"mixer '{described(mixer)}' has no width to move; match by base_channels, or exempt the variant"
             )
         start = declared_setting(self.inputs, match.knob)
         if match.source == "measured":  # a probe of the device is dear: begin where the simulation says
@@ -141,7 +141,7 @@ class _Search:
     def _chosen(self, match: Match, goal: int, found: Bracket) -> int | float:
         if found.flat:
             raise Unreachable(
-                f"{match.knob} does not move {_named(match)} of {_described(self.inputs.temporal)}; match by another knob"
+                f"{match.knob} does not move {_named(match)} of {described(self.inputs.temporal)}; match by another knob"
             )
         if match.budget is None:
             return found.closest(goal).setting
@@ -149,7 +149,7 @@ class _Search:
             assert found.above is not None, "a search ends between two settings"
             least = "more than there is" if found.above.value is None else _shown(match, found.above.value)
             raise Unreachable(
-                f"{_named(match)} of {_described(self.inputs.temporal)} does not fit in {_shown(match, goal)}: at the smallest "
+                f"{_named(match)} of {described(self.inputs.temporal)} does not fit in {_shown(match, goal)}: at the smallest "
                 f"setting, {match.knob} {found.above.setting:g}, it takes {least}; raise match.budget or move another knob"
             )
         return found.below.setting
@@ -161,7 +161,7 @@ class _Search:
         resolved = resolve(self.inputs, self.knobs)
         achieved = _value(match, resolved.workload, match.source or "simulated")
         assert achieved is not None, "the chosen setting has a value"
-        what = f"{_named(match)} of {_described(self.inputs.temporal)}"
+        what = f"{_named(match)} of {described(self.inputs.temporal)}"
         how = ", ".join(f"{knob} {value:g}" for knob, value in self.knobs.items())
         if match.budget is not None and achieved > goal:
             raise Unreachable(
@@ -215,7 +215,3 @@ def _shown(match: Match, value: int) -> str:
     if match.quantity != "memory":
         return f"{value:,}"
     return f"{value / 2**30:.3f} GiB" if value >= 2**30 else f"{value / 2**20:.3f} MiB"
-
-
-def _described(mixer: Mapping[str, Any]) -> str:
-    return " + ".join(dict.fromkeys(each["name"] for each in mixers_of(dict(mixer))))

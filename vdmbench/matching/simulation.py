@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import (
 from vdmbench.diffusion import Diffusion
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer
-from vdmbench.matching.cost import IMAGE_CHANNELS, Choice, built_on_meta
+from vdmbench.matching.cost import IMAGE_CHANNELS, built_on_meta
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.allocator import least_capacity, replay
 from vdmbench.memory.stand_in import stand_in_device
@@ -28,7 +28,7 @@ from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
 from vdmbench.ops import simulating
 from vdmbench.records import PlannedMemory
-from vdmbench.suite.pattern import mixers_of
+from vdmbench.suite.pattern import described
 
 PHASES = ("train", "sample")
 STEPS = 2
@@ -70,7 +70,7 @@ def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, devi
         with stand_in_device(device) as stand_in, simulating(device), StorageTracker(stand_in.type) as tracker:
             return run_steps(workload, stand_in, tracker, phases)
     except _NO_FAKE_FORM as error:
-        raise CannotSimulate(f"the memory of {_described(workload.mixer)} cannot be simulated: {error}") from None
+        raise CannotSimulate(f"the memory of {described(workload.mixer)} cannot be simulated: {error}") from None
 
 
 def _by_kind(owners: dict[str, int], temporal: list[str]) -> dict[str, int]:
@@ -83,10 +83,6 @@ def _by_kind(owners: dict[str, int], temporal: list[str]) -> dict[str, int]:
             kind = "temporal activations" if inside else "other activations"
         holders[kind] = holders.get(kind, 0) + nbytes
     return holders
-
-
-def _described(mixer: Choice) -> str:
-    return " + ".join(dict.fromkeys(each["name"] for each in mixers_of(dict(mixer))))
 
 
 def run_steps(

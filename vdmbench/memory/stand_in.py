@@ -131,7 +131,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None,
 def _as_bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
     """A mask as the memory-efficient kernel takes it: added to the scores, its rows padded to multiples of 8."""
     if mask.dtype is torch.bool:
-        mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill_(mask, 0.0)
+        mask = torch.zeros_like(mask, dtype=q.dtype)
     keys = mask.shape[-1]
     if keys % 8:
         mask = F.pad(mask, (0, -keys % 8))[..., :keys]

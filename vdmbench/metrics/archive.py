@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vdmbench.user_cache import user_cache
+
 
 class WeightsError(ValueError):
     """Weights cannot be had, or are not what they should be; the message says which and what to do."""
@@ -92,6 +94,4 @@ def unpickle_arrays(content: bytes) -> Any:
 def cache_folder() -> Path:
     """Where converted weights and references live: $VDMBENCH_CACHE, else the user's cache folder."""
     chosen = os.environ.get("VDMBENCH_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vdmbench"
+    return Path(chosen) if chosen else user_cache()

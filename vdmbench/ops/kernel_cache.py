@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from vdmbench.user_cache import user_cache, writable
 
 _SOURCES = ("kernel_cache.py", "row_kernels.py", "frame_kernels.py", "scan_kernels.py")
 _settings: Any = numba.config
@@ -30,14 +30,7 @@ def kernel_folder() -> Path | None:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    folder = Path(_settings.CACHE_DIR or home / "vdmbench" / "numba") / f"scan-{digest.hexdigest()[:16]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return None
+    return writable(Path(_settings.CACHE_DIR or user_cache() / "numba") / f"scan-{digest.hexdigest()[:16]}")
 
 
 def part(function: Callable[..., None]) -> Callable[..., None]:

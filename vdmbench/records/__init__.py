@@ -8,6 +8,7 @@ from vdmbench.records.progress import Progress, progress_of
 from vdmbench.records.schema import (
     PHASES,
     RECORD_SCHEMA,
+    UNFINISHED,
     Attempt,
     DeviceMemory,
     Exit,
@@ -32,6 +33,7 @@ from vdmbench.records.store import AttemptFolder, CellHistory, ResultsError, Res
 __all__ = [
     "PHASES",
     "RECORD_SCHEMA",
+    "UNFINISHED",
     "Attempt",
     "AttemptFolder",
     "CellHistory",

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 RECORD_SCHEMA = 1
 
 Status = Literal["started", "ok", "oom", "timeout", "error", "signal", "nan", "interrupted", "infeasible", "skipped"]
+UNFINISHED: frozenset[Status] = frozenset({"started", "interrupted", "skipped"})
+"""Statuses that say nothing of the cell: it is still to be run."""
 Phase = Literal["build", "warm-up", "train", "sample", "evaluate"]
 PHASES: tuple[Phase, ...] = ("build", "warm-up", "train", "sample", "evaluate")
 

@@ -27,6 +27,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vdmbench.records import UNFINISHED
 from vdmbench.report.frame import tidy
 from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.report.results import Cell, read_results, results_folders
@@ -80,7 +81,6 @@ class Verdict(StrEnum):
 
 FAILS = {Verdict.REGRESSION}
 UNDECIDED = {Verdict.MISSING, Verdict.PROTOCOL, Verdict.HARDWARE}
-UNFINISHED = ("started", "interrupted", "skipped")
 MANY_SEEDS = 5
 """From here on a change must show over the seeds together."""
 MOST_ROWS = 60

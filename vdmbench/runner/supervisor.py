@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from vdmbench.records import CellHistory, Event, Record, ResultsFolder, Status
+from vdmbench.records import UNFINISHED, CellHistory, Event, Record, ResultsFolder, Status
 from vdmbench.records.lock import try_lock
 from vdmbench.runner.attempt import record_without_running, run_attempt
 from vdmbench.runner.planning import Planned
@@ -16,7 +16,6 @@ from vdmbench.suite.blocks import Run
 # Outcomes that another try would not change; `--retry` names the exceptions.
 SETTLED: frozenset[Status] = frozenset({"ok", "oom", "nan", "infeasible", "timeout"})
 FAILED: frozenset[Status] = frozenset({"error", "signal", "nan", "timeout"})
-UNFINISHED: frozenset[Status] = frozenset({"started", "interrupted", "skipped"})
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INCOMPLETE = 0, 1, 3
 

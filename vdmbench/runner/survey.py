@@ -7,8 +7,8 @@ from datetime import datetime
 from statistics import mean
 from typing import Literal
 
-from vdmbench.records import CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
-from vdmbench.runner.supervisor import FAILED, UNFINISHED
+from vdmbench.records import UNFINISHED, CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
+from vdmbench.runner.supervisor import FAILED
 
 State = Literal["done", "failed", "running", "left"]
 

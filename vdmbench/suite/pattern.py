@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -45,6 +46,11 @@ class TemporalLayers(Declared):
         chosen: Any = self.mixer if self.pattern is None else self.pattern
         dumped: dict[str, Any] = chosen.model_dump()
         return dumped
+
+
+def described(temporal: Mapping[str, Any]) -> str:
+    """The names of its mixers, each once, for a sentence."""
+    return " + ".join(dict.fromkeys(each["name"] for each in mixers_of(dict(temporal))))
 
 
 def mixers_of(temporal: dict[str, Any]) -> list[dict[str, Any]]:
