@@ -1,119 +1,64 @@
-"""One cell meets one fault after the other, in every phase, and ends as if nothing had happened."""
+"""Every cell of a suite meets a fault of its own; the same command, again, ends with the numbers of an undisturbed run."""
 
 from __future__ import annotations
 
-import os
-import resource
-import signal
-import subprocess
-
 import pytest
 
-from tests.suite.texts import MINIMAL
-from vdmbench.records import ResultsFolder
-from vdmbench.runner.planning import Planned
-from vdmbench.runner.supervisor import run_suite
-from vdmbench.suite import expand, parse_suite
-from vdmbench.suite.blocks import Run
+from tests.faults.episodes import UNDISTURBED, gone, play
+from tests.faults.table import AILMENTS, KILLS, STEPS
 
-FRAGILE = '''
-import os, signal, sys
-from pathlib import Path
-from torch import nn
-from vdmbench.mixers import Mixer
-
-def die_in(phase):
-    """Where a file beside this one says so, kill this worker (and no planner)."""
-    told = Path(__file__).with_name("die_in")
-    if sys.argv[0].endswith("worker.py") and told.exists() and told.read_text() == phase:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-class Fragile(Mixer):
-    def __init__(self, channels):
-        super().__init__(channels, causal=True)
-        self.inner_width = channels
-        self.mix = nn.Linear(channels, channels)
-        die_in("build")
-
-    def forward(self, x):
-        die_in("warm-up" if self.training else "sample")
-        return self.mix(x)
-
-    def state_size(self, frames):
-        return 0
-
-    def flops(self, frames):
-        return 2 * frames * self.mix.weight.numel()
-'''
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(1200)]
 
 
-class KillIn:
-    """Kills the worker as soon as it is heard to begin a phase."""
-
-    def __init__(self, phase=None):
-        self.phase = phase
-
-    def cell_started(self, planned, number, total): ...
-
-    def event(self, event):
-        if event["type"] == "phase_started" and event["phase"] == self.phase:
-            children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "runner.worker"], capture_output=True, check=True)
-            os.kill(int(children.stdout), signal.SIGKILL)
-
-    def cell_ended(self, planned, record, *, reused): ...
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    return play(tmp_path_factory.mktemp("killed"), KILLS)
 
 
-@pytest.fixture
-def file_size_limit():
-    """As a full disk: no file may grow beyond so many bytes, the worker's neither."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+@pytest.fixture(scope="module")
+def ailing(tmp_path_factory):
+    return play(tmp_path_factory.mktemp("ailing"), AILMENTS, "run.wall_limit=45")
 
 
-@pytest.mark.fault
-@pytest.mark.timeout(600)
-def test_a_cell_survives_a_kill_in_every_phase_and_a_full_disk(tmp_path, monkeypatch, file_size_limit):
-    from vdmbench.matching import solve
+def held_to(episode, fault):
+    """One struck attempt with its cause, one that is ok, and nothing else; no orphan; the undisturbed cell's numbers."""
+    struck, after = episode.history(fault.key).attempts
+    assert (struck.status, struck.phase) == (fault.status, fault.ended_in)
+    assert fault.message in (struck.message or "")
+    assert (after.status, after.attempt.ordinal) == ("ok", 2)
+    assert after.training.first_step == fault.resumed_at
+    assert after.training.steps == STEPS
+    assert gone(episode.struck_by(fault))
+    assert episode.numbers(after) == episode.numbers(episode.history(UNDISTURBED).latest)
 
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "fragile.py").write_text(FRAGILE)
-    text = MINIMAL.replace("floor: {mixer: identity}", "floor: {mixer: 'fragile.py:Fragile'}").replace(
-        "bootstrap: 20", "bootstrap: 200"
-    )
-    cell = expand(*parse_suite(text))[0]
-    planned = Planned(cell, solve(cell.inputs).solved, None)
-    results = ResultsFolder(tmp_path / "r")
-    results.prepare()
 
-    def run(kill_in=None):
-        (record,) = (record for _, record in run_suite(results, [planned], Run(device="cpu"), KillIn(kill_in)).records)
-        return record
+def held_to_exit_codes(episode, faults):
+    """A fault of the supervisor ends the command with its own code; those of workers are told together, by one 1."""
+    ending = [fault.exit_code for fault in faults if fault.exit_code != 1]
+    failing = [1] if any(fault.exit_code == 1 for fault in faults) else []
+    assert episode.exit_codes == [*ending, *failing, 0], "\n".join(episode.said)
+    (undisturbed,) = episode.history(UNDISTURBED).attempts
+    assert undisturbed.status == "ok"
+    histories = list(episode.results.histories())
+    assert len(histories) == len(faults) + 1
+    assert all([each.status for each in history.attempts].count("ok") == 1 for history in histories)
 
-    for phase in ("build", "warm-up"):
-        (tmp_path / "die_in").write_text(phase)
-        record = run()
-        assert (record.status, record.phase, record.exit.signal) == ("signal", phase, "SIGKILL")
-    (tmp_path / "die_in").unlink()
 
-    file_size_limit(100_000)
-    record = run()
-    assert (record.status, record.phase) == ("error", "train")
-    assert "File too large" in record.message
-    assert not list(results.checkpoint_folder(cell.identity).iterdir()), "half a checkpoint was left"
-    file_size_limit(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+@pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.key)
+def test_a_kill_loses_nothing_that_was_finished(killed, fault):
+    held_to(killed, fault)
 
-    (tmp_path / "die_in").write_text("sample")
-    record = run()
-    assert (record.status, record.phase, record.training.first_step) == ("signal", "sample", 0)
-    (tmp_path / "die_in").unlink()
 
-    record = run("evaluate")
-    assert (record.status, record.phase, record.training.first_step) == ("signal", "evaluate", 2)
+def test_a_run_with_kills_says_how_it_ended(killed):
+    held_to_exit_codes(killed, KILLS)
 
-    record = run()
-    assert (record.status, record.training.first_step, record.training.steps) == ("ok", 2, 2)
-    assert record.metrics["ste-fd"].value > 0
-    history = results.history(cell.identity)
-    assert [each.status for each in history.attempts] == ["signal", "signal", "error", "signal", "signal", "ok"]
-    assert [each.attempt.ordinal for each in history.attempts] == [1, 2, 3, 4, 5, 6]
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", AILMENTS, ids=lambda fault: fault.key)
+def test_an_ailment_loses_nothing_that_was_finished(ailing, fault):
+    held_to(ailing, fault)
+
+
+@pytest.mark.slow
+def test_a_run_with_ailments_says_how_it_ended(ailing):
+    held_to_exit_codes(ailing, AILMENTS)

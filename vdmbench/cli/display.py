@@ -56,7 +56,7 @@ class PlainDisplay:
     def cell_started(self, planned: Planned, number: int, total: int) -> None:
         self._say(f"cell {number}/{total} {planned.cell.label} ({planned.cell.identity}) started")
 
-    def event(self, event: Event) -> None:
+    def event(self, planned: Planned, event: Event) -> None:
         if event["type"] == "resumed":
             self._say(f"  goes on from the checkpoint of step {event['step']}")
 
@@ -118,7 +118,7 @@ class LiveDisplay:
         self._losses, self._peaks, self._phase = [], {}, "starting"
         self._bars.reset(self._cell, total=1, description=f"{number}/{total} {planned.cell.label}", visible=True)
 
-    def event(self, event: Event) -> None:
+    def event(self, planned: Planned, event: Event) -> None:
         match event["type"]:
             case "phase_started":
                 self._phase = event["phase"]

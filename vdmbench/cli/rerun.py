@@ -96,6 +96,7 @@ def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
     from vdmbench.cli.display import display
     from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
     from vdmbench.runner.disk import refuse_full_disk
+    from vdmbench.runner.executors.local import LocalExecutor
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
 
@@ -106,4 +107,4 @@ def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
     refuse_full_disk(folder, planned.cells)
     refuse_shared_gpu(choose_gpu(settings))
     with display(f"rerun of {cell.suite}", 1) as shown:
-        run_suite(folder, planned.cells, settings, shown)
+        run_suite(folder, planned.cells, LocalExecutor(folder, settings), shown)

@@ -52,9 +52,11 @@ def run(
     from vdmbench.records import ResultsFolder
     from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
     from vdmbench.runner.disk import refuse_full_disk
+    from vdmbench.runner.executors.local import LocalExecutor
     from vdmbench.runner.planning import plan
     from vdmbench.runner.selection import select
-    from vdmbench.runner.supervisor import needs_running, run_suite
+    from vdmbench.runner.settled import needs_running
+    from vdmbench.runner.supervisor import run_suite
 
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
     chosen = select(cells, only or (), exclude or ())
@@ -83,7 +85,7 @@ def run(
             summary = run_suite(
                 folder,
                 solved.cells,
-                settings,
+                LocalExecutor(folder, settings, retry=again),
                 shown,
                 left_out=[cell for cell in cells if cell not in chosen],
                 retry=again,

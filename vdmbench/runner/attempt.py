@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 
 from vdmbench.measure.nvml import NvmlSampler
 from vdmbench.memory.devices import usable_bytes
 from vdmbench.records import (
     Attempt,
-    AttemptFolder,
     DeviceMemory,
     Event,
     EventTail,
-    Exit,
     ProcessIdentity,
     Record,
     ResultsFolder,
@@ -30,15 +23,16 @@ from vdmbench.records import (
 )
 from vdmbench.runner.devices import choose_gpu, worker_environment
 from vdmbench.runner.fold import fold, utc_now
+from vdmbench.runner.launch import Worker
+from vdmbench.runner.places import Place
 from vdmbench.runner.planning import PlanningFailed, what_would_fit
 from vdmbench.runner.preemption import Preempted
+from vdmbench.runner.stopping import Stop
 from vdmbench.runner.task import Task
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
 
 POLL_SECONDS = 0.05
-GRACE_SECONDS = 10.0
-_STDERR_TAIL = 4000
 
 Listener = Callable[[Event], None]
 
@@ -78,49 +72,13 @@ def record_without_running(results: ResultsFolder, cell: Cell, ordinal: int, sta
     return record
 
 
-class Worker:
-    """The child process, in a process group of its own, ended as a whole."""
+def run_attempt(
+    results: ResultsFolder, cell: Cell, solved: Solved, run: Run, ordinal: int, place: Place, listen: Listener, stop: Stop
+) -> Record:
+    """Run one cell to an end in ``place``, and return the record that was made durable.
 
-    def __init__(self, folder: AttemptFolder, environment: dict[str, str]) -> None:
-        self._stderr = folder.stderr
-        with folder.stderr.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "vdmbench.runner.worker", str(folder.path)],
-                start_new_session=True,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **environment},
-            )
-        self.pid = self._process.pid
-
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        """TERM, grace, KILL, to the whole group."""
-        for number, grace in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError):  # it ended by itself meanwhile, which is what is wanted
-                os.killpg(self.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace)
-                return
-
-    def exit(self) -> Exit:
-        """How it ended; whatever it started and left behind is ended too."""
-        code = self._process.wait()
-        with suppress(ProcessLookupError):  # nothing is left in the group
-            os.killpg(self.pid, signal.SIGKILL)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        tail = self._stderr.read_bytes()[-_STDERR_TAIL:].decode(errors="replace")
-        return Exit(code=code if code >= 0 else None, signal=signal.Signals(-code).name if code < 0 else None, stderr_tail=tail)
-
-
-def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, ordinal: int, listen: Listener) -> Record:
-    """Run one cell to an end, and return the record that was made durable.
-
-    A KeyboardInterrupt, and :class:`Preempted` is one, ends the worker, leaves an ``interrupted`` record, and goes on up.
+    ``stop``, asked in another thread, ends the worker and leaves an ``interrupted`` record. A KeyboardInterrupt in this one,
+    and :class:`Preempted` is one, does so too, and goes on up.
     """
     started = started_record(cell, solved, ordinal)
     folder = results.new_attempt(started)
@@ -131,12 +89,12 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
         checkpoint_folder=results.checkpoint_folder(cell.identity),
         reference_cache=results.path / "reference",
     ).write(folder.path)
-    gpu = choose_gpu(run)
+    gpu = choose_gpu(run, place)
     cut_short: tuple[Status, str] | None = None
     interrupt: KeyboardInterrupt | None = None
     began = time.monotonic()
     with NvmlSampler(gpu.uuid if gpu else None) as nvml:
-        worker = Worker(folder, worker_environment(gpu))
+        worker = Worker(folder, worker_environment(gpu), place)
         nvml.watch(worker.pid)
         tail, laps = EventTail(folder.events), _PhaseLaps(nvml)
 
@@ -147,15 +105,17 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
 
         try:
             while worker.running():
-                time.sleep(POLL_SECONDS)
+                asked = stop.wait(POLL_SECONDS)
                 hear()
-                if run.wall_limit is not None and time.monotonic() - began > run.wall_limit:
+                if asked:
+                    cut_short = "interrupted", f"interrupted: {stop.reason}"
+                elif run.wall_limit is not None and time.monotonic() - began > run.wall_limit:
                     cut_short = "timeout", f"ended after its limit of {run.wall_limit:g} s"
-                    worker.end()
-        except KeyboardInterrupt as stop:
-            how = "the supervising process was told to end (SIGTERM)" if isinstance(stop, Preempted) else "from the keyboard"
-            cut_short, interrupt = ("interrupted", f"interrupted: {how}"), stop
-            worker.end()
+                if cut_short is not None:
+                    worker.end(stop)
+        except KeyboardInterrupt as interrupted:
+            cut_short, interrupt = ("interrupted", f"interrupted: {how_interrupted(interrupted)}"), interrupted
+            worker.end(stop)
         exit = worker.exit()
         hear()
         reading = nvml.stop()
@@ -167,22 +127,28 @@ def run_attempt(results: ResultsFolder, cell: Cell, solved: Solved, run: Run, or
         device_memory=DeviceMemory(**asdict(reading)),
         phase_device_peaks=laps.peaks,
     )
+    record = record.model_copy(update={"environment": {**record.environment, "place": place.as_environment()}})
     if record.status == "oom":
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
         try:
-            record = _with_what_would_fit(record, cell, solved, capacity)
-        except KeyboardInterrupt as stop:  # what would have fitted can be missed; what happened cannot
-            interrupt = stop
+            record = _with_what_would_fit(record, cell, solved, capacity, stop)
+        except KeyboardInterrupt as interrupted:  # what would have fitted can be missed; what happened cannot
+            interrupt = interrupted
     results.finish(folder, record)
     if interrupt is not None:
         raise interrupt
     return record
 
 
-def _with_what_would_fit(record: Record, cell: Cell, solved: Solved, capacity: int | None) -> Record:
+def how_interrupted(interrupt: KeyboardInterrupt) -> str:
+    """By whom, for a record."""
+    return "the supervising process was told to end (SIGTERM)" if isinstance(interrupt, Preempted) else "from the keyboard"
+
+
+def _with_what_would_fit(record: Record, cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> Record:
     """An attempt that ran out of memory also says what would have fitted; where that cannot be told, why not."""
     try:
-        found = what_would_fit(cell, solved, capacity)
+        found = what_would_fit(cell, solved, capacity, stop)
     except PlanningFailed as error:
         return record.model_copy(update={"message": f"{record.message} (what would have fitted is unknown: {error})"})
     settings = ", ".join(f"{knob} {setting}" for knob, setting in found.largest.items() if setting is not None)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 
 from vdmbench.measure.nvml import Gpu, NvmlSampler, NvmlUnavailable, list_gpus
+from vdmbench.runner.places import Place
 from vdmbench.suite.blocks import Run
 
 
-def choose_gpu(run: Run) -> Gpu | None:
-    """The first GPU that ``CUDA_VISIBLE_DEVICES`` leaves; None for a CPU run, and where NVML shows none.
+def choose_gpu(run: Run, place: Place | None = None) -> Gpu | None:
+    """The first GPU of ``place``, else the first that ``CUDA_VISIBLE_DEVICES`` leaves; None for a CPU run, and where NVML
+    shows none.
 
-    Raises ValueError where ``CUDA_VISIBLE_DEVICES`` names a device that is not there.
+    Raises ValueError where ``place`` or ``CUDA_VISIBLE_DEVICES`` names a device that is not there.
     """
+    if place is not None and place.gpus:
+        return next(gpu for gpu in list_gpus() if gpu.uuid == place.gpus[0])
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if run.device == "cpu" or visible == "":
         return None

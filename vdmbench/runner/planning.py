@@ -15,6 +15,7 @@ from typing import Any
 
 from vdmbench.memory.devices import Device
 from vdmbench.records import OutOfMemory, Solved
+from vdmbench.runner.stopping import Stop
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
 
@@ -92,25 +93,41 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
     )
 
 
-def what_would_fit(cell: Cell, solved: Solved, capacity: int | None) -> OutOfMemory:
+def what_would_fit(cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
     """After a cell ran out of memory; ``capacity`` is what it had, in bytes. Takes a simulation for each setting tried.
 
-    :raises PlanningFailed: the child ended abnormally.
+    :raises PlanningFailed: the child ended abnormally, or ``stop`` was asked.
     """
     return OutOfMemory.model_validate(
-        _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity})
+        _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity}, stop)
     )
 
 
-def _ask(question: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
+def _ask(question: dict[str, Any], stop: Stop | None = None) -> dict[str, Any]:
+    with subprocess.Popen(
         [sys.executable, "-m", "vdmbench.runner.planner"],
-        input=json.dumps(question),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise PlanningFailed(f"the planner exited with {done.returncode}:\n{done.stderr.strip()[-4000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    ) as child:
+        try:
+            out, err = _conversation(child, json.dumps(question), stop)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode != 0:
+        raise PlanningFailed(f"the planner exited with {child.returncode}:\n{err.strip()[-4000:]}")
+    answer: dict[str, Any] = json.loads(out)
     return answer
+
+
+def _conversation(child: subprocess.Popen[str], question: str, stop: Stop | None) -> tuple[str, str]:
+    if stop is None:
+        return child.communicate(question)
+    while True:
+        try:
+            return child.communicate(question, timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if stop.asked:
+                raise PlanningFailed("the run was told to end meanwhile") from None

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from vdmbench.records import UNFINISHED, CellHistory, Event, Record, ResultsFolder, Status
-from vdmbench.records.lock import try_lock
-from vdmbench.runner.attempt import record_without_running, run_attempt
+from vdmbench.records import UNFINISHED, Event, Record, ResultsFolder, Status
+from vdmbench.runner.attempt import how_interrupted
+from vdmbench.runner.executors import Ended, Executor
+from vdmbench.runner.one_cell import ATTEMPT_STARTED
 from vdmbench.runner.planning import Planned
+from vdmbench.runner.settled import FAILED, needs_running
 from vdmbench.suite import Cell
-from vdmbench.suite.blocks import Run
-
-# Outcomes that another try would not change; `--retry` names the exceptions.
-SETTLED: frozenset[Status] = frozenset({"ok", "oom", "nan", "infeasible", "timeout"})
-FAILED: frozenset[Status] = frozenset({"error", "signal", "nan", "timeout"})
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INCOMPLETE = 0, 1, 3
+_LISTEN_SECONDS = 0.2
 
 
 class Observer(Protocol):
@@ -25,7 +25,7 @@ class Observer(Protocol):
 
     def cell_started(self, planned: Planned, number: int, total: int) -> None: ...
 
-    def event(self, event: Event) -> None: ...
+    def event(self, planned: Planned, event: Event) -> None: ...
 
     def cell_ended(self, planned: Planned, record: Record, *, reused: bool) -> None: ...
 
@@ -52,53 +52,56 @@ class Summary:
         return EXIT_INCOMPLETE if self.left or cut_short else EXIT_COMPLETE
 
 
-def needs_running(history: CellHistory | None, retry: frozenset[Status]) -> bool:
-    """Whether a cell is still to be run: never if it is ok, and not if its outcome is settled, unless named by ``retry``."""
-    if history is None:
-        return True
-    status = history.latest.status
-    return status != "ok" and (status not in SETTLED or status in retry)
-
-
 def run_suite(
     results: ResultsFolder,
     plan: Sequence[Planned],
-    run: Run,
+    executor: Executor,
     observer: Observer,
     *,
     left_out: Sequence[Cell] = (),
     retry: frozenset[Status] = frozenset(),
     fail_fast: bool = False,
     max_cells: int | None = None,
+    wall_limit: float | None = None,
 ) -> Summary:
-    """Run every cell of ``plan`` that needs it, one at a time, in order, and at most ``max_cells`` of them.
+    """Have ``executor`` run every cell of ``plan`` that needs it, in order, and at most ``max_cells`` of them.
 
-    Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. A KeyboardInterrupt goes on up
-    once the running cell's record is durable.
+    Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. After ``wall_limit`` seconds, and
+    at a KeyboardInterrupt, running cells leave a checkpoint and end as ``interrupted``; an interrupt goes on up once their
+    records are durable, and a second one lets them leave no checkpoint.
     """
-    summary = Summary()
-    for number, planned in enumerate(plan, start=1):
-        identity = planned.cell.identity
-        enough = (fail_fast and bool(summary.failed)) or (max_cells is not None and summary.ran >= max_cells)
-        with try_lock(results.cell_folder(identity) / "lock") as mine:
-            # Read under the lock: another supervisor may have finished the cell since the plan was made.
-            history = results.history(identity)
-            if history is not None and not needs_running(history, retry):
-                observer.cell_ended(planned, history.latest, reused=True)
-                summary.records.append((planned.cell, history.latest))
-                continue
-            if enough or not mine:
-                summary.left.append(planned.cell)
-                continue
-            observer.cell_started(planned, number, len(plan))
-            ordinal = results.next_ordinal(identity)
-            if planned.solved is None:
-                record = record_without_running(results, planned.cell, ordinal, "infeasible", planned.infeasible or "")
-            else:
-                record = run_attempt(results, planned.cell, planned.solved, run, ordinal, observer.event)
-            summary.ran += 1
-            summary.records.append((planned.cell, record))
-            observer.cell_ended(planned, record, reused=False)
+    summary, waiting = Summary(), deque[Planned]()
+    for planned in plan:
+        history = results.history(planned.cell.identity)
+        if history is not None and not needs_running(history, retry):
+            observer.cell_ended(planned, history.latest, reused=True)
+            summary.records.append((planned.cell, history.latest))
+        else:
+            waiting.append(planned)
+    going = _Going(executor, observer, summary, {planned.cell.identity: n for n, planned in enumerate(plan, start=1)})
+    deadline = None if wall_limit is None else time.monotonic() + wall_limit
+    with executor:
+        try:
+            while waiting or going.cells:
+                late = deadline is not None and time.monotonic() > deadline
+                if late:
+                    executor.stop(f"the run's limit of {wall_limit:g} s was reached")
+                room = executor.slots - len(going.cells)
+                if max_cells is not None:
+                    room = min(room, max_cells - summary.ran - len(going.cells))
+                if late or (fail_fast and summary.failed):
+                    room = 0
+                going.submit([waiting.popleft() for _ in range(max(0, min(room, len(waiting))))])
+                if not going.cells:
+                    break
+                going.listen(_LISTEN_SECONDS)
+                if going.errors:
+                    raise going.errors[0]
+        except BaseException as cause:
+            executor.stop(how_interrupted(cause) if isinstance(cause, KeyboardInterrupt) else f"the run failed: {cause}")
+            going.finish()
+            raise
+    summary.left += [planned.cell for planned in waiting]
     for cell in left_out:
         history = results.history(cell.identity)
         if history is None or needs_running(history, frozenset()):
@@ -106,3 +109,56 @@ def run_suite(
         else:
             summary.records.append((cell, history.latest))
     return summary
+
+
+class _Going:
+    """Cells that are with the executor."""
+
+    def __init__(self, executor: Executor, observer: Observer, summary: Summary, numbers: dict[str, int]) -> None:
+        self._executor, self._observer, self._summary, self._numbers = executor, observer, summary, numbers
+        self.cells: dict[str, Planned] = {}
+        self.errors: list[Exception] = []
+        """Why cells left no record although they should have."""
+        self._begun: set[str] = set()
+
+    def submit(self, cells: Sequence[Planned]) -> None:
+        if cells:
+            self.cells |= {planned.cell.identity: planned for planned in cells}
+            self._executor.submit(cells)
+
+    def listen(self, seconds: float) -> None:
+        """Hear one message, if there is one."""
+        message = self._executor.next(seconds)
+        if message is None:
+            return
+        planned = self.cells[message.identity]
+        if isinstance(message, Ended):
+            self._ended(planned, message)
+            return
+        if message.event["type"] == ATTEMPT_STARTED:
+            self._begun.add(message.identity)
+            self._observer.cell_started(planned, self._numbers[message.identity], len(self._numbers))
+        self._observer.event(planned, message.event)
+
+    def _ended(self, planned: Planned, message: Ended) -> None:
+        del self.cells[message.identity]
+        if message.error is not None:
+            self.errors.append(message.error)
+            return
+        if message.record is None:
+            self._summary.left.append(planned.cell)
+            return
+        begun = message.identity in self._begun
+        self._summary.ran += begun
+        self._summary.records.append((planned.cell, message.record))
+        self._observer.cell_ended(planned, message.record, reused=not begun)
+
+    def finish(self) -> None:
+        """Hear what becomes of cells that were told to end; a second interrupt lets them go at once."""
+        try:
+            while self.cells:
+                self.listen(_LISTEN_SECONDS)
+        except KeyboardInterrupt:
+            self._executor.kill()
+            while self.cells:
+                self.listen(_LISTEN_SECONDS)

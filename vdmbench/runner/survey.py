@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Literal
 
 from vdmbench.records import UNFINISHED, CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
-from vdmbench.runner.supervisor import FAILED
+from vdmbench.runner.settled import FAILED
 
 State = Literal["done", "failed", "running", "left"]
 

@@ -58,6 +58,10 @@ class CellInputs(TemporalLayers):
                                  f"a mixer for each of the network's {levels} levels is wanted, got {given}")
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what was declared: models of choices are made while a table is read, and cannot be named from elsewhere."""
+        return CellInputs.model_validate, (self.model_dump(mode="json"),)
+
     def identity(self) -> str:
         """20 hex digits of SHA-256 over canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
