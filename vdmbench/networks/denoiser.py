@@ -6,6 +6,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vdmbench.mixers import Mixer
+from vdmbench.networks.condition import Condition
 from vdmbench.networks.flops import count_flops
 from vdmbench.networks.temporal_layer import TemporalLayer
 
@@ -19,15 +20,32 @@ class Denoiser(nn.Module):
 
     Attributes:
         channels: image channels.
+        condition_width: features of each part of a :class:`~vdmbench.networks.condition.Condition`.
     """
 
     channels: int
+    condition_width: int
 
     def forward(
-        self, x: Float[Tensor, "batch frames channels height width"], t: Num[Tensor, " batch"]
+        self,
+        x: Float[Tensor, "batch frames channels height width"],
+        t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
-        """Prediction for the noisy clip ``x`` at diffusion time ``t``, integer steps or real numbers."""
+        """Prediction for the noisy clip ``x`` at diffusion time ``t``, integer steps or real numbers, of each clip or frame."""
         raise NotImplementedError
+
+    def check(self, x: Tensor, t: Tensor, condition: Condition | None) -> None:
+        """Raise ValueError for what :meth:`forward` cannot take."""
+        if x.dim() != 5 or x.shape[2] != self.channels:
+            raise ValueError(f"x must be (batch, frames, {self.channels}, height, width), got {tuple(x.shape)}")
+        if t.shape not in (x.shape[:1], x.shape[:2]):
+            raise ValueError(
+                f"t must hold one time for each of {x.shape[0]} clips, or for each of their {x.shape[1]} frames, "
+                f"got {tuple(t.shape)}"
+            )
+        if condition is not None:
+            condition.check(x.shape[0], x.shape[1], self.condition_width)
 
     def temporal_layers(self) -> dict[str, Mixer]:
         """The mixer of each temporal layer, by the layer's path in the network."""

@@ -33,12 +33,15 @@ class ResBlock(nn.Module):
         self,
         x: Float[Tensor, "images inputs height width"],
         frames: int,
-        embedding: Float[Tensor, "batch embedding"] | None = None,
+        embedding: Float[Tensor, "batch_or_images embedding"] | None = None,
     ) -> Float[Tensor, "images outputs height width"]:
+        """``images`` is batch times ``frames``; the time is that of each clip, or of each image."""
         h = self.norm1(self.conv1(x), frames)
         if self.film is not None:
             assert embedding is not None
-            film = self.film(F.silu(embedding)).repeat_interleave(frames, 0)  # (images, 2 outputs)
+            film = self.film(F.silu(embedding))
+            if len(film) < len(x):  # a clip's, for each of its frames
+                film = film.repeat_interleave(frames, 0)  # (images, 2 outputs)
             scale, shift = film[..., None, None].chunk(2, 1)
             h = torch.addcmul(shift, h, scale + 1)
         h = F.silu(self.norm2(self.conv2(F.silu(h)), frames))

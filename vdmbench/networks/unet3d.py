@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vdmbench.mixers import Mixer
 from vdmbench.mixers.making import MakeMixer
+from vdmbench.networks.condition import Condition
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.placement import Placement, placed
 from vdmbench.networks.resblock import ResBlock
@@ -98,7 +99,7 @@ class UNet3D(Denoiser):
         inputs = [base_channels, *widths[:-1]]
 
         self.time_embedding = TimeEmbedding(base_channels)
-        embedding = self.time_embedding.width
+        self.condition_width = embedding = self.time_embedding.width
         places = placed(mixer, len(widths))
         level = partial(Level, heads=heads, embedding=embedding, pool_frames=pool_frames)
         levels = list(zip(inputs, widths, places.levels, strict=True))
@@ -114,11 +115,17 @@ class UNet3D(Denoiser):
         self.positions = SharedPositions(heads, self.temporal_layers().values()) if preset == "oshima2024" else None
 
     def forward(
-        self, x: Float[Tensor, "batch frames channels height width"], t: Num[Tensor, " batch"]
+        self,
+        x: Float[Tensor, "batch frames channels height width"],
+        t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
-        self._check(x, t)
+        self.check(x, t, condition)
         frames = x.shape[1]
         embedding = self.time_embedding(t)
+        if condition is not None:
+            embedding = condition.added_to(embedding)
+        embedding = embedding.flatten(0, -2)  # (batch, width), or (images, width) where frames have their own
         h = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (images = batch frames, channels, height, width)
         h = stem = self.stem_temporal(self.stem(h), frames)
         skips = []
@@ -135,11 +142,13 @@ class UNet3D(Denoiser):
         h = self.head_block(torch.cat([h, stem], 1), frames)
         return self.head(h).unflatten(0, (-1, frames)).contiguous()
 
-    def _check(self, x: Tensor, t: Tensor) -> None:
-        if x.dim() != 5 or x.shape[2] != self.channels:
-            raise ValueError(f"x must be (batch, frames, {self.channels}, height, width), got {tuple(x.shape)}")
-        if t.shape != x.shape[:1]:
-            raise ValueError(f"t must hold one time for each of {x.shape[0]} clips, got {tuple(t.shape)}")
+    def check(self, x: Tensor, t: Tensor, condition: Condition | None) -> None:
+        super().check(x, t, condition)
+        if condition is not None and condition.tokens is not None:
+            raise ValueError(
+                "unet3d has no cross-attention for the condition's tokens: hand their mean over as vector, or use network dit "
+                "with cross_attention: true"
+            )
         factor = 2 ** len(self.downsample)
         if x.shape[3] % factor or x.shape[4] % factor:
             raise ValueError(
