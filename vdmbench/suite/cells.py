@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from vdmbench.suite.blocks import Data, Diffusion, Evaluate, Match, NetworkChoice, Sample, Train
+from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
+from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
@@ -61,6 +62,11 @@ class CellInputs(TemporalLayers):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what was declared: models of choices are made while a table is read, and cannot be named from elsewhere."""
         return CellInputs.model_validate, (self.model_dump(mode="json"),)
+
+    @model_validator(mode="after")
+    def _sampler_fits_the_process(self) -> CellInputs:
+        check_sampler(self.diffusion, self.sample)
+        return self
 
     def identity(self) -> str:
         """20 hex digits of SHA-256 over canonical JSON."""
@@ -171,8 +177,9 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
         if tree["match"] is not None and suite.match is not None and suite.match.reference_variant is not None:
             other = trees[suite.match.reference_variant, number][0]
             reference = {block: other[block] for block in (*Reference.model_fields, "mixer", "pattern") if block in other}
+        first = _validated({**tree, "variant": name, "seed": suite.seeds[0], "reference": reference}, origin, lines)
         for seed in suite.seeds:
-            inputs = _validated({**tree, "variant": name, "seed": seed, "reference": reference}, origin, lines)
+            inputs = first.model_copy(update={"seed": seed})
             identity = inputs.identity()
             cells.setdefault(identity, Cell(suite.name, name, coordinates, seed, inputs, identity))
     return list(cells.values())

@@ -26,7 +26,6 @@ class Declared(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_bool_for_number(cls, value: Any, info: ValidationInfo) -> Any:
-        field = cls.model_fields[info.field_name] if info.field_name else None
-        if isinstance(value, bool) and field is not None and not _takes_bool(field.annotation):
+        if isinstance(value, bool) and info.field_name and not _takes_bool(cls.model_fields[info.field_name].annotation):
             raise ValueError(f"a number is wanted, got {str(value).lower()}")
         return value
