@@ -1,5 +1,6 @@
 """The engine runs one cell: build, warm-up, train, sample, evaluate."""
 
+from vdmbench.engine.distributed import Ranks, is_lost_peer, own_device
 from vdmbench.engine.events import (
     BackendsUsed,
     Built,
@@ -9,6 +10,7 @@ from vdmbench.engine.events import (
     NonFiniteLoss,
     PhaseEnded,
     PhaseStarted,
+    Profiled,
     Progress,
     Sampled,
     Stopped,
@@ -31,16 +33,20 @@ __all__ = [
     "NonFiniteLoss",
     "PhaseEnded",
     "PhaseStarted",
+    "Profiled",
     "Progress",
+    "Ranks",
     "Sampled",
     "Stopped",
     "Trained",
     "Trainer",
     "TrainingState",
     "choose_real_clips",
+    "is_lost_peer",
     "is_out_of_memory",
     "make_metrics",
     "make_source",
+    "own_device",
     "pick_device",
     "prepare",
     "run_cell",

@@ -10,7 +10,8 @@ import torch
 
 from vdmbench import registry
 from vdmbench.data.source import Source
-from vdmbench.diffusion import Diffusion
+from vdmbench.diffusion import Process
+from vdmbench.engine.process import make_process
 from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
@@ -26,15 +27,16 @@ class Experiment:
     """Name and options of the network, the solved width among them."""
     mixer: Mapping[str, Any]
     """Name and options of the mixer, the solved width among them; or of each, by place of a pattern."""
-    diffusion: Diffusion
+    diffusion: Process
     train_source: Source
     test_source: Source
     device: torch.device
 
-    def build_network(self) -> Denoiser:
-        """The same weights at every call: they depend on the seed alone."""
+    def build_network(self, on: torch.device | None = None) -> Denoiser:
+        """The same weights at every call: they depend on the seed alone, and on the type of device where they are drawn, which
+        is this cell's unless another is given."""
         torch.manual_seed(self.inputs.seed)
-        with torch.device(self.device):
+        with on or self.device:
             return build(self.network, self.mixer)
 
     def fingerprints(self) -> dict[str, str]:
@@ -69,8 +71,5 @@ def make_metrics(inputs: CellInputs) -> dict[str, VideoDistance]:
 
 def prepare(inputs: CellInputs, network: Mapping[str, Any], mixer: Mapping[str, Any], device: torch.device) -> Experiment:
     """Open the data and make the process. Raises ValueError subclasses that say what is missing."""
-    declared = inputs.diffusion
-    diffusion = Diffusion(
-        schedule=declared.schedule, parameterisation=declared.parameterisation, steps=declared.steps, device=device
-    )
+    diffusion = make_process(inputs.diffusion, device)
     return Experiment(inputs, network, mixer, diffusion, make_source(inputs, "train"), make_source(inputs, "test"), device)

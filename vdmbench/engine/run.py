@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 from vdmbench.data.loading import TrainingBatches
+from vdmbench.engine.distributed import Ranks
 from vdmbench.engine.events import (
     BackendsUsed,
     Built,
     CheckpointDue,
     EngineEvent,
-    Judged,
     PhaseEnded,
     PhaseStarted,
     Progress,
@@ -30,14 +30,16 @@ from vdmbench.engine.events import (
     Trained,
     TrainingState,
 )
-from vdmbench.engine.experiment import Experiment, make_metrics
+from vdmbench.engine.experiment import Experiment
+from vdmbench.engine.judging import judge
 from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer, thin
 from vdmbench.measure import PhaseMeter, StepTimer
 from vdmbench.networks import count_parameters
+from vdmbench.networks.denoiser import Denoiser
 from vdmbench.ops.backends import recording
-from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, Spread, Training
+from vdmbench.records import Parameters, Phase, PhaseReading, Sampling, Spread, Training
 
 CHANNELS = 3
 SHOWN_REAL = 8
@@ -53,29 +55,42 @@ def run_cell(
     checkpoint_every: int = 1000,
     reference_cache: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks | None = None,
 ) -> None:
     """Run ``cell``, telling ``emit`` everything.
 
     :param resume: the state that an earlier attempt left; training goes on from it.
     :param reference_cache: folder in which features of real clips are kept between cells.
     :param stop: asked after every training step; where it says so, training leaves a checkpoint and ends.
+    :param ranks: this process among those that train the cell together; ``emit`` hears each of them, and clips are sampled and
+        judged by the one that leads.
     :raises NonFiniteLoss: training diverged.
     :raises Stopped: as ``stop`` asked.
     :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
     """
-    _Run(cell, emit, checkpoint_every, reference_cache, stop).all(resume)
+    _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks()).all(resume)
 
 
 class _Run:
     def __init__(
-        self, cell: Experiment, emit: Emit, checkpoint_every: int, reference_cache: Path | None, stop: Callable[[], bool]
+        self,
+        cell: Experiment,
+        emit: Emit,
+        checkpoint_every: int,
+        reference_cache: Path | None,
+        stop: Callable[[], bool],
+        ranks: Ranks,
     ) -> None:
-        self.cell, self.emit, self.stop = cell, emit, stop
+        self.cell, self.emit, self.stop, self.ranks = cell, emit, stop, ranks
         self.checkpoint_every, self.reference_cache = checkpoint_every, reference_cache
         self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
         self.meter = PhaseMeter(str(cell.device))
         self.batches = TrainingBatches(
-            cell.train_source, frames=self.inputs.data.frames, batch_size=self.train.batch_size, seed=self.inputs.seed
+            cell.train_source,
+            frames=self.inputs.data.frames,
+            batch_size=self.train.batch_size // ranks.count,
+            seed=self.inputs.seed,
+            rank=ranks.index,
         )
         self.real_clips = choose_real_clips(
             cell.test_source, self.inputs.data.frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
@@ -83,7 +98,7 @@ class _Run:
 
     def all(self, resume: TrainingState | None) -> None:
         with self._phase("build"):
-            network = self.cell.build_network()
+            network = self._build()
             self.emit(Built(Parameters(**count_parameters(network)), str(self.cell.device)))
             trainer = self._trainer_of(network)
             del network
@@ -93,30 +108,44 @@ class _Run:
                 # Built again from the seed, so that training starts from weights that no step has touched.
                 del trainer
                 self._release()
-                trainer = self._trainer_of(self.cell.build_network())
+                trainer = self._trainer_of(self._build())
         with self._phase("train"), recording() as used:
             trained = self._train(trainer, resume)
             # Sampling is measured without gradients, optimiser and raw weights.
             del trainer
             self._release()
         self.emit(BackendsUsed({op: sorted(backends) for op, backends in used.items()}))
-        with self._phase("sample"):
-            clips = self._sample(trained)
-        with self._phase("evaluate"):
+        if not self.ranks.sharded:
+            self.ranks.leave()  # before sampling, which the others need not wait for
+        if not (self.ranks.leads or self.ranks.sharded):
+            return
+        with self._phase("sample", together=self.ranks.sharded):
+            clips = self._sample(trained)  # of a sharded network on every rank, which gather it for each other
+        self.ranks.leave()
+        if not self.ranks.leads:
+            return
+        with self._phase("evaluate", together=False):
             del trained
             self._release()
-            self._evaluate(clips)
+            judge(
+                self.inputs, clips, self.real_clips, self.cell.device, self.emit, reference_cache=self.reference_cache
+            )
 
     @contextmanager
-    def _phase(self, phase: Phase) -> Iterator[None]:
-        """Tells that a phase began and, unless it failed, that it ended and with what readings."""
+    def _phase(self, phase: Phase, *, together: bool = True) -> Iterator[None]:
+        """Tells that a phase began and, unless it failed, that it ended and with what readings: of all ranks ``together``."""
         self.emit(PhaseStarted(phase))
         with self.meter.phase(phase) as reading:
             yield
-        self.emit(PhaseEnded(phase, PhaseReading(**reading)))
+        ended = PhaseReading(**reading)
+        self.emit(PhaseEnded(phase, self.ranks.together(ended) if together else ended))
 
     def _trainer_of(self, network: nn.Module) -> Trainer:
-        return Trainer(network, self.cell.diffusion, self.train, self.inputs.seed, self.cell.device)
+        return Trainer(network, self.cell.diffusion, self.train, self.inputs.seed, self.cell.device, self.ranks)
+
+    def _build(self) -> Denoiser:
+        """On the device; a network that is to be sharded on the CPU, for the device may not hold it whole."""
+        return self.cell.build_network(torch.device("cpu") if self.ranks.sharded else None)
 
     def _release(self) -> None:
         gc.collect()
@@ -148,9 +177,11 @@ class _Run:
             with timer.step():
                 loss = trainer.step(clips)
             self.emit(Progress("train", step + 1, steps, loss))
-            stopping = self.stop()
-            if stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps:
-                self.emit(CheckpointDue(trainer.state()))
+            stopping = self.ranks.any(self.stop())
+            due = stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps
+            if due and (state := trainer.state()) is not None:
+                self.emit(CheckpointDue(state))
+                del state
             if stopping:
                 raise Stopped(step + 1)
         ends, means = thin(trainer.losses)
@@ -194,21 +225,10 @@ class _Run:
                     seconds_per_clip=seconds / len(clips),
                     frames_per_second=len(clips) * data.frames / seconds,
                     sampler=self.sample.sampler,
-                    steps=self.sample.steps or self.cell.diffusion.steps,
+                    steps=len(self.cell.diffusion.visited(self.sample.steps)),
                 ),
                 clips,
                 shown,
             )
         )
         return clips
-
-    def _evaluate(self, clips: torch.Tensor) -> None:
-        # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
-        metrics = make_metrics(self.inputs)
-        real = self.real_clips
-        for number, (name, metric) in enumerate(metrics.items(), start=1):
-            reference = metric.to(self.cell.device).reference(
-                real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=self.reference_cache
-            )
-            self.emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
-            self.emit(Progress("evaluate", number, len(metrics)))

@@ -10,10 +10,10 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vdmbench.data.loading import to_model_range
-from vdmbench.diffusion import Diffusion
+from vdmbench.diffusion import Process
+from vdmbench.engine.distributed import Ranks, mapped
 from vdmbench.engine.events import NonFiniteLoss, TrainingState
 from vdmbench.suite.blocks import Precision, Train
 
@@ -31,14 +31,28 @@ def draw_seed(*parts: int | str) -> int:
 
 
 class Trainer:
-    """A network, its optimiser and its averaged weights.
+    """A network, its optimiser and its averaged weights; on each of ``ranks``, which take every step together.
 
     Batches, levels and noise of a step are functions of (seed, step) alone: every variant sees the same ones, and a run
-    that was cut short goes on as if it had not been.
+    that was cut short goes on as if it had not been. Levels and noise are drawn for the batch of all ranks, of which each takes
+    its part, so that the loss is that of one process.
     """
 
-    def __init__(self, network: nn.Module, diffusion: Diffusion, train: Train, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        diffusion: Process,
+        train: Train,
+        seed: int,
+        device: torch.device,
+        ranks: Ranks | None = None,
+    ) -> None:
         self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
+        self.ranks = ranks or Ranks()
+        self.average = None if train.ema is None else self.ranks.average_of(network, train.ema)
+        self._parallel = self.ranks.parallel(network, device)
+        if self.average is not None and self.ranks.sharded:
+            self.ranks.parallel(self.average.module, device)
         optimiser = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
         self.optimiser = optimiser(
             network.parameters(),
@@ -47,11 +61,6 @@ class Trainer:
             weight_decay=train.weight_decay,
             # On CUDA the fused kernel: the default makes a temporary copy of every second moment at every step.
             fused=device.type != "cpu",
-        )
-        self.average = (
-            None
-            if train.ema is None
-            else AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(train.ema), use_buffers=True)
         )
         # fp16 gradients underflow without a loss scale; the other precisions need none.
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
@@ -66,14 +75,18 @@ class Trainer:
     def _loss(self, clips: UInt8[Tensor, "batch frames channels height width"], part: int) -> Float[Tensor, ""]:
         generator = torch.Generator(self.device).manual_seed(draw_seed("train", self.seed, self.done, part))
         x0 = to_model_range(clips.to(self.device, non_blocking=True))
-        t = self.diffusion.draw_timesteps(len(x0), generator)
-        noise = torch.randn(x0.shape, generator=generator, device=self.device)
+        batch = len(x0) * self.ranks.count
+        own = self.ranks.share(batch)
+        t = self.diffusion.draw_levels(batch, x0.shape[1], generator)[own]
+        noise = torch.randn((batch, *x0.shape[1:]), generator=generator, device=self.device)[own]
+        if self.ranks.count > 1:
+            noise = noise.clone()  # of its own storage, so that the noise of the other ranks is not kept
         with autocast(self.settings.precision, self.device):
-            return self.diffusion.loss(self.network, x0, t, noise).mean() / self.settings.accumulate
+            return self.diffusion.loss(self._parallel, x0, t, noise).mean() / self.settings.accumulate
 
     def step(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> float:
         """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`."""
-        loss = float(self.update(batches))
+        loss = float(self.ranks.mean(self.update(batches)))
         if not math.isfinite(loss):
             raise NonFiniteLoss(self.done, loss)
         self.done += 1
@@ -86,8 +99,9 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for part, clips in enumerate(batches):
-            loss = self._loss(clips, part)
-            self.scaler.scale(loss).backward()
+            with self.ranks.exchange(self._parallel, last=part + 1 == len(batches)):
+                loss = self._loss(clips, part)
+                self.scaler.scale(loss).backward()
             total += loss.detach()
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimiser)
@@ -98,35 +112,42 @@ class Trainer:
             self.average.update_parameters(self.network)
         return total
 
-    def state(self) -> TrainingState:
-        """All that a later :meth:`restore` needs, copied to the CPU."""
+    def state(self) -> TrainingState | None:
+        """All that a later :meth:`restore` needs, copied to the CPU; None on ranks that do not lead. All ranks ask together."""
+        if not (self.ranks.leads or self.ranks.sharded):
+            return None
         tensors = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
         }
-        return TrainingState(self.done, {name: _to_cpu(value) for name, value in tensors.items()}, list(self.losses))
+        kept = mapped(tensors, self._to_cpu)
+        return TrainingState(self.done, kept, list(self.losses)) if self.ranks.leads else None
+
+    def _to_cpu(self, tensor: Tensor) -> Tensor | None:
+        whole = self.ranks.whole(tensor.detach())
+        return whole.to("cpu", copy=True) if self.ranks.leads else None
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from ``state``; its shapes must be those of this network."""
-        self.network.load_state_dict(state.tensors["network"])
-        self.optimiser.load_state_dict(state.tensors["optimiser"])
+        """Go on from ``state``, the same on every rank; its shapes must be those of this network."""
+        self._load(self.network, state.tensors["network"])
+        optimiser = state.tensors["optimiser"]
+        placed = {
+            number: {name: self.ranks.like(value, parameter) for name, value in optimiser["state"][number].items()}
+            for number, parameter in enumerate(self.network.parameters())
+            if number in optimiser["state"]
+        }
+        self.optimiser.load_state_dict({**optimiser, "state": placed})
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state.tensors["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(state.tensors["average"])
+            self._load(self.average, state.tensors["average"])
         self.done, self.losses = state.step, list(state.losses)
 
-
-def _to_cpu(value: object) -> object:
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value
+    def _load(self, module: nn.Module, whole: dict[str, Tensor]) -> None:
+        here = module.state_dict()
+        module.load_state_dict({name: self.ranks.like(value, here.get(name, value)) for name, value in whole.items()})
 
 
 def thin(losses: list[float], points: int = 200) -> tuple[list[int], list[float]]:

@@ -116,8 +116,19 @@ class Solved(Matched):
     layers: dict[str, LayerCost] = Field(default_factory=dict)
 
 
+class RankReading(Recorded):
+    """Peaks of one of the processes that train together, in one phase."""
+
+    seconds: float
+    rss_peak_bytes: int | None = None
+    allocated_peak_bytes: int | None = None
+    reserved_peak_bytes: int | None = None
+    alloc_retries: int | None = None
+    ooms: int | None = None
+
+
 class PhaseReading(Recorded):
-    """Time and peaks of one phase, reset at its start."""
+    """Time and peaks of one phase, reset at its start; with several ranks the largest peaks of any."""
 
     seconds: float
     rss_peak_bytes: int | None = None
@@ -127,6 +138,9 @@ class PhaseReading(Recorded):
     alloc_retries: int | None = None
     ooms: int | None = None
     nvml_peak_bytes: int | None = None
+    """Of the first device, where there are several."""
+    ranks: list[RankReading] | None = None
+    """Of each rank, in order, where several took part; null where one process did."""
 
 
 class Spread(Recorded):
@@ -206,6 +220,27 @@ class MetricResult(Recorded):
         return cls.model_validate({**shared, "details": {**shared.get("details", {}), **own}})
 
 
+class TemporalProfile(Recorded):
+    """What time does in clips, measured on their own pixels."""
+
+    clips: int
+    flicker: float
+    """Deviation of a frame's luma from the mean of its neighbours, a share of the range; zero for a still video."""
+    dynamic_degree: float
+    """Share of pixels that move, to be read beside flicker."""
+    similarity: dict[int, float] = Field(default_factory=dict)
+    """Correlation of two frames, by the gap between them."""
+    cut_rate: float | None = None
+    """Cuts per 100 frames; null where no detector was asked."""
+
+
+class TemporalProfiles(Recorded):
+    """Generated clips beside as many real ones."""
+
+    generated: TemporalProfile
+    real: TemporalProfile
+
+
 class DeviceMemory(Recorded):
     """Device memory as the supervising parent saw it through NVML."""
 
@@ -266,6 +301,8 @@ class Record(Recorded):
     sampling: Sampling | None = None
     metrics: dict[str, MetricResult] = Field(default_factory=dict)
     """By the name used in the suite."""
+    temporal_profiles: TemporalProfiles | None = None
+    """Null where clips have fewer than three frames."""
     backends: dict[str, list[str]] = Field(default_factory=dict)
     """Kernels that ran, by op."""
     device_memory: DeviceMemory | None = None

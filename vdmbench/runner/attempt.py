@@ -21,7 +21,7 @@ from vdmbench.records import (
     Status,
     read_events,
 )
-from vdmbench.runner.devices import choose_gpu, worker_environment
+from vdmbench.runner.devices import choose_gpus, worker_environment
 from vdmbench.runner.fold import fold, utc_now
 from vdmbench.runner.launch import Worker
 from vdmbench.runner.places import Place
@@ -89,12 +89,14 @@ def run_attempt(
         checkpoint_folder=results.checkpoint_folder(cell.identity),
         reference_cache=results.path / "reference",
     ).write(folder.path)
-    gpu = choose_gpu(run, place)
+    devices = cell.inputs.train.devices
+    gpus = choose_gpus(run, place, devices)
+    gpu = next(iter(gpus), None)
     cut_short: tuple[Status, str] | None = None
     interrupt: KeyboardInterrupt | None = None
     began = time.monotonic()
     with NvmlSampler(gpu.uuid if gpu else None) as nvml:
-        worker = Worker(folder, worker_environment(gpu), place)
+        worker = Worker(folder, worker_environment(*gpus), place, devices)
         nvml.watch(worker.pid)
         tail, laps = EventTail(folder.events), _PhaseLaps(nvml)
 

@@ -10,25 +10,36 @@ from vdmbench.suite.blocks import Run
 
 
 def choose_gpu(run: Run, place: Place | None = None) -> Gpu | None:
-    """The first GPU of ``place``, else the first that ``CUDA_VISIBLE_DEVICES`` leaves; None for a CPU run, and where NVML
-    shows none.
+    """The first of :func:`choose_gpus`; None for a CPU run, and where NVML shows none."""
+    return next(iter(choose_gpus(run, place)), None)
 
-    Raises ValueError where ``place`` or ``CUDA_VISIBLE_DEVICES`` names a device that is not there.
+
+def choose_gpus(run: Run, place: Place | None = None, count: int = 1) -> list[Gpu]:
+    """The first ``count`` GPUs of ``place``, else of those that ``CUDA_VISIBLE_DEVICES`` leaves; empty for a CPU run, and where
+    NVML shows none.
+
+    Raises ValueError where ``place`` or ``CUDA_VISIBLE_DEVICES`` names a device that is not there, or fewer than ``count``.
     """
-    if place is not None and place.gpus:
-        return next(gpu for gpu in list_gpus() if gpu.uuid == place.gpus[0])
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if place is not None and place.gpus:
+        visible = ",".join(place.gpus)
     if run.device == "cpu" or visible == "":
-        return None
+        return []
     try:
         gpus = list_gpus()
     except NvmlUnavailable:
-        return None
-    if not gpus or visible is None:
-        return gpus[0] if gpus else None
-    first = visible.split(",")[0].strip()
+        return []
+    chosen = gpus if visible is None else [_named(name.strip(), visible, gpus) for name in visible.split(",")[:count]]
+    if gpus and len(chosen) < count:
+        raise ValueError(
+            f"train.devices is {count} and there is room for {len(chosen)}: give a cell as many GPUs, or train on fewer devices"
+        )
+    return chosen[:count]
+
+
+def _named(name: str, visible: str, gpus: list[Gpu]) -> Gpu:
     for index, gpu in enumerate(gpus):
-        if first == str(index) or gpu.uuid.startswith(first):
+        if name == str(index) or gpu.uuid.startswith(name):
             return gpu
     raise ValueError(f"CUDA_VISIBLE_DEVICES={visible}: no such GPU; there are: {', '.join(gpu.uuid for gpu in gpus)}")
 
@@ -47,8 +58,9 @@ def refuse_shared_gpu(gpu: Gpu | None) -> None:
         )
 
 
-def worker_environment(gpu: Gpu | None) -> dict[str, str]:
-    """Environment variables that pin a worker to ``gpu`` and let CUDA be deterministic."""
+def worker_environment(*gpus: Gpu | None) -> dict[str, str]:
+    """Environment variables that pin a worker to ``gpus``, where there are any, and let CUDA be deterministic."""
     # Deterministic cuBLAS needs its workspace fixed before CUDA starts.
     fixed = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    return fixed if gpu is None else {**fixed, "CUDA_VISIBLE_DEVICES": gpu.uuid}
+    uuids = [gpu.uuid for gpu in gpus if gpu is not None]
+    return {**fixed, "CUDA_VISIBLE_DEVICES": ",".join(uuids)} if uuids else fixed

@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from vdmbench.records import DeviceMemory, Event, Exit, MetricResult, PhaseReading, Record, Sampling, Status, Training
+from vdmbench.records import (
+    DeviceMemory,
+    Event,
+    Exit,
+    MetricResult,
+    PhaseReading,
+    Record,
+    Sampling,
+    Status,
+    TemporalProfiles,
+    Training,
+)
 
 
 def utc_now() -> str:
@@ -44,6 +55,8 @@ def fold(
             found["sampling"] = Sampling.model_validate(event["sampling"])
         elif kind == "judged":
             found["metrics"][event["metric"]] = MetricResult.model_validate(event["result"])
+        elif kind == "profiled":
+            found["temporal_profiles"] = TemporalProfiles.model_validate(event["profiles"])
         elif kind == "backends":
             found["backends"] = event["backends"]
         elif kind == "environment":
@@ -53,7 +66,7 @@ def fold(
             found["data"][event["split"]] = event["fingerprint"]
         elif kind == "artifact":
             found["artifacts"][event["name"]] = event["path"]
-        elif kind == "outcome":
+        elif kind == "outcome" and outcome is None:  # of several ranks the first to fail; the others fail after it
             outcome = event["status"], event.get("message")
 
     # A worker that was told to end says so itself; why it was told, only the parent knows.

@@ -18,13 +18,16 @@ _STDERR_TAIL = 4000
 
 
 class Worker:
-    """The child process that runs one attempt."""
+    """The child process that runs one attempt; with several ``ranks`` it is the one that runs theirs."""
 
-    def __init__(self, folder: AttemptFolder, environment: dict[str, str], place: Place) -> None:
+    def __init__(self, folder: AttemptFolder, environment: dict[str, str], place: Place, ranks: int = 1) -> None:
         self._stderr = folder.stderr
+        module = ["vdmbench.runner.worker", str(folder.path)]
+        if ranks > 1:
+            module = ["vdmbench.runner.ranks", str(folder.path), str(ranks)]
         with folder.stderr.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "vdmbench.runner.worker", str(folder.path)],
+                [sys.executable, "-m", *module],
                 start_new_session=True,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -2,14 +2,16 @@
 
 It turns the engine's events into lines of ``events.jsonl`` and files beside them. Its standard input is a lifeline: when
 the parent is gone, however it went, the pipe closes and the worker ends too, so that no orphan holds a GPU.
+
+A cell of several devices has a worker for each (:mod:`vdmbench.runner.ranks`). The one that leads tells and writes everything;
+the others write one thing, the outcome, where what ended the attempt happened to them.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
+import time
 import traceback
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,33 +20,31 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from vdmbench.records import EventLog
+from vdmbench.runner.lifeline import end_with_parent
 from vdmbench.runner.preemption import LastCheckpoint
 from vdmbench.runner.task import Task
 
 if TYPE_CHECKING:
+    import torch
+
     from vdmbench import engine
     from vdmbench.runner.checkpoint import Checkpoints
 
 
-def _end_with_parent() -> None:
-    def watch() -> None:
-        while os.read(0, 1):
-            continue
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="lifeline").start()
-
-
 def main(folder: Path) -> int:
     """Run the task in ``folder`` and leave an outcome event, whatever happens short of a kill."""
-    _end_with_parent()
+    end_with_parent()
     log = EventLog(folder / "events.jsonl")
     task = Task.read(folder)
-    from vdmbench.engine import NonFiniteLoss, Stopped, is_out_of_memory
+    from vdmbench.engine import NonFiniteLoss, Ranks, Stopped, is_lost_peer, is_out_of_memory
 
+    several = task.inputs.train.devices > 1
+    ranks, failed = Ranks(), False
     outcome: dict[str, Any]
     try:
-        _run(task, folder, log)
+        device = _device(task)
+        ranks = Ranks.join(device, task.inputs.train.sharding) if several else ranks
+        _run(task, folder, log, device, ranks)
         outcome = {"status": "ok"}
     except NonFiniteLoss as error:
         outcome = {"status": "nan", "message": str(error)}
@@ -52,13 +52,34 @@ def main(folder: Path) -> int:
         outcome = {"status": "interrupted", "message": str(stopped)}
     except Exception as error:
         traceback.print_exc()
+        if several and is_lost_peer(error):
+            return _wait_to_be_ended()
+        failed = True
         kind = "oom" if is_out_of_memory(error) else "error"
         outcome = {"status": kind, "message": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
-    log.append({"type": "outcome", **outcome}, durable=True)
-    return 0
+    if ranks.leads or failed:
+        log.append({"type": "outcome", **outcome}, durable=True)
+    return int(failed and several)  # the other ranks, which wait for this one, are ended for it
 
 
-def _run(task: Task, folder: Path, log: EventLog) -> None:
+_PEER_LOST = 75
+
+
+def _wait_to_be_ended() -> int:
+    """Another rank died, which whoever launched both is about to see: what happened there is the outcome, not its echo here."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(10)
+    return _PEER_LOST
+
+
+def _device(task: Task) -> torch.device:
+    from vdmbench import engine
+
+    device = engine.pick_device(task.run.device)
+    return engine.own_device(device) if task.inputs.train.devices > 1 else device
+
+
+def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: engine.Ranks) -> None:
     import torch
 
     from vdmbench import engine
@@ -70,39 +91,45 @@ def _run(task: Task, folder: Path, log: EventLog) -> None:
 
     if task.run.threads is not None:
         torch.set_num_threads(task.run.threads)
+    elif device.type == "cpu" and ranks.count > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // ranks.count))
     # Where an op has no deterministic form the run still goes on: its warning stands in stderr.log.
     torch.use_deterministic_algorithms(True, warn_only=True)
-    device = engine.pick_device(task.run.device)
     environment = capture()
     if task.run.memory_limit is not None:
         enforce(task.run.memory_limit, str(device))
         environment["memory_limit_bytes"] = task.run.memory_limit
-    log.append(
-        {
-            "type": "environment",
-            "environment": environment,
-            "cohort": hardware_cohort(environment, str(device)),
-            "baseline_rss_bytes": psutil.Process().memory_info().rss,
-        }
-    )
+    if ranks.leads:
+        log.append(
+            {
+                "type": "environment",
+                "environment": environment,
+                "cohort": hardware_cohort(environment, str(device), devices=ranks.count),
+                "baseline_rss_bytes": psutil.Process().memory_info().rss,
+            }
+        )
     resolved = resolve(task.inputs, task.solved.knobs)
     cell = engine.prepare(resolved.inputs, resolved.network, resolved.mixer, device)
-    for split, fingerprint in cell.fingerprints().items():
-        log.append({"type": "data", "split": split, "fingerprint": fingerprint})
     checkpoints = Checkpoints(task.checkpoint_folder)
     resumed = checkpoints.latest()
-    if resumed is not None:
-        log.append({"type": "resumed", "step": resumed.step})
-    history = memory_history(folder / SNAPSHOT) if task.run.memory_snapshot and device.type == "cuda" else nullcontext()
+    if ranks.leads:
+        for split, fingerprint in cell.fingerprints().items():
+            log.append({"type": "data", "split": split, "fingerprint": fingerprint})
+        if resumed is not None:
+            log.append({"type": "resumed", "step": resumed.step})
+    snapshot = task.run.memory_snapshot and device.type == "cuda" and ranks.leads
+    history = memory_history(folder / SNAPSHOT) if snapshot else nullcontext()
     last_checkpoint = LastCheckpoint()
+    scribe = _Scribe(task, folder, log, checkpoints, last_checkpoint)
     with history:
         engine.run_cell(
             cell,
-            _Scribe(task, folder, log, checkpoints, last_checkpoint),
+            scribe if ranks.leads else scribe.follow,
             resume=resumed,
             checkpoint_every=task.run.checkpoint_every,
             reference_cache=task.reference_cache,
             stop=last_checkpoint.asked,
+            ranks=ranks,
         )
 
 
@@ -115,6 +142,15 @@ class _Scribe:
         self._task, self._folder, self._log, self._checkpoints = task, folder, log, checkpoints
         self._last_checkpoint = last_checkpoint
 
+    def follow(self, event: engine.EngineEvent) -> None:
+        """Of a rank that does not lead: hear when SIGTERM means a last checkpoint, and write nothing."""
+        from vdmbench import engine
+
+        if isinstance(event, engine.PhaseStarted) and event.phase == "train":
+            self._last_checkpoint.training_began()
+        elif isinstance(event, engine.Trained):
+            self._last_checkpoint.training_ended()
+
     def __call__(self, event: engine.EngineEvent) -> None:
         from vdmbench import engine
         from vdmbench.runner.artifacts import write_samples
@@ -123,8 +159,7 @@ class _Scribe:
         match event:
             case engine.PhaseStarted():
                 append({"type": "phase_started", "phase": event.phase})
-                if event.phase == "train":
-                    self._last_checkpoint.training_began()
+                self.follow(event)
             case engine.Progress():
                 append({"type": "progress", "phase": event.phase, "step": event.step, "steps": event.steps, "loss": event.loss})
             case engine.PhaseEnded():
@@ -141,13 +176,15 @@ class _Scribe:
                 append({"type": "checkpoint", "step": event.state.step}, durable=True)
             case engine.Trained():
                 append({"type": "trained", "training": event.training.model_dump()}, durable=True)
-                self._last_checkpoint.training_ended()
+                self.follow(event)
             case engine.Sampled():
                 for name, path in write_samples(self._folder, event.clips, event.real).items():
                     append({"type": "artifact", "name": name, "path": path})
                 append({"type": "sampled", "sampling": event.sampling.model_dump()}, durable=True)
             case engine.Judged():
                 append({"type": "judged", "metric": event.metric, "result": event.result.model_dump()}, durable=True)
+            case engine.Profiled():
+                append({"type": "profiled", "profiles": event.profiles.model_dump(mode="json")}, durable=True)
             case engine.BackendsUsed():
                 append({"type": "backends", "backends": event.backends})
 

