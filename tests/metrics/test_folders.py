@@ -55,13 +55,18 @@ def test_two_folders_of_real_video_make_an_fvd(tmp_path, weights, discs):
     assert fvd["floor_n"] == [3, 3]
     assert fvd["rank_deficient"]
     assert set(fvd["controls"]) == {"shuffled", "frozen", "reversed", "noise"}
+    profiles = {side: result[side].pop("temporal_profile") for side in ("real", "generated")}
     assert result["real"] == {"path": str(real), "videos": 6, "found": 6}
+    assert profiles["real"]["dynamic_degree"] > 0.01
+    assert profiles["generated"]["dynamic_degree"] == profiles["generated"]["flicker"] == 0  # its frames stand still
+    assert list(profiles["generated"]["similarity"]) == ["1", "2", "4", "8"]
     assert ("real", 6, 6) in seen
     assert ("generated", 4, 4) in seen
     assert json.loads(json.dumps(result)) == result
     seen.clear()
     again = compare_folders(real, fake, **options, progress=lambda *step: seen.append(step))
-    assert again == result
+    assert again["metrics"] == result["metrics"]
+    assert {side: again[side]["temporal_profile"] for side in profiles} == profiles
     assert not seen  # nothing was measured twice
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vdmbench.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def fvd(
@@ -38,6 +41,7 @@ def fvd(
         str | None, typer.Option(help="Your own features: TorchScript file, or path.py:Class with --allow-code.")
     ] = None,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let --extractor run Python from a file.")] = False,
+    cuts: Annotated[bool, typer.Option("--cuts", help="Count cuts too; needs pip install 'vdmbench[cuts]'.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Of the choice, the bootstrap and the controls.")] = 0,
     as_json: AsJson = False,
@@ -72,6 +76,7 @@ def fvd(
             value_range=value_range,
             limit=limit,
             seed=seed,
+            cuts=cuts,
             device=device,
             progress=tell,
         )
@@ -96,6 +101,23 @@ def _show(found: dict[str, Any]) -> None:
             ", ".join(metric["blind"]) or "–",
         )
     print_table(table)
+    print_table(_time_table(found))
     for metric in found["metrics"]:
         for warning in metric["warnings"]:
             typer.echo(f"{metric['name']}: {warning}", err=True)
+
+
+def _time_table(found: dict[str, Any]) -> Table:
+    """Both sides beside each other on their own pixels; a still video does not flicker, so motion stands beside it."""
+    from vdmbench.cli.tables import simple_table
+
+    profiles = {side: found[side]["temporal_profile"] for side in ("real", "generated")}
+    gaps = list(profiles["real"]["similarity"] | profiles["generated"]["similarity"])
+    counted = any(profile["cut_rate"] is not None for profile in profiles.values())
+    columns = ["in time", " flicker", " moving pixels", *(f" alike {gap} apart" for gap in gaps)]
+    table = simple_table("", columns + [" cuts in 100 frames"] * counted)
+    for side, profile in profiles.items():
+        alike = [f"{profile['similarity'][gap]:.3f}" if gap in profile["similarity"] else "–" for gap in gaps]
+        cuts = [f"{profile['cut_rate']:.2f}"] if counted else []
+        table.add_row(side, f"{profile['flicker']:.4f}", f"{profile['dynamic_degree']:.1%}", *alike, *cuts)
+    return table

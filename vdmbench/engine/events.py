@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, Training
+from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, TemporalProfiles, Training
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,20 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Profiled:
+    """How generated and real clips behave in time, each on its own pixels."""
+
+    profiles: TemporalProfiles
+
+
+@dataclass(frozen=True)
 class BackendsUsed:
     """Kernels that ran, by op."""
 
     backends: dict[str, list[str]]
 
 
-EngineEvent = PhaseStarted | Progress | PhaseEnded | Built | CheckpointDue | Trained | Sampled | Judged | BackendsUsed
+EngineEvent = PhaseStarted | Progress | PhaseEnded | Built | CheckpointDue | Trained | Sampled | Judged | Profiled | BackendsUsed
 
 
 class NonFiniteLoss(ArithmeticError):

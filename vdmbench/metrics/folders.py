@@ -6,6 +6,7 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +16,14 @@ from torch import Tensor
 from vdmbench.metrics.archive import cache_folder
 from vdmbench.metrics.catalogue import fvd, ste_fd
 from vdmbench.metrics.controls import CONTROLS
-from vdmbench.metrics.extractor import ClipFeatures, extract_batch, windows
+from vdmbench.metrics.cuts import load_cut_detector
+from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract_batch, windows
 from vdmbench.metrics.feature_store import FeatureStore
 from vdmbench.metrics.frechet import TooFewClips
 from vdmbench.metrics.protocol import Protocol, WindowRule
 from vdmbench.metrics.reading import VideoSource, fingerprint, list_videos, read_video
 from vdmbench.metrics.reference import Reference
+from vdmbench.metrics.temporal import TemporalFeatures
 from vdmbench.metrics.user_extractor import load_user_extractor
 from vdmbench.metrics.video import InvalidVideo, ValueRange
 from vdmbench.metrics.video_distance import VideoDistance
@@ -48,20 +51,22 @@ def compare_folders(
     confidence: float = 0.95,
     control_clips: int = 64,
     seed: int = 0,
+    cuts: bool = False,
     device: str = "cpu",
     cache: Path | Literal["default"] | None = "default",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """FVD of two folders and the spatio-temporal-energy distance beside it, as one JSON-able object.
+    """FVD of two folders, the spatio-temporal-energy distance beside it, and how each behaves in time, as one JSON-able object.
 
     ``extractor`` replaces I3D by the user's own (TorchScript file or, with ``allow_code``, ``path.py:Class``), whose distance
     is not called FVD. ``limit`` takes a seeded choice of that many videos from each side; a protocol that prescribes a count
     does so by itself. Features are kept under ``cache`` (a folder, None for nowhere): a second run, or one after an
     interruption, only measures what is missing. All real videos make the reference; every second of them is, besides,
-    held out against the others for floor and controls.
+    held out against the others for floor and controls. ``cuts`` counts cuts too, which takes a network that is an extra.
 
-    Returns ``{"metrics": [...], "real": {...}, "generated": {...}}``, results as :class:`VideoDistance` gives them. Raises
-    :class:`InvalidVideo`, :class:`TooFewClips`, and ValueErrors of protocol and weights, one line each.
+    Returns ``{"metrics": [...], "real": {...}, "generated": {...}}``, results as :class:`VideoDistance` gives them; the profile
+    in time of each side stands at the side. Raises :class:`InvalidVideo`, :class:`TooFewClips`, and ValueErrors of protocol and
+    weights, one line each.
     """
     settings: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "control_clips": control_clips, "seed": seed}
     if extractor is None:
@@ -73,6 +78,9 @@ def compare_folders(
         main = VideoDistance(own, declared, **settings)
     companion = ste_fd(frames=main.protocol.frames, stride=main.protocol.stride, window=main.protocol.window, **settings)
     distances = [main, companion]
+    time = TemporalFeatures(load_cut_detector(device) if cuts else None)
+    in_time = Measure(time, time.protocol(frames=main.protocol.frames, stride=main.protocol.stride, window=main.protocol.window))
+    measures = [Measure(distance.extractor, distance.protocol) for distance in distances]
     for distance in distances:
         if isinstance(distance.extractor, torch.nn.Module):
             distance.extractor.to(device)
@@ -83,19 +91,30 @@ def compare_folders(
              for name, path in (("real", real), ("generated", generated))}
     if len(sides["real"].videos) < 4:
         raise TooFewClips(f"{real}: floor and controls need at least 4 real videos, got {len(sides['real'].videos)}")
-    features = {name: side.measure(distances) for name, side in sides.items()}
+    features = {name: side.measure([*measures, in_time]) for name, side in sides.items()}
     shapes = [side.shape for side in sides.values()]
     note = [] if shapes[0] == shapes[1] else [f"videos are {shapes[0]} real and {shapes[1]} generated (frames 3 height width): "
                                               "each is cut and resized on its own"]
     held_out = sides["real"].videos[1::2][: control_clips]
-    controls = {name: sides["real"].only(held_out, name).measure(distances) for name in CONTROLS}
+    controls = {name: sides["real"].only(held_out, name).measure(measures) for name in CONTROLS}
     results = []
     for i, distance in enumerate(distances):
         result = distance.judge(_reference(features["real"][i], {name: sets[i] for name, sets in controls.items()}),
                                 features["generated"][i])
         results.append(result | {"warnings": [*result["warnings"], *note]})
-    return {"metrics": results, **{name: {"path": str(side.folder), "videos": len(side.videos), "found": side.found}
-                                   for name, side in sides.items()}}
+    return {"metrics": results, **{
+        name: {"path": str(side.folder), "videos": len(side.videos), "found": side.found,
+               "temporal_profile": time.profile(features[name][-1]).as_json()}
+        for name, side in sides.items()
+    }}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is computed of each video, and how videos are cut for it."""
+
+    extractor: Extractor
+    protocol: Protocol
 
 
 class _Side:
@@ -118,17 +137,17 @@ class _Side:
         side.__dict__ |= self.__dict__ | {"name": f"real, {control}", "videos": videos, "control": control}
         return side
 
-    def measure(self, distances: Sequence[VideoDistance]) -> list[ClipFeatures]:
-        """Features for each distance; videos whose features are stored for all of them are not read."""
+    def measure(self, measures: Sequence[Measure]) -> list[ClipFeatures]:
+        """Features for each measure; videos whose features are stored for all of them are not read."""
         key = fingerprint(self.videos, self.folder, self.value_range, self.control, self.seed if self.control else None)
-        stores = [FeatureStore(self._place(distance.protocol, key)) for distance in distances]
+        stores = [FeatureStore(self._place(measure.protocol, key)) for measure in measures]
         self.shape = tuple(self._read(0).shape)
         for first, batch in self._batches(min(store.videos for store in stores)):
-            for distance, store in zip(distances, stores, strict=True):
+            for measure, store in zip(measures, stores, strict=True):
                 fresh = batch[max(store.videos - first, 0):]  # the rest is kept from the last time
                 if len(fresh):
-                    cut = windows(fresh, distance.protocol)
-                    rows = extract_batch(distance.extractor, cut.flatten(0, 1))
+                    cut = windows(fresh, measure.protocol)
+                    rows = extract_batch(measure.extractor, cut.flatten(0, 1))
                     owners = torch.arange(store.videos, store.videos + len(fresh)).repeat_interleave(cut.shape[1])
                     store.append(ClipFeatures(rows, owners, cut.shape[2]))
             if self.progress:

@@ -1,45 +1,109 @@
-"""Time in a video measured on its pixels: flicker, dynamic degree, similarity against the gap between frames."""
+"""Time in a video measured on its own pixels, with no set to compare it with: what a distance between sets hardly sees."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vdmbench.metrics.extractor import in_batches
+from vdmbench.metrics.extractor import ClipFeatures, extract, in_batches
+from vdmbench.metrics.protocol import Protocol, WindowRule
 from vdmbench.metrics.video import InvalidVideo, check_uint8
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 MOVED = 8 / 255  # a pixel has moved where its luma changes by more than compression and sensor noise
+MINIMUM_FRAMES = 3
+
+CountCuts = Callable[[Tensor], Tensor]
+"""uint8 clips (batch frames 3 height width) to the cuts in each."""
 
 
-def temporal_profile(clips: Tensor | Iterable[Tensor]) -> dict[str, float | dict[int, float]]:
-    """What time does in uint8 clips (batch frames 3 height width) of at least 3 frames, averaged over clips.
+@dataclass(frozen=True)
+class TemporalProfile:
+    """What time does in a set of clips, averaged over them."""
 
-    - ``flicker``: mean absolute deviation of a frame's luma from the mean of its two neighbours, in units of the range;
-      zero for a still video, so it is never to be read without the next.
-    - ``dynamic_degree``: share of pixels whose luma, anywhere in the clip, has left its first value by more than 8/255.
-    - ``similarity``: correlation of the luma of two frames, by their gap (1, 2, 4, ...), averaged over pairs.
+    clips: int
+    flicker: float
+    """Mean absolute deviation of a frame's luma from the mean of its two neighbours, as a share of the range. Zero for a
+    still video, so it is never to be read without the next."""
+    dynamic_degree: float
+    """Share of pixels whose luma, anywhere in the clip, leaves its first value by more than 8/255."""
+    similarity: dict[int, float]
+    """Correlation of the luma of two frames, by their gap (1, 2, 4, ...), averaged over pairs."""
+    cut_rate: float | None = None
+    """Cuts per 100 frames; null where no detector was asked."""
+
+    def as_json(self) -> dict[str, object]:
+        """With the gaps as text, as JSON has its keys."""
+        return asdict(self) | {"similarity": {str(gap): value for gap, value in self.similarity.items()}}
+
+
+class TemporalFeatures:
+    """Each clip's own profile as a row of numbers, so that it is streamed, kept and resumed as features are.
+
+    The row is flicker, dynamic degree, cuts where a detector is given, then similarity at each gap.
     """
-    flicker, dynamic, count = 0.0, 0.0, 0
-    similar: dict[int, float] = {}
-    for batch in in_batches(clips):
-        frames = check_uint8(batch).shape[1]
-        if frames < 3:
-            raise InvalidVideo(f"a temporal profile needs at least 3 frames, got {frames}")
-        luma = torch.einsum("bfchw,c->bfhw", batch.double() / 255, torch.tensor(LUMA, dtype=torch.float64))
+
+    name = "temporal-profile"
+    minimum_frames = MINIMUM_FRAMES
+    frames_at_once = 1024
+    scale_floor: float | None = None
+
+    def __init__(self, cuts: CountCuts | None = None) -> None:
+        self.cuts = cuts
+        self.num_features = 2 + (cuts is not None)
+        """Without the similarities, whose number grows with the length of clips."""
+
+    def protocol(self, *, frames: int | None = None, stride: int = 1, window: WindowRule = "whole") -> Protocol:
+        """How clips are cut before they are measured."""
+        return Protocol(name=self.name, extractor=f"{self.name}{'+cuts' if self.cuts else ''}", weights=None, size=None,
+                        resize=None, frames=frames, stride=stride, window=window)
+
+    def __call__(self, videos: Tensor) -> Float[Tensor, "batch numbers"]:
+        """One row a clip, float64; raises :class:`InvalidVideo` below 3 frames."""
+        frames = check_uint8(videos).shape[1]
+        if frames < MINIMUM_FRAMES:
+            raise InvalidVideo(f"a temporal profile needs at least {MINIMUM_FRAMES} frames, got {frames}")
+        weights = torch.tensor(LUMA, dtype=torch.float64, device=videos.device)
+        luma = torch.einsum("bfchw,c->bfhw", videos.double() / 255, weights)
         between = (luma[:, 2:] + luma[:, :-2]) / 2
-        flicker += float((luma[:, 1:-1] - between).abs().mean((1, 2, 3)).sum())
-        dynamic += float(((luma - luma[:, :1]).abs().amax(1) > MOVED).double().mean((1, 2)).sum())
-        for gap, value in similarity_by_gap(luma).items():
-            similar[gap] = similar.get(gap, 0.0) + float(value.sum())
-        count += len(batch)
-    if not count:
-        raise InvalidVideo("there are no clips to measure")
-    return {"flicker": flicker / count, "dynamic_degree": dynamic / count,
-            "similarity": {gap: total / count for gap, total in similar.items()}}
+        columns = [
+            (luma[:, 1:-1] - between).abs().mean((1, 2, 3)),
+            ((luma - luma[:, :1]).abs().amax(1) > MOVED).double().mean((1, 2)),
+        ]
+        if self.cuts is not None:
+            columns.append(self.cuts(videos).to(luma))
+        return torch.stack([*columns, *similarity_by_gap(luma).values()], dim=1)
+
+    def profile(self, measured: ClipFeatures) -> TemporalProfile:
+        """The average over the rows of :meth:`__call__`."""
+        means = measured.features.double().mean(0).tolist()
+        own = self.num_features
+        return TemporalProfile(
+            clips=len(measured),
+            flicker=means[0],
+            dynamic_degree=means[1],
+            similarity={gap: value for gap, value in zip(gaps(measured.frames), means[own:], strict=True)},
+            cut_rate=None if self.cuts is None else 100 * means[2] / measured.frames,
+        )
+
+
+def temporal_profile(clips: Tensor | Iterable[Tensor], *, cuts: CountCuts | None = None) -> TemporalProfile:
+    """The profile of uint8 clips (batch frames 3 height width), one tensor or batches, of at least 3 frames.
+
+    ``cuts`` counts the cuts of each clip, such as :func:`vdmbench.metrics.cuts.load_cut_detector` gives. Raises
+    :class:`InvalidVideo` on what is not such video.
+    """
+    features = TemporalFeatures(cuts)
+    return features.profile(extract(features, in_batches(clips), features.protocol()))
+
+
+def gaps(frames: int) -> list[int]:
+    """1, 2, 4, ... below ``frames``."""
+    return [2**power for power in range((frames - 1).bit_length())]
 
 
 def similarity_by_gap(luma: Float[Tensor, "batch frames height width"]) -> dict[int, Float[Tensor, " batch"]]:
@@ -48,10 +112,8 @@ def similarity_by_gap(luma: Float[Tensor, "batch frames height width"]) -> dict[
     frames = frames - frames.mean(2, keepdim=True)
     norms = frames.norm(dim=2)
     result: dict[int, Tensor] = {}
-    gap = 1
-    while gap < luma.shape[1]:
+    for gap in gaps(luma.shape[1]):
         products = (frames[:, gap:] * frames[:, :-gap]).sum(2)
         scale = norms[:, gap:] * norms[:, :-gap]
         result[gap] = torch.where(scale > 1e-12, products / scale.clamp_min(1e-12), 1.0).mean(1)
-        gap *= 2
     return result

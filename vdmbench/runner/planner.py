@@ -17,6 +17,7 @@ import torch
 from vdmbench.matching import Unreachable, solve
 from vdmbench.matching.largest import largest_that_fits
 from vdmbench.mixers.making import mixer_maker
+from vdmbench.ops.backends import recording
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
 from vdmbench.suite.pattern import mixers_of
@@ -80,11 +81,14 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
 
 def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
+    from vdmbench.metrics.cuts import load_cut_detector
 
     make_source(inputs, "train")
     choose_real_clips(
         make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
     )
+    if inputs.evaluate.cuts:
+        load_cut_detector()
     for metric in make_metrics(inputs).values():
         frames = metric.protocol.frames or inputs.data.frames
         if frames < metric.extractor.minimum_frames:
@@ -104,6 +108,26 @@ def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
             mixer(torch.zeros(1, 4, 32, device=device))
 
 
+def _check_devices(inputs: CellInputs, device: torch.device) -> None:
+    """There are as many devices as train together, and what they share can be shared."""
+    train = inputs.train
+    if device.type == "cuda" and train.devices > torch.cuda.device_count():
+        raise ValueError(
+            f"train.devices is {train.devices} and PyTorch sees {torch.cuda.device_count()} CUDA devices: "
+            "train on fewer, or let more be seen in CUDA_VISIBLE_DEVICES"
+        )
+    if train.sharding == "none" or device.type == "cuda":
+        return
+    with recording() as used:
+        _check_mixer(inputs, device)
+    kernels = [f"{op} by {backend}" for op, backends in used.items() for backend in backends if backend.startswith("numba")]
+    if kernels:
+        raise ValueError(
+            f"train.sharding is '{train.sharding}' on a CPU, where {kernels[0]} keeps hold of parameters that sharding would "
+            "release: leave sharding out, or run on CUDA devices"
+        )
+
+
 def problems(cells: list[CellInputs], run: Run) -> list[str]:
     """What stands in the way of running ``cells``: device, data, backends."""
     from vdmbench.engine import pick_device  # the engine loads much that a plan alone does not need
@@ -117,6 +141,7 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
     return [
         *_once(cells, ("data", "evaluate", "sample"), _check_data),
         *_once(cells, ("mixer", "pattern", "train"), lambda each: _check_mixer(each, device)),
+        *_once(cells, ("mixer", "pattern", "train"), lambda each: _check_devices(each, device)),
     ]
 
 
@@ -126,7 +151,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     refused = next((each for each in solved if "refused" in each), None)
     if refused is not None:
         return refused
-    found = problems(cells, Run.model_validate(question["preflight"])) if question["preflight"] else []
+    checked = [CellInputs.model_validate(inputs) for inputs in question["checked"]]
+    found = problems(checked, Run.model_validate(question["preflight"])) if question["preflight"] else []
     return {"plan": solved, "problems": found}
 
 

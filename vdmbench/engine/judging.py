@@ -1,0 +1,54 @@
+"""The evaluate phase: generated clips against held-out real ones, by every declared metric and on their own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from vdmbench.engine.events import EngineEvent, Judged, Profiled, Progress
+from vdmbench.engine.experiment import make_metrics
+from vdmbench.engine.real_clips import RealClips
+from vdmbench.metrics import temporal
+from vdmbench.records import MetricResult, TemporalProfile, TemporalProfiles
+from vdmbench.suite import CellInputs
+
+
+def judge(
+    inputs: CellInputs,
+    clips: UInt8[Tensor, "clips frames channels height width"],
+    real: RealClips,
+    device: torch.device,
+    emit: Callable[[EngineEvent], None],
+    *,
+    reference_cache: Path | None = None,
+) -> None:
+    """Tell ``emit`` what each metric makes of ``clips``, and how they and as many real ones behave in time."""
+    # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
+    metrics = make_metrics(inputs)
+    profiled = clips.shape[1] >= temporal.MINIMUM_FRAMES
+    parts = len(metrics) + profiled
+    for number, (name, metric) in enumerate(metrics.items(), start=1):
+        reference = metric.to(device).reference(
+            real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=reference_cache
+        )
+        emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
+        emit(Progress("evaluate", number, parts))
+    if profiled:
+        emit(Profiled(_profiles(inputs, clips, real, device)))
+        emit(Progress("evaluate", parts, parts))
+
+
+def _profiles(inputs: CellInputs, clips: Tensor, real: RealClips, device: torch.device) -> TemporalProfiles:
+    cuts = None
+    if inputs.evaluate.cuts:
+        from vdmbench.metrics.cuts import load_cut_detector
+
+        cuts = load_cut_detector(device)
+    sides = {"generated": clips, "real": real.batches(real.real[: len(clips)])}
+    profiles = {side: temporal.temporal_profile(each, cuts=cuts) for side, each in sides.items()}
+    return TemporalProfiles(**{side: TemporalProfile(**asdict(profile)) for side, profile in profiles.items()})
