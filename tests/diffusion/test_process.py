@@ -27,7 +27,7 @@ def test_noising_and_loss_agree_with_diffusers(schedule: str, parameterisation: 
         return torch.tanh(0.5 * x + 0.01 * level.view(-1, 1, 1, 1, 1))
 
     noisy = peer.add_noise(x0, noise, t)
-    torch.testing.assert_close(diffusion.q_sample(x0, t, noise), noisy, rtol=0, atol=1e-5)
+    torch.testing.assert_close(diffusion.corrupt(x0, t, noise), noisy, rtol=0, atol=1e-5)
     target = {"epsilon": noise, "v": peer.get_velocity(x0, noise, t), "x0": x0}[parameterisation]
     expected = torch.stack([nn.functional.mse_loss(denoiser(noisy, t)[i], target[i]) for i in range(len(t))])
     torch.testing.assert_close(diffusion.loss(denoiser, x0, t, noise), expected, rtol=0, atol=1e-5)
@@ -49,20 +49,20 @@ def test_any_layout_with_a_leading_batch_axis(shape: tuple[int, ...]):
     generator = torch.Generator().manual_seed(3)
     diffusion = Diffusion(steps=16)
     x0, noise = torch.randn(2, *shape, generator=generator).unbind()
-    t = diffusion.draw_timesteps(3, generator)
-    assert diffusion.q_sample(x0, t, noise).shape == shape
+    t = diffusion.draw_levels(3, 4, generator)
+    assert diffusion.corrupt(x0, t, noise).shape == shape
     assert diffusion.loss(lambda x, t: x, x0, t, noise).shape == (3,)
 
 
 def test_timesteps_are_uniform_and_reproducible():
     diffusion = Diffusion(steps=8)
-    t = diffusion.draw_timesteps(80_000, torch.Generator().manual_seed(0))
+    t = diffusion.draw_levels(80_000, 4, torch.Generator().manual_seed(0))
     assert t.dtype == torch.int64
     assert t.min() == 0
     assert t.max() == 7
     counts = torch.bincount(t, minlength=8).double()
     assert (counts / 10_000 - 1).abs().max() < 0.05
-    assert torch.equal(t, diffusion.draw_timesteps(80_000, torch.Generator().manual_seed(0)))
+    assert torch.equal(t, diffusion.draw_levels(80_000, 4, torch.Generator().manual_seed(0)))
 
 
 def test_loss_is_float32_under_autocast_and_close_to_full_precision():
@@ -71,7 +71,7 @@ def test_loss_is_float32_under_autocast_and_close_to_full_precision():
     diffusion = Diffusion(parameterisation="v", steps=32)
     generator = torch.Generator().manual_seed(4)
     x0, noise = torch.randn(2, 5, 3, 8, generator=generator).unbind()
-    t = diffusion.draw_timesteps(5, generator)
+    t = diffusion.draw_levels(5, 4, generator)
     exact = diffusion.loss(lambda x, t: layer(x), x0, t, noise)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         lowered = diffusion.loss(lambda x, t: layer(x), x0, t, noise)
@@ -86,9 +86,9 @@ def test_bfloat16_clips_are_noised_in_float32_and_rounded_once():
     diffusion = Diffusion(steps=64)
     x0, noise, t = clips_noise_levels(64, torch.float32)
     x0, noise = x0.bfloat16(), noise.bfloat16()
-    noisy = diffusion.q_sample(x0, t, noise)
+    noisy = diffusion.corrupt(x0, t, noise)
     assert noisy.dtype == torch.bfloat16
-    assert torch.equal(noisy, diffusion.q_sample(x0.float(), t, noise.float()).bfloat16())
+    assert torch.equal(noisy, diffusion.corrupt(x0.float(), t, noise.float()).bfloat16())
     assert diffusion.loss(lambda x, t: x, x0, t, noise).dtype == torch.float32
 
 

@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from vdmbench.diffusion import PARAMETERISATIONS, SCHEDULES, ClipNoise, Diffusion, sample_ddim, sample_ddpm
-from vdmbench.diffusion.samplers import ddim_levels
+from vdmbench.diffusion.discrete import trailing_levels
 
 SHAPE = (2, 4, 3, 5, 5)
 STEPS = 64
@@ -150,7 +150,7 @@ def test_samples_stay_float32_when_the_denoiser_answers_in_bfloat16():
 
 @pytest.mark.parametrize(("total", "steps"), [(256, 10), (256, 256), (256, 255), (256, 1), (7, 4), (1000, 333)])
 def test_ddim_visits_distinct_levels_from_the_last(total: int, steps: int):
-    levels = ddim_levels(total, steps)
+    levels = trailing_levels(total, steps)
     assert len(levels) == steps
     assert levels[0] == total - 1
     assert levels[-1] >= 0

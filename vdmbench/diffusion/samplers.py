@@ -1,65 +1,50 @@
-"""Samplers: from noise to clips, one function each, with the algorithm in view.
+"""Samplers of the discrete process, DDPM and DDIM: one function each, with the algorithm in view.
 
-Both take ``draw``, a callable that returns the next batch of standard normal noise; its first draw is x_T. Coefficients are
-Python floats (float64) that meet the clips, in float32, once a step. Levels run T-1 .. 0, and ``bars[t + 1]`` is
-alpha_bar at level t, so that ``bars[0]`` = 1 is the clean end.
+All samplers, here and in :mod:`vdmbench.diffusion.solvers`, take ``draw``, a callable that returns the next batch of standard
+normal noise; its first draw is the noise that they start from. Coefficients are Python floats (float64) that meet the clips, in
+float32, once a step. ``clip_x0`` clips every predicted clean clip to [-1, 1], and ``known`` holds frames that are given.
+
+Levels run T-1 .. 0, and ``bars[t + 1]`` is alpha_bar at level t, so that ``bars[0]`` = 1 is the clean end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from math import sqrt
 
 import torch
-from torch import Tensor
 
+from vdmbench.diffusion.discrete import Diffusion, trailing_levels
+from vdmbench.diffusion.estimate import Draw, Estimate, Progress
+from vdmbench.diffusion.known_frames import KnownFrames
 from vdmbench.diffusion.parameterisation import Clips, noise_in
-from vdmbench.diffusion.process import Denoiser, Diffusion
-
-Draw = Callable[[], Tensor]
-Progress = Callable[[int, int], None]
-"""Called after every step with (steps done, steps in all)."""
-
-
-def _predict_x0(diffusion: Diffusion, denoiser: Denoiser, x: Tensor, level: int, clip_x0: bool) -> Tensor:
-    """The clean clip as the denoiser sees it from ``x``, in the dtype of ``x`` also where autocast lowered the prediction."""
-    t = torch.full((len(x),), level, device=x.device)
-    alpha, sigma = float(diffusion.schedule.alpha[level]), float(diffusion.schedule.sigma[level])
-    x0 = diffusion.parameterisation.x0(denoiser(x, t).to(x.dtype), x, alpha, sigma)
-    return x0.clamp(-1.0, 1.0) if clip_x0 else x0
+from vdmbench.diffusion.process import Denoiser
 
 
 @torch.no_grad()
 def sample_ddpm(
-    diffusion: Diffusion, denoiser: Denoiser, draw: Draw, *, clip_x0: bool = True, progress: Progress | None = None
+    diffusion: Diffusion,
+    denoiser: Denoiser,
+    draw: Draw,
+    *,
+    clip_x0: bool = True,
+    known: KnownFrames | None = None,
+    progress: Progress | None = None,
 ) -> Clips:
-    """Ancestral sampling over all T levels (Ho et al. 2020, Algorithm 2), with the posterior variance.
-
-    ``clip_x0`` clips every predicted clean clip to [-1, 1].
-    """
+    """Ancestral sampling over all T levels (Ho et al. 2020, Algorithm 2), with the posterior variance."""
+    estimate = Estimate(diffusion, denoiser, clip_x0, known)
     betas, bars = diffusion.schedule.betas.tolist(), [1.0, *diffusion.schedule.alpha_bar.tolist()]
     x = draw()
     for level in reversed(range(diffusion.steps)):
         beta, bar, bar_before = betas[level], bars[level + 1], bars[level]
-        x0 = _predict_x0(diffusion, denoiser, x, level, clip_x0)
+        x0 = estimate(x, level)
         # Ho et al. 2020, Eq. 7: mean and variance of q(x_{t-1} | x_t, x_0).
         x = sqrt(bar_before) * beta / (1 - bar) * x0 + sqrt(1 - beta) * (1 - bar_before) / (1 - bar) * x
         if level > 0:
             x = x + sqrt((1 - bar_before) / (1 - bar) * beta) * draw()
         if progress is not None:
             progress(diffusion.steps - level, diffusion.steps)
-    return x
-
-
-def ddim_levels(total: int, steps: int) -> list[int]:
-    """The ``steps`` of ``total`` levels that DDIM visits, evenly spread, from T-1 down.
-
-    The "trailing" rule of Lin et al. 2024, Table 2: sampling starts from pure noise, so it must start at the last level.
-    Rounds half up, in integers.
-    """
-    if not 1 <= steps <= total:
-        raise ValueError(f"DDIM can visit 1 to {total} of {total} levels, got steps={steps}")
-    return [(2 * total * k + steps) // (2 * steps) - 1 for k in range(steps, 0, -1)]
+    return estimate.finished(x)
 
 
 @torch.no_grad()
@@ -71,6 +56,7 @@ def sample_ddim(
     steps: int | None = None,
     eta: float = 0.0,
     clip_x0: bool = True,
+    known: KnownFrames | None = None,
     progress: Progress | None = None,
 ) -> Clips:
     """DDIM (Song et al. 2021) over ``steps`` levels, all T where it is None.
@@ -81,12 +67,13 @@ def sample_ddim(
     """
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta must be in [0, 1], got {eta}")
-    levels = ddim_levels(diffusion.steps, diffusion.steps if steps is None else steps)
+    estimate = Estimate(diffusion, denoiser, clip_x0, known)
+    levels = trailing_levels(diffusion.steps, diffusion.steps if steps is None else steps)
     bars = [1.0, *diffusion.schedule.alpha_bar.tolist()]
     x = draw()
-    for done, (level, level_before) in enumerate(zip(levels, [*levels[1:], -1], strict=True), start=1):
+    for done, (level, level_before) in enumerate(pairwise([*levels, -1]), start=1):
         bar, bar_before = bars[level + 1], bars[level_before + 1]
-        x0 = _predict_x0(diffusion, denoiser, x, level, clip_x0)
+        x0 = estimate(x, level)
         noise = noise_in(x, x0, sqrt(bar), sqrt(1 - bar))
         # Song et al. 2021, Eq. 16.
         sigma = eta * sqrt((1 - bar_before) / (1 - bar)) * sqrt(1 - bar / bar_before)
@@ -96,4 +83,4 @@ def sample_ddim(
             x = x + sigma * draw()
         if progress is not None:
             progress(done, len(levels))
-    return x
+    return estimate.finished(x)

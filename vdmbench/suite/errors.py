@@ -39,6 +39,11 @@ def problem_at(path: Path, message: str) -> PydanticCustomError:
     return PydanticCustomError("problem_at", "{message}", {"path": path, "message": message})
 
 
+def union_tag(name: str) -> str:
+    """The tag of a member of a union that is told apart otherwise than by ``name``; no key of a suite looks like it."""
+    return f"<{name}>"
+
+
 def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
     """Pydantic's location without the union tags it puts between a choice and its options."""
     path: list[str | int] = []
@@ -47,7 +52,7 @@ def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
         indexes_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
         if indexes_list or (isinstance(here, dict) and part in here):
             here = here[part]
-        elif isinstance(here, str) or (isinstance(here, dict) and here.get("name") == part):
+        elif isinstance(here, str) or (isinstance(here, dict) and (here.get("name") == part or str(part).startswith("<"))):
             continue  # the tag of a discriminated union
         else:
             here = None
@@ -78,8 +83,11 @@ def known_keys(model: type[BaseModel], path: Path, data: Any) -> list[str]:
                 following += _members(get_args(member)[-1])
         here = following
     models = [member for member in here if isinstance(member, type) and issubclass(member, BaseModel)]
-    name = data.get("name") if isinstance(data, dict) else data
-    named = [member for member in models if "name" in member.model_fields and member.model_fields["name"].default == name]
+    name = data.get("name", data.get("process")) if isinstance(data, dict) else data
+    named = [
+        member for member in models for key in ("name", "process")
+        if key in member.model_fields and name in get_args(member.model_fields[key].annotation)
+    ]
     return sorted({field.alias or key for member in named or models for key, field in member.model_fields.items()})
 
 

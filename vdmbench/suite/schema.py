@@ -9,7 +9,6 @@ from pydantic import Field, field_validator, model_validator
 
 from vdmbench.suite.blocks import (
     Data,
-    Diffusion,
     Evaluate,
     Match,
     NetworkChoice,
@@ -18,6 +17,7 @@ from vdmbench.suite.blocks import (
     Train,
 )
 from vdmbench.suite.claims import Claim, InvalidClaim, check_claim
+from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 from vdmbench.suite.errors import closest, problem_at
 from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
@@ -54,7 +54,7 @@ class Suite(Declared):
     """What is held equal; null compares the variants as declared."""
     data: Data
     """Which video."""
-    diffusion: Diffusion = Diffusion()
+    diffusion: Diffusion = DiscreteDiffusion()
     """The diffusion process."""
     train: Train
     """The optimisation."""
