@@ -136,6 +136,12 @@ mixers.add("pair", "vdmbench.mixers.pair:Pair", f"{_MIXER_OPTIONS}:PairOptions",
 
 networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.options.networks:UNet3DOptions",
              "space-time factorised UNet of Oshima et al. 2024")
+networks.add("dit", "vdmbench.networks.dit:DiT", "vdmbench.suite.options.networks:DiTOptions",
+             "video diffusion transformer: blocks in a row, any mixer over any scan order in each")
+for _size, _help in (("5M", "192 wide, 8 blocks"), ("20M", "384 wide, 8 blocks"), ("130M", "768 wide, 12 blocks, as DiT-B"),
+                     ("1B", "1536 wide, 24 blocks"), ("5B", "3072 wide, 24 blocks, cross-attention to text")):
+    networks.add(f"dit-{_size.lower()}", "vdmbench.networks.dit:DiT", f"vdmbench.suite.options.networks:DiT{_size}Options",
+                 f"the dit of about {_size} parameters: {_help}")
 
 _SOURCE_OPTIONS = "vdmbench.suite.options.sources"
 sources.add("sprites", "vdmbench.data.procedural.sprites:Sprites", f"{_SOURCE_OPTIONS}:SpritesOptions",

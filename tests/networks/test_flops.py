@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vdmbench.networks import build
-from vdmbench.networks.flops import count_flops
+from vdmbench.networks.flops import count_flops, skeleton_of
 
 NETWORK: dict[str, Any] = {"name": "unet3d", "base_channels": 8, "multipliers": (1, 2)}
 FRAMES, SIZE = 6, 16
@@ -41,11 +41,11 @@ def test_spatial_part_by_hand() -> None:
 
 def test_temporal_part_is_each_mixers_count_at_its_sites() -> None:
     network = build(NETWORK, {"name": "mamba"})
-    count = count_flops(network, 3, FRAMES, SIZE, SIZE)
+    count, skeleton = count_flops(network, FRAMES, SIZE, SIZE), skeleton_of(network, FRAMES, SIZE, SIZE)
     layers = network.temporal_layers()
     sites = [SIZE**2, SIZE**2, SIZE**2 // 4, SIZE**2 // 4, SIZE**2 // 4, SIZE**2]
     assert list(count.temporal) == list(layers)
-    assert list(count.sites.values()) == sites
+    assert list(skeleton.sequences.values()) == [(n, FRAMES) for n in sites]
     assert list(count.temporal.values()) == [n * layer.flops(FRAMES) for n, layer in zip(sites, layers.values(), strict=True)]
     assert network.flops(FRAMES, SIZE, SIZE) == count.spatial + sum(count.temporal.values())
     assert count.spatial == build(NETWORK, {"name": "identity"}).flops(FRAMES, SIZE, SIZE)
@@ -57,7 +57,7 @@ def test_equals_pytorchs_counter_where_it_sees_everything() -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, FRAMES, 3, SIZE, SIZE), torch.zeros(1))
     places = SIZE**2 // 4
-    softmax = sum(n * 5 * FRAMES**2 for n in count_flops(network, 3, FRAMES, SIZE, SIZE).sites.values())
+    softmax = sum(n * 5 * length**2 for n, length in skeleton_of(network, FRAMES, SIZE, SIZE).sequences.values())
     unseen = FRAMES * 2 * 2 * places**2 * 32
     assert network.flops(FRAMES, SIZE, SIZE) == counter.get_total_flops() + softmax + unseen
 

@@ -13,13 +13,14 @@ import torch
 
 from vdmbench.networks import build, count_parameters
 from vdmbench.networks.denoiser import Denoiser
-from vdmbench.networks.flops import FlopCount, count_flops
+from vdmbench.networks.flops import Skeleton, priced, skeleton_of
 from vdmbench.records import LayerCost, Parameters
+from vdmbench.suite.pattern import each_replaced
 
 IMAGE_CHANNELS = 3
 
 Choice = Mapping[str, Any]
-"""``{"name": ..., **options}`` of a network or a mixer; or of mixers by place, ``{"stem", "levels", "middle"}``."""
+"""``{"name": ..., **options}`` of a network or a mixer; or mixers by place, as :attr:`TemporalLayers.temporal` has them."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def structure(network: Choice, mixer: Choice) -> Structure:
 
 
 @lru_cache(maxsize=4096)
-def _frame_count(network: str, frames: int, size: int) -> FlopCount:
-    """FLOPs within frames, and sites, which no mixer changes: counted once for all variants of a network."""
-    return count_flops(built_on_meta(json.loads(network), {"name": "identity"}), IMAGE_CHANNELS, frames, size, size)
+def _skeleton(network: str, places: str, frames: int, size: int) -> Skeleton:
+    """What no mixer changes: counted once for all variants of a network with mixers at the same places."""
+    return skeleton_of(built_on_meta(json.loads(network), json.loads(places)), frames, size, size)
 
 
 def parameters(network: Choice, mixer: Choice) -> Parameters:
@@ -87,14 +88,16 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
     Raises ValueError where network, mixer and size do not fit together.
     """
     built = built_on_meta(network, mixer)
-    mixers = built.temporal_layers()
-    within = _frame_count(_key(network), frames, size)
-    layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width, state_elements=layer.state_size(frames),
-                              parameters=sum(each.numel() for each in layer.parameters())) for path, layer in mixers.items()}
-    temporal = sum(within.sites[path] * layer.flops(frames) for path, layer in mixers.items())
+    skeleton = _skeleton(_key(network), _key(each_replaced(mixer, lambda _: {"name": "identity"})), frames, size)
+    flops = priced(built, skeleton)
+    layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width,
+                              state_elements=layer.state_size(skeleton.sequences[path].length),
+                              parameters=sum(each.numel() for each in layer.parameters()))
+              for path, layer in built.temporal_layers().items()}
+    temporal = sum(flops.temporal.values())
     return Cost(
         parameters=parameters(network, mixer),
-        state_elements=sum(layer.state_elements * within.sites[path] for path, layer in layers.items()),
-        flops_forward=within.spatial + temporal,
+        state_elements=sum(layer.state_elements * skeleton.sequences[path].sites for path, layer in layers.items()),
+        flops_forward=flops.spatial + temporal,
         flops_temporal=temporal,
         layers=layers)

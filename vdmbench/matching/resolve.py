@@ -9,7 +9,7 @@ from typing import Any
 from vdmbench.matching.cost import Choice
 from vdmbench.matching.workload import Workload
 from vdmbench.suite import CellInputs
-from vdmbench.suite.pattern import mixers_of
+from vdmbench.suite.pattern import each_replaced, mixers_of
 
 Knobs = Mapping[str, int | float]
 
@@ -21,13 +21,13 @@ class Resolved:
     inputs: CellInputs
     network: dict[str, Any]
     mixer: dict[str, Any]
-    """Of one mixer, or of each by place of a pattern."""
+    """Of one mixer, or of each by place or block of a pattern."""
 
     @property
     def workload(self) -> Workload:
         """What its memory depends on."""
         data = self.inputs.data
-        return Workload(self.network, self.mixer, data.frames, data.size, self.inputs.train, self.inputs.sample)
+        return Workload(self.network, self.mixer, data.frames, data.size, self.inputs.train, self.inputs.sample, self.inputs.diffusion)
 
 
 def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
@@ -67,12 +67,9 @@ def has_width(mixer: Choice) -> bool:
 
 
 def widened(mixer: Choice, width: float) -> dict[str, Any]:
-    """One mixer at that ``expand``; in a pattern each ``expand`` times it, so that the mixers keep their proportions."""
+    """One mixer at that ``expand``; in a pattern each temporal mixer's times it, so that they keep their proportions."""
     if "name" in mixer:
         return {**mixer, "expand": width}
-
-    def scaled(choice: Choice) -> Choice:
-        return {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice
-
-    return {"stem": scaled(mixer["stem"]), "levels": [scaled(level) for level in mixer["levels"]],
-            "middle": scaled(mixer["middle"])}
+    return each_replaced(
+        mixer, lambda choice: {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice
+    )

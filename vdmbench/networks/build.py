@@ -8,17 +8,18 @@ from typing import Any
 from vdmbench import registry
 from vdmbench.mixers.making import MakeMixer, mixer_maker
 from vdmbench.networks.denoiser import Denoiser
-from vdmbench.networks.placement import Placement
+from vdmbench.networks.placement import BlockPlacement, Placement
 
 
 def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
-    """The network, with a mixer of that kind in each of its temporal layers, or with a pattern of several.
+    """The network, with a mixer of that kind in each of its temporal layers, or with several by place.
 
     Under ``torch.device("meta")`` nothing is allocated.
 
     Args:
         network: ``{"name": ..., **options}``, options as validated by the name's option model.
-        mixer: likewise, or ``{"stem": ..., "levels": [...], "middle": ...}`` of such.
+        mixer: likewise; or of such ``{"stem": ..., "levels": [...], "middle": ...}`` for a network with levels, ``{"pattern":
+            [{"mixer": ..., "scan": ...}, ...], "repeat": None}`` for one with blocks in a row.
 
     Raises:
         UnknownName: a name that its table does not hold.
@@ -31,9 +32,11 @@ def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
     return built
 
 
-def _makers(mixer: Mapping[str, Any]) -> MakeMixer | Placement:
+def _makers(mixer: Mapping[str, Any]) -> MakeMixer | Placement | BlockPlacement:
     if "name" in mixer:
         return mixer_maker(mixer)
+    if "pattern" in mixer:
+        return BlockPlacement([(mixer_maker(block["mixer"]), block["scan"]) for block in mixer["pattern"]], mixer.get("repeat"))
     stem, *levels, middle = (mixer_maker(choice) for choice in (mixer["stem"], *mixer["levels"], mixer["middle"]))
     return Placement(stem, levels, middle)
 

@@ -64,7 +64,7 @@ class Condition:
     def added_to(
         self, embedding: Float[Tensor, "batch width"] | Float[Tensor, "batch frames width"]
     ) -> Float[Tensor, "batch width"] | Float[Tensor, "batch frames width"]:
-        """The time embedding, of clips or of frames, with ``vector`` and ``frames`` added; then of frames, where they are told."""
+        """The time embedding, of clips or frames, with ``vector`` and ``frames`` added; of frames, where these are told."""
         if self.frames is not None:
             embedding = (embedding if embedding.dim() == 3 else embedding[:, None]) + self.frames
         if self.vector is not None:

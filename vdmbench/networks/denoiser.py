@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from vdmbench.mixers import Mixer
 from vdmbench.networks.condition import Condition
 from vdmbench.networks.flops import count_flops
-from vdmbench.networks.temporal_layer import TemporalLayer
+from vdmbench.networks.mixer_layer import MixerLayer
 
 
 class Denoiser(nn.Module):
     """Predicts, from a noisy clip and its diffusion time, a clip of the same shape; its frames meet in temporal layers.
 
     A denoiser is built as ``Cls(*, mixer, <options>)``, where ``mixer`` makes the mixer of a temporal layer from its number of
-    channels (or is a :class:`~vdmbench.networks.placement.Placement`, where its option model states its ``levels``) and the
-    options have the names of its option model in ``vdmbench.suite.options.networks``.
+    channels (or is a :class:`~vdmbench.networks.placement.Placement`, where its option model states its ``levels``, or a
+    :class:`~vdmbench.networks.placement.BlockPlacement`, where it states its ``depth``) and the options have the names of its
+    option model in ``vdmbench.suite.options.networks``.
 
     Attributes:
         channels: image channels.
@@ -48,10 +49,14 @@ class Denoiser(nn.Module):
             condition.check(x.shape[0], x.shape[1], self.condition_width)
 
     def temporal_layers(self) -> dict[str, Mixer]:
-        """The mixer of each temporal layer, by the layer's path in the network."""
-        return {path: layer.mixer for path, layer in self.named_modules() if isinstance(layer, TemporalLayer)}
+        """The mixer of each layer in which frames meet, by the layer's path in the network."""
+        return {path: layer.mixer for path, layer in self.mixer_layers().items() if layer.crosses_frames}
+
+    def mixer_layers(self) -> dict[str, MixerLayer]:
+        """All layers with a mixer, those within frames included, by path."""
+        return {path: layer for path, layer in self.named_modules() if isinstance(layer, MixerLayer)}
 
     def flops(self, frames: int, height: int, width: int) -> int:
         """Forward FLOPs of one clip; see :func:`vdmbench.networks.flops.count_flops`."""
-        count = count_flops(self, self.channels, frames, height, width)
+        count = count_flops(self, frames, height, width)
         return count.spatial + sum(count.temporal.values())

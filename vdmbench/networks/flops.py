@@ -3,51 +3,75 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vdmbench.networks.temporal_layer import TemporalLayer
+if TYPE_CHECKING:
+    from vdmbench.networks.denoiser import Denoiser
+
+
+class Sequences(NamedTuple):
+    """What a mixer is handed for one clip: ``sites`` sequences of ``length``."""
+
+    sites: int
+    length: int
+
+
+class Skeleton(NamedTuple):
+    """A network without its mixers: the FLOPs of one clip in all else, and the sequences at each mixer layer by path."""
+
+    flops: int
+    sequences: dict[str, Sequences]
 
 
 class FlopCount(NamedTuple):
-    """FLOPs of one forward pass of one clip: of all layers within frames, and of each temporal layer's mixer by its path; and
-    the spatial sites at which each of these mixes frames."""
+    """FLOPs of one forward pass of one clip: of all that stays within frames, and of each temporal layer's mixer by path."""
 
     spatial: int
     temporal: dict[str, int]
-    sites: dict[str, int]
 
 
-def count_flops(network: nn.Module, channels: int, frames: int, height: int, width: int) -> FlopCount:
-    """Run the network's skeleton on meta tensors, nothing allocated or computed, with each mixer replaced by its formula.
+def count_flops(network: Denoiser, frames: int, height: int, width: int) -> FlopCount:
+    """By the conventions of :func:`skeleton_of` and of :mod:`vdmbench.mixers.flops`."""
+    return priced(network, skeleton_of(network, frames, height, width))
 
-    The counter sees convolutions and matrix products, a multiply-add as 2; elementwise work, norms and softmax within a
-    frame are left out. The mixers' conventions are those of :mod:`vdmbench.mixers.flops`.
+
+def priced(network: Denoiser, skeleton: Skeleton) -> FlopCount:
+    """The skeleton's FLOPs with those of the network's mixers, which may be others than the skeleton was counted with."""
+    layers = network.mixer_layers()
+    flops = {path: sites * layers[path].mixer.flops(length) for path, (sites, length) in skeleton.sequences.items()}
+    temporal = {path: flops[path] for path, layer in layers.items() if layer.crosses_frames}
+    return FlopCount(skeleton.flops + sum(flops.values()) - sum(temporal.values()), temporal)
+
+
+def skeleton_of(network: Denoiser, frames: int, height: int, width: int) -> Skeleton:
+    """Run the network on meta tensors, nothing allocated or computed, with something that counts in place of each mixer.
+
+    The counter sees convolutions and matrix products, a multiply-add as 2; elementwise work, norms and softmax outside of
+    mixers are left out.
     """
-    layers = {path: layer for path, layer in network.named_modules() if isinstance(layer, TemporalLayer)}
-    sites = {path: _CountSites() for path in layers}
-    stand_ins: dict[int, Any] = {id(layer.mixer): sites[path] for path, layer in layers.items()}
+    layers = network.mixer_layers()
+    counters = {path: _CountSequences() for path in layers}
+    stand_ins: dict[int, Any] = {id(layer.mixer): counters[path] for path, layer in layers.items()}
     for tensor in [*network.parameters(), *network.buffers()]:
         stand_ins[id(tensor)] = type(tensor)(tensor.detach().to("meta"), tensor.requires_grad)
     skeleton = copy.deepcopy(network, memo=stand_ins)
     dtype = next(network.parameters()).dtype
-    clip = torch.empty(1, frames, channels, height, width, device="meta", dtype=dtype)
+    clip = torch.empty(1, frames, network.channels, height, width, device="meta", dtype=dtype)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         skeleton(clip, torch.empty(1, device="meta"))
-    counts = {path: site.count for path, site in sites.items()}
-    temporal = {path: counts[path] * layers[path].mixer.flops(frames) for path in layers}
-    return FlopCount(counter.get_total_flops(), temporal, counts)
+    return Skeleton(counter.get_total_flops(), {path: Sequences(*each.seen) for path, each in counters.items()})
 
 
-class _CountSites(nn.Module):
-    """Stands where a mixer stood, and counts the sites that reach it."""
+class _CountSequences(nn.Module):
+    """Stands where a mixer stood, and keeps the number and the length of what reaches it."""
 
-    count = 0
+    seen = (0, 0)
 
-    def forward(self, x: Float[Tensor, "sites frames channels"]) -> Float[Tensor, "sites frames channels"]:
-        self.count += len(x)
+    def forward(self, x: Float[Tensor, "sites length channels"]) -> Float[Tensor, "sites length channels"]:
+        self.seen = x.shape[0], x.shape[1]
         return x

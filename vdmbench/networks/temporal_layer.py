@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vdmbench.mixers import Mixer
+from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.norms import ChannelNorm
 
 
-class TemporalLayer(nn.Module):
+class TemporalLayer(MixerLayer):
     """x + mixer(norm(x)) over the frames of each place."""
+
+    crosses_frames = True
 
     def __init__(self, channels: int, mixer: Callable[[int], Mixer]) -> None:
         super().__init__()

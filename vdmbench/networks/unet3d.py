@@ -14,7 +14,7 @@ from vdmbench.mixers import Mixer
 from vdmbench.mixers.making import MakeMixer
 from vdmbench.networks.condition import Condition
 from vdmbench.networks.denoiser import Denoiser
-from vdmbench.networks.placement import Placement, placed
+from vdmbench.networks.placement import BlockPlacement, Placement, placed
 from vdmbench.networks.resblock import ResBlock
 from vdmbench.networks.shared_positions import SharedPositions
 from vdmbench.networks.spatial_attention import SpatialAttention
@@ -79,7 +79,7 @@ class UNet3D(Denoiser):
     def __init__(
         self,
         *,
-        mixer: MakeMixer | Placement,
+        mixer: MakeMixer | Placement | BlockPlacement,
         base_channels: int = 32,
         multipliers: Sequence[int] = (1, 2, 4, 8),
         channels: int = 3,

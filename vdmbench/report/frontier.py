@@ -16,6 +16,7 @@ import numpy as np
 from vdmbench.report.quantities import Quantity
 from vdmbench.report.statistics import bootstrap
 from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.suite.pattern import FORMS
 
 LEVELS = 9
 """Places in the common range at which two frontiers are compared."""
@@ -49,7 +50,7 @@ class Gap:
 def is_width(study: Study, coordinate: str) -> bool:
     """Whether a sweep coordinate changes a network's size rather than its task: it lies in the network or the mixer."""
     path = study.frame.attrs["paths"][coordinate]
-    return path.split(".")[0] in ("network", "mixer", "pattern")
+    return path.split(".")[0] in ("network", *FORMS)
 
 
 def widths(study: Study) -> list[str]:

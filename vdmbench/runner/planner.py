@@ -20,14 +20,14 @@ from vdmbench.mixers.making import mixer_maker
 from vdmbench.ops.backends import recording
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
-from vdmbench.suite.pattern import mixers_of
+from vdmbench.suite.pattern import FORMS, mixers_of
 
 
 def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-_ASKED_OF = ("network", "mixer", "pattern", "match", "reference", "data", "train", "sample")
+_ASKED_OF = ("network", *FORMS, "match", "reference", "data", "train", "sample")
 
 
 def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         return ["a memory snapshot is the history of CUDA's allocator, and this runs on a CPU: leave out --memory-snapshot"]
     return [
         *_once(cells, ("data", "evaluate", "sample"), _check_data),
-        *_once(cells, ("mixer", "pattern", "train"), lambda each: _check_mixer(each, device)),
-        *_once(cells, ("mixer", "pattern", "train"), lambda each: _check_devices(each, device)),
+        *_once(cells, (*FORMS, "train"), lambda each: _check_mixer(each, device)),
+        *_once(cells, (*FORMS, "train"), lambda each: _check_devices(each, device)),
     ]
 
 

@@ -19,7 +19,7 @@ from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
-from vdmbench.suite.pattern import TemporalLayers
+from vdmbench.suite.pattern import FORMS, TemporalLayers
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
 
@@ -49,14 +49,23 @@ class CellInputs(TemporalLayers):
     evaluate: Evaluate
 
     @model_validator(mode="after")
-    def _pattern_fits_the_network(self) -> CellInputs:
-        if self.pattern is not None:
-            levels, given = getattr(self.network, "levels", None), len(self.pattern.levels)
-            if levels is None:
-                raise problem_at(("pattern",), f"network '{self.network.name}' has no levels to place mixers at: use 'mixer'")
-            if given != levels:
-                raise problem_at(("pattern", "levels"),
-                                 f"a mixer for each of the network's {levels} levels is wanted, got {given}")
+    def _mixers_fit_the_network(self) -> CellInputs:
+        levels, depth = getattr(self.network, "levels", None), getattr(self.network, "depth", None)
+        others = "'blocks' or 'mixer'" if depth is not None else "'mixer'"
+        if self.pattern is not None and levels is None:
+            raise problem_at(("pattern",), f"network '{self.network.name}' has no levels to place mixers at: use {others}")
+        if self.pattern is not None and len(self.pattern.levels) != levels:
+            raise problem_at(("pattern", "levels"), f"a mixer for each of the network's {levels} levels is wanted, "
+                                                    f"got {len(self.pattern.levels)}")
+        if self.blocks is not None:
+            others = "'pattern' or 'mixer'" if levels is not None else "'mixer'"
+            misfit = (f"network '{self.network.name}' has no blocks in a row: use {others}" if depth is None
+                      else self.blocks.misfit(depth))
+            if misfit is not None:
+                raise problem_at(("blocks",), misfit)
+        if self.mixer is not None and depth is not None and depth % 2:
+            raise problem_at(("mixer",), "blocks within frames and with this mixer take turns: network.depth must be even, "
+                                         f"got {depth}")
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -176,7 +185,7 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
         reference = None
         if tree["match"] is not None and suite.match is not None and suite.match.reference_variant is not None:
             other = trees[suite.match.reference_variant, number][0]
-            reference = {block: other[block] for block in (*Reference.model_fields, "mixer", "pattern") if block in other}
+            reference = {block: other[block] for block in (*Reference.model_fields, *FORMS) if block in other}
         first = _validated({**tree, "variant": name, "seed": suite.seeds[0], "reference": reference}, origin, lines)
         for seed in suite.seeds:
             inputs = first.model_copy(update={"seed": seed})

@@ -28,3 +28,63 @@ class UNet3DOptions(Declared):
     def levels(self) -> int:
         """Levels that a pattern of mixers speaks of."""
         return len(self.multipliers)
+
+
+class DiTOptions(Declared):
+    """A video diffusion transformer, of any size."""
+
+    base_channels: int = Field(384, ge=8, multiple_of=8)
+    """Features of a token: the width of the network."""
+    depth: int = Field(12, ge=1)
+    """Blocks in a row."""
+    patch: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 2, 2)
+    """Frames, rows and columns of a token; a clip's must be multiples of them."""
+    mlp_ratio: float = Field(4.0, gt=0)
+    """Hidden width of the perceptrons over base_channels."""
+    cross_attention: bool = False
+    """Every block attends to the tokens of the condition, such as a caption's."""
+    channels: int = Field(3, ge=1)
+    """Image channels."""
+
+
+class DiT5MOptions(DiTOptions):
+    """A DiT of about 5 M parameters."""
+
+    base_channels: int = Field(192, ge=8, multiple_of=8)
+    """Features of a token: the width of the network."""
+    depth: int = Field(8, ge=1)
+    """Blocks in a row."""
+
+
+class DiT20MOptions(DiTOptions):
+    """A DiT of about 20 M parameters."""
+
+    depth: int = Field(8, ge=1)
+    """Blocks in a row."""
+
+
+class DiT130MOptions(DiTOptions):
+    """A DiT of about 130 M parameters: the width and depth of DiT-B."""
+
+    base_channels: int = Field(768, ge=8, multiple_of=8)
+    """Features of a token: the width of the network."""
+
+
+class DiT1BOptions(DiTOptions):
+    """A DiT of about 1 B parameters."""
+
+    base_channels: int = Field(1536, ge=8, multiple_of=8)
+    """Features of a token: the width of the network."""
+    depth: int = Field(24, ge=1)
+    """Blocks in a row."""
+
+
+class DiT5BOptions(DiTOptions):
+    """A DiT of about 5 B parameters that attends to text: made to be planned on a laptop, and trained on a cluster."""
+
+    base_channels: int = Field(3072, ge=8, multiple_of=8)
+    """Features of a token: the width of the network."""
+    depth: int = Field(24, ge=1)
+    """Blocks in a row."""
+    cross_attention: bool = True
+    """Every block attends to the tokens of the condition, such as a caption's."""

@@ -1,0 +1,29 @@
+"""A token mixer over the places and frames of a clip, in a declared scan order."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vdmbench.mixers.making import MakeMixer
+from vdmbench.networks.mixer_layer import MixerLayer
+from vdmbench.networks.scan_orders import ScanOrder
+
+
+class ScannedMixer(MixerLayer):
+    """The mixer on the clip's tokens as ``scan`` orders them; norm and residual are the block's.
+
+    Raises:
+        ValueError: no scan order has the name.
+    """
+
+    def __init__(self, channels: int, mixer: MakeMixer, scan: str) -> None:
+        super().__init__()
+        self.order = ScanOrder(scan)
+        self.crosses_frames = self.order.crosses_frames
+        self.mixer = mixer(channels)
+
+    def forward(
+        self, x: Float[Tensor, "batch frames height width channels"]
+    ) -> Float[Tensor, "batch frames height width channels"]:
+        return self.order.restore(self.mixer(self.order.arrange(x)), *x.shape[1:4])
