@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +144,16 @@ def _check_axes(suite: Suite, lines: SourceLines) -> None:
                 raise SuiteError([lines.problem(("sweep", path), f"no variant has this field: {error}")]) from None
 
 
+_MOST_CELLS = 100_000
+
+
+def _check_number(suite: Suite, lines: SourceLines) -> None:
+    """A product of axes is easily more than anybody meant."""
+    cells = len(suite.variants) * len(suite.seeds) * math.prod(len(values) for values in suite.sweep.values())
+    if cells > _MOST_CELLS:
+        raise SuiteError([lines.problem(("sweep",), f"{cells:,} cells, more than {_MOST_CELLS:,}: sweep fewer values, or split the suite")])
+
+
 def _validated(tree: dict[str, Any], origin: list[tuple[str, tuple[str | int, ...]]], lines: SourceLines) -> CellInputs:
     """Validate one cell; a problem is told where the value came from: the axis or `set` entry that put it there."""
     try:
@@ -163,6 +174,7 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
     :raises SuiteError: an axis that no variant has, or a value that a field refuses, with its place in the file.
     """
     _check_axes(suite, lines)
+    _check_number(suite, lines)
     points = [dict(zip(suite.sweep, values, strict=True)) for values in itertools.product(*suite.sweep.values())]
     trees: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any], list[Any]]] = {}
     for (name, variant), (number, point) in itertools.product(suite.variants.items(), enumerate(points)):

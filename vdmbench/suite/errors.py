@@ -16,8 +16,17 @@ class SuiteError(ValueError):
     """A suite that cannot be used; one line a problem."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [one_line(problem) for problem in problems]
+        super().__init__("\n".join(self.problems))
+
+
+_LONGEST = 1200
+
+
+def one_line(text: str) -> str:
+    """Whatever was echoed from a file: on one line, printable, and short enough to read, its beginning and end kept."""
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]} … {shown[-_LONGEST // 2 :]}"
 
 
 def dotted(path: Path) -> str:

@@ -23,7 +23,7 @@ from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
 
 SUITE_SCHEMA = 1
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*\Z")
 
 
 class Variant(TemporalLayers):

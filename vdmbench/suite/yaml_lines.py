@@ -67,15 +67,31 @@ def _walk(node: yaml.Node, loader: _Loader, path: Path, lines: dict[Path, int]) 
         raise YamlError(f"'{node.value}' cannot be read: {error}", line) from None
 
 
+_OPENING = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+
+
+def _refuse_what_is_not_plain(text: str) -> None:
+    """Aliases, tags and bottomless nesting end here, before anything is composed or constructed."""
+    depth = 0
+    for token in yaml.scan(text, Loader=_Loader):
+        line = token.start_mark.line + 1
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+            raise YamlError("anchors and aliases are not supported; write the value out", line)
+        if isinstance(token, yaml.TagToken):
+            raise YamlError("tags such as !!float are not supported; write the value as it is", line)
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > _DEEPEST:
+            raise YamlError(f"nested deeper than {_DEEPEST} levels", line)
+
+
 def parse_yaml(text: str) -> tuple[Any, dict[Path, int]]:
     """Plain data, and the line of every path in it. Raises :class:`YamlError`."""
     if "\0" in text:
         raise YamlError("a zero byte; this is not a text file", text[: text.index("\0")].count("\n") + 1)
     try:
         loader = _Loader(text)
-        for token in yaml.scan(text, Loader=_Loader):
-            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-                raise YamlError("anchors and aliases are not supported; write the value out", token.start_mark.line + 1)
+        _refuse_what_is_not_plain(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
