@@ -79,7 +79,8 @@ def compare_folders(
     companion = ste_fd(frames=main.protocol.frames, stride=main.protocol.stride, window=main.protocol.window, **settings)
     distances = [main, companion]
     time = TemporalFeatures(load_cut_detector(device) if cuts else None)
-    in_time = Measure(time, time.protocol(frames=main.protocol.frames, stride=main.protocol.stride, window=main.protocol.window))
+    cut = main.protocol
+    in_time = Measure(time, time.protocol(frames=cut.frames, stride=cut.stride, window=cut.window))
     measures = [Measure(distance.extractor, distance.protocol) for distance in distances]
     for distance in distances:
         if isinstance(distance.extractor, torch.nn.Module):
