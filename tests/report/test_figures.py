@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import io
 import math
 import re
+import sys
 
+import av
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from PIL import Image
 
-from tests.report.synthetic import VARIANTS, make_record, make_records, store
+from tests.report.synthetic import VARIANTS, make_record, make_records, moving_squares, store
 from vdmbench.figure_style import DASHES, MARKERS, PALETTE, STYLES, UnknownStyle, log_ticks, looks
 from vdmbench.records import ResultsError
 from vdmbench.report import Study, draw, read_results
 from vdmbench.report.figures import FIGURES, NothingToDraw, UnknownFigure, find_style, save
-from vdmbench.report.figures.samples import all_clips, wall_gif
+from vdmbench.report.figures.samples import Clips, all_clips
+from vdmbench.report.figures.walls import MovieUnavailable, wall_frames, wall_gif, wall_mp4
+from vdmbench.report.study import Group
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "profiles"])
@@ -110,7 +116,40 @@ def test_samples_stand_side_by_side_from_one_seed(study) -> None:
         ["real", "identity", "attention", "s4d", "uni-mamba", "bi-mamba"],
         ["real", "identity", "linear-attention", "s4d", "uni-mamba", "bi-mamba"]]
     assert {item.seed for item in clips} == {0}
-    assert wall_gif(clips[0]).startswith(b"GIF89a")
+    assert clips[0].lost == {"linear-attention": "infeasible ×3"}
+
+
+def test_a_wall_plays_as_gif_and_as_mp4(study) -> None:
+    frames = wall_frames(all_clips(study)[0], named=True)
+    assert len(frames) == 8
+    assert frames[0].size == (6 * 3 * 32 + 5 * 6, 22 + 3 * 3 * 32 + 2 * 6)  # six columns of three clips, threefold, named
+    gif = Image.open(io.BytesIO(wall_gif(frames)))
+    assert (gif.n_frames, gif.size, gif.info["loop"]) == (8, frames[0].size, 0)
+    movie = wall_mp4(frames)
+    assert movie == wall_mp4(frames)
+    with av.open(io.BytesIO(movie)) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(decoded) == 8
+    shown = np.asarray(frames[3], dtype=float)
+    found = decoded[3][: shown.shape[0], : shown.shape[1]]
+    assert np.abs(found - shown).mean() < 12  # noise, whose colour H.264 halves
+    assert np.abs(found - np.asarray(frames[4], dtype=float)).mean() > np.abs(found - shown).mean()
+
+
+def test_a_gif_needs_no_av_and_an_mp4_says_what_to_install(study, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    frames = wall_frames(all_clips(study)[0])
+    assert wall_gif(frames).startswith(b"GIF89a")
+    with pytest.raises(MovieUnavailable, match=r"pip install 'vdmbench\[data\]'"):
+        wall_mp4(frames)
+
+
+def test_long_names_stay_above_their_columns() -> None:
+    clips = Clips(Group("s", None, ()), {name: moving_squares(1, 2, 0) for name in ("a" * 60, "b")}, 0)
+    head = np.asarray(wall_frames(clips, named=True)[0])[:22]
+    assert head[:, :96].min() < 100
+    assert head[:, 96:].min() < 100
+    assert head[:, 96:102].min() > 200  # the seam between them is free
 
 
 def test_an_artifact_outside_its_folder_is_refused(tmp_path) -> None:

@@ -21,6 +21,7 @@ def report(
     ] = None,
     figure: Annotated[str | None, typer.Option(help="Draw this one figure and nothing else, such as frontier.")] = None,
     style: Annotated[str, typer.Option(help="Look of the figures: default, neurips, icml, cvpr, talk.")] = "default",
+    mp4: Annotated[bool, typer.Option("--mp4", help="Write the walls of samples as mp4 too, not as gif alone.")] = False,
 ) -> None:
     """Write tables (md, csv, LaTeX), figures (PDF, SVG, PNG), verdicts on the suite's claims, and one self-contained page.
 
@@ -47,6 +48,7 @@ def report(
             title=suite.title if suite else None,
             variants=variants,
             claims=suite.claims if suite else (),
+            mp4=mp4,
         )
         shown = [path for path in written if path.suffix == ".md"] + written[-1:]
     for path in shown:

@@ -15,6 +15,7 @@ from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table, column_scales, comparison_table, failures_table, main_table
 
 if TYPE_CHECKING:
+    from vdmbench.report.figures.walls import Wall
     from vdmbench.suite.claims import Claim
 
 _FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
@@ -64,13 +65,15 @@ def write_figure(study: Study, name: str, out: Path, style: str = "default") -> 
 
 
 def write_report(results: Sequence[Path], out: Path, *, reference: str | None = None, style: str = "default",
-                 title: str | None = None, variants: Sequence[str] | None = None, claims: Sequence[Claim] = ()) -> list[Path]:
+                 title: str | None = None, variants: Sequence[str] | None = None, claims: Sequence[Claim] = (),
+                 mp4: bool = False) -> list[Path]:
     """Everything, under ``out``; returns the files written, the page (``index.html``) last.
 
     :param results: results folders, or folders of them.
     :param reference: variant that all others are compared with; null compares none.
     :param variants: declared order; null takes the order in which cells were first started.
     :param claims: hypotheses to judge.
+    :param mp4: write the walls of samples as mp4 too, which needs ``av``.
     :raises ResultsError: a path without results, or a damaged record.
     :raises NotComparable: mixed protocols or counters, or an unknown reference.
     :raises InvalidClaim: a claim that names what these records have not.
@@ -82,11 +85,11 @@ def write_report(results: Sequence[Path], out: Path, *, reference: str | None = 
     written = write_tables(study, tables, out)
     downloads = {path.name: path.read_text() for path in written if path.parent.name == "data" and path.suffix == ".csv"}
     files, drawn, undrawn = _write_figures(study, out / "figures", style)
-    walls, gifs = _write_walls(study, out / "samples")
+    walls = _write_walls(study, out / "samples", mp4=mp4)
     page = build_page(study, title=title or ", ".join(study.suites), tables=tables, figures=drawn, undrawn=undrawn, walls=walls,
                       downloads=downloads)
     write_atomically(out / "index.html", page.encode())
-    return [*written, *files, *gifs, out / "index.html"]
+    return [*written, *files, *(path for wall in walls for path in wall.files), out / "index.html"]
 
 
 def _write_figures(study: Study, out: Path, style: str) -> tuple[list[Path], dict[str, tuple[str, str]], dict[str, str]]:
@@ -113,19 +116,21 @@ def _write_figures(study: Study, out: Path, style: str) -> tuple[list[Path], dic
     return written, drawn, undrawn
 
 
-def _write_walls(study: Study, out: Path) -> tuple[list[tuple[Group, list[str], int, bytes]], list[Path]]:
-    """For every sweep point with samples: (group, what the columns are, seed, gif); and the files."""
-    from vdmbench.report.figures.samples import all_clips, wall_gif
+def _write_walls(study: Study, out: Path, *, mp4: bool) -> list[Wall]:
+    """For every sweep point with samples: the wall that the page plays, and its files, which carry their names."""
+    from vdmbench.report.figures.samples import all_clips
+    from vdmbench.report.figures.walls import Wall, wall_frames, wall_gif, wall_mp4
 
-    walls, written = [], []
+    forms = {"gif": wall_gif, "mp4": wall_mp4} if mp4 else {"gif": wall_gif}
+    walls = []
     for clips in all_clips(study):
         out.mkdir(exist_ok=True)
-        gif = wall_gif(clips)
-        path = out / f"{_file_name(clips.group)}.gif"
-        write_atomically(path, gif)
-        written.append(path)
-        walls.append((clips.group, list(clips.rows), clips.seed, gif))
-    return walls, written
+        named, files = wall_frames(clips, named=True), []
+        for ending, form in forms.items():
+            files.append(out / f"{_file_name(clips.group)}.{ending}")
+            write_atomically(files[-1], form(named))
+        walls.append(Wall(clips, wall_gif(wall_frames(clips)), tuple(files)))
+    return walls
 
 
 def _file_name(group: Group) -> str:

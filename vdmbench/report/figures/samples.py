@@ -1,13 +1,11 @@
-"""What the variants generate, side by side from the same noise: a grid of frames for print, a moving wall for the page."""
+"""What the variants generate, side by side from the same noise: frames over the clip as a grid for print."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 
 from vdmbench.figure_style import ReportFigure, Style, applied
 from vdmbench.records import ResultsError
@@ -23,6 +21,8 @@ class Clips:
     group: Group
     rows: dict[str, np.ndarray]
     seed: int
+    lost: dict[str, str] = field(default_factory=dict)
+    """Variants without samples here, with what became of them."""
 
 
 def read_clips(cell: Cell, name: str) -> np.ndarray | None:
@@ -59,12 +59,20 @@ def clips_of(study: Study, group: Group) -> Clips | None:
     for label, cell in by_seed[seed].items():
         if (samples := read_clips(cell, "samples")) is not None:
             rows[label] = samples
-    return Clips(group, rows, seed) if rows else None
+    ended = study.statuses[group]
+    lost = {label: ended[label].failed or "no samples" for label in study.labels if label in ended and label not in rows}
+    return Clips(group, rows, seed, lost) if rows else None
 
 
 def all_clips(study: Study) -> list[Clips]:
     """Of every group that has samples."""
     return [clips for group in study.groups if (clips := clips_of(study, group)) is not None]
+
+
+def without_samples(clips: Clips) -> str:
+    """What a reader must know of the variants that are not shown; empty where all are."""
+    lost = ", ".join(f"{label} ({why})" for label, why in clips.lost.items())
+    return f"without samples: {lost}" if lost else ""
 
 
 def strip(clip: np.ndarray, count: int) -> list[np.ndarray]:
@@ -94,32 +102,6 @@ def samples_figure(study: Study, style: Style, group: Group | None = None) -> Re
                 if number == 0:
                     axes.set_title(f"frame {index}" if index == 0 else str(index), fontsize=style.size - 1, pad=2)
             row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=style.size)
+        if clips.lost:
+            figure.supxlabel(without_samples(clips), fontsize=style.size - 1)
     return figure
-
-
-def wall_gif(clips: Clips, *, rows: int = 3, frames_per_second: int = 8) -> bytes:
-    """All variants as columns, the same ``rows`` clips of each below one another, as an endless gif at native size."""
-    columns = [videos[:rows] for videos in clips.rows.values()]
-    height, frames = min(map(len, columns)), min(videos.shape[1] for videos in columns)
-    gap = 2
-    images: list[Image.Image] = []
-    for frame in range(frames):
-        tiles = [
-            np.pad(
-                np.concatenate(
-                    [np.pad(clip[frame], ((0, gap), (0, 0), (0, 0)), constant_values=128) for clip in videos[:height]]
-                ),
-                ((0, 0), (0, gap), (0, 0)),
-                constant_values=128,
-            )
-            for videos in columns
-        ]
-        images.append(Image.fromarray(np.concatenate(tiles, axis=1)[:-gap, :-gap].squeeze()))
-    thumbnails = np.concatenate(
-        [np.asarray(images[index].convert("RGB")) for index in np.linspace(0, frames - 1, 4).astype(int)]
-    )
-    palette = Image.fromarray(thumbnails).quantize(192)  # one palette for the whole clip: no flicker that is not the model's
-    images = [image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    buffer = io.BytesIO()
-    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=1000 // frames_per_second, loop=0)
-    return buffer.getvalue()

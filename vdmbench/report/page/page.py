@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from urllib.parse import quote
 
 from vdmbench.figure_style import PALETTE, looks
+from vdmbench.report.figures.samples import without_samples
+from vdmbench.report.figures.walls import Wall
 from vdmbench.report.page.cards import cell_card
 from vdmbench.report.page.inline_svg import escaped, themed
 from vdmbench.report.page.summary import summary_section
 from vdmbench.report.render import html_table
-from vdmbench.report.study import Group, Study
+from vdmbench.report.study import Study
 from vdmbench.report.tables import Table
 
 
@@ -26,13 +29,12 @@ def build_page(
     tables: Sequence[Table],
     figures: Mapping[str, tuple[str, str]],
     undrawn: Mapping[str, str],
-    walls: Sequence[tuple[Group, list[str], int, bytes]],
+    walls: Sequence[Wall],
     downloads: Mapping[str, str],
 ) -> str:
     """The page's HTML.
 
-    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``walls``: (group,
-    what the columns are, seed, gif). ``downloads``: file name to text.
+    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``downloads``: file name to text.
     """
     sections = [
         summary_section(study),
@@ -86,17 +88,19 @@ def _wide(svg: str) -> str:
     return ' class="wide"' if width > 360 else ""
 
 
-def _samples_section(walls: Sequence[tuple[Group, list[str], int, bytes]]) -> str:
+def _samples_section(walls: Sequence[Wall]) -> str:
     blocks = []
-    for group, columns, seed, gif in walls:
-        heads = "".join(f"<span>{escaped(label)}</span>" for label in columns)
-        picture = base64.b64encode(gif).decode()
-        where = group.where or "all cells"
+    for wall in walls:
+        clips = wall.clips
+        heads = "".join(f"<span>{escaped(label)}</span>" for label in clips.rows)
+        picture = base64.b64encode(wall.playing).decode()
+        where = clips.group.where or "all cells"
+        told = [f"{where}, seed {clips.seed}: the same clips of every variant, from the same noise", without_samples(clips)]
+        beside = ", ".join(f'<a href="samples/{quote(path.name)}">{path.suffix[1:]}</a>' for path in wall.files)
         blocks.append(
-            f'<figure class="wall" style="--columns:{len(columns)}"><div class="heads">{heads}</div>'
+            f'<figure class="wall" style="--columns:{len(clips.rows)}"><div class="heads">{heads}</div>'
             f'<img src="data:image/gif;base64,{picture}" alt="sampled clips, {escaped(where)}">'
-            f"<figcaption>{escaped(where)}, seed {seed}: the same clips of every variant, from the same noise."
-            "</figcaption></figure>"
+            f"<figcaption>{escaped('; '.join(filter(None, told)))}. Files beside this page: {beside}.</figcaption></figure>"
         )
     if not blocks:
         return ""
