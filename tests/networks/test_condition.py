@@ -16,6 +16,7 @@ from vdmbench.networks import Condition, build
 
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unet3d": ({"name": "unet3d", "base_channels": 8, "multipliers": (1, 2)}, {"name": "identity"}),
+    "dit": ({"name": "dit", "base_channels": 16, "depth": 2}, {"name": "identity"}),
 }
 
 

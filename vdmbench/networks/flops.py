@@ -59,7 +59,7 @@ def skeleton_of(network: Denoiser, frames: int, height: int, width: int) -> Skel
     stand_ins: dict[int, Any] = {id(layer.mixer): counters[path] for path, layer in layers.items()}
     for tensor in [*network.parameters(), *network.buffers()]:
         stand_ins[id(tensor)] = type(tensor)(tensor.detach().to("meta"), tensor.requires_grad)
-    skeleton = copy.deepcopy(network, memo=stand_ins)
+    skeleton = copy.deepcopy(network, memo=stand_ins).requires_grad_(False)
     dtype = next(network.parameters()).dtype
     clip = torch.empty(1, frames, network.channels, height, width, device="meta", dtype=dtype)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
