@@ -74,13 +74,9 @@ class Ranks:
             return network
         if self.sharded:
             return self.shard(network, device)
-        # Gradients are views of the buckets that are exchanged: kept once. Buffers are functions of the seed on every rank.
-        return DistributedDataParallel(
-            network,
-            device_ids=[device] if device.type == "cuda" else None,
-            broadcast_buffers=False,
-            gradient_as_bucket_view=True,
-        )
+        # Gradients are views of the buckets that are exchanged, so that they are kept once.
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
 
     def shard(self, network: nn.Module, device: torch.device) -> nn.Module:
         """Divide ``network`` in place: block by block where temporal layers are, the rest as one."""

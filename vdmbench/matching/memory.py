@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from pydantic import TypeAdapter
 
-from vdmbench.matching.simulation import PHASES, simulate
+from vdmbench.matching.simulation import PHASES, refuse_sharded, simulate
 from vdmbench.matching.workload import Workload
 from vdmbench.records import PlannedMemory, write_atomically
 from vdmbench.user_cache import user_cache
@@ -78,10 +78,12 @@ def measured(workload: Workload, phase: str) -> int | None:
     :raises CannotMeasure: there is no such device.
     :raises RuntimeError: the process failed in another way; the message holds the end of what it said.
     """
+    refuse_sharded(workload)
     require_device()
     question = json.dumps({
         "network": workload.network, "mixer": workload.mixer, "frames": workload.frames, "size": workload.size,
-        "train": workload.train.model_dump(), "sample": workload.sample.model_dump(), "phase": phase,
+        "train": workload.train.model_dump(), "sample": workload.sample.model_dump(),
+        "diffusion": workload.diffusion.model_dump(), "phase": phase,
     })  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "vdmbench.matching.probe"], input=question, capture_output=True, text=True, check=False

@@ -25,6 +25,7 @@ from vdmbench.records import Matched, Probe, Solved
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Match
 from vdmbench.suite.cells import Reference
+from vdmbench.suite.diffusion import Diffusion
 from vdmbench.suite.pattern import described
 
 _LADDERS = {
@@ -48,7 +49,7 @@ class Solution:
 def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     """Move the declared knobs until the declared quantities meet their goals.
 
-    :param memory: simulate the peaks of the answer also where no match asks for them.
+    :param memory: simulate the peaks of the answer also where no match asks for them; not of a network that is sharded.
     :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
     :raises CannotMeasure: a measured match without a CUDA device.
     :raises ValueError: the declared sizes do not fit together, or their memory cannot be simulated.
@@ -58,7 +59,8 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     resolved = resolve(inputs, search.knobs)
     data = resolved.inputs.data
     priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=data.size)
-    peaks: Peaks = simulated(resolved.workload) if memory or search.probes else {}
+    sharded = resolved.inputs.train.sharding != "none"
+    peaks: Peaks = simulated(resolved.workload) if (memory and not sharded) or search.probes else {}
     first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
     return Solution(resolved, Solved(
         **first, also=matched[1] if len(matched) > 1 else None, knobs=search.knobs, probes=search.probes,
@@ -92,7 +94,7 @@ class _Search:
             goal = match.target if match.target is not None else match.budget
         else:
             assert self.inputs.reference is not None, "a match by reference comes with it"
-            goal = _value(match, _of_reference(self.inputs.reference), match.source or "simulated")
+            goal = _value(match, _of_reference(self.inputs.reference, self.inputs.diffusion), match.source or "simulated")
             if goal is None:
                 raise Unreachable(f"the reference '{match.reference}' runs out of memory itself")
         assert goal is not None, "the suite's validator asks for one goal"
@@ -121,6 +123,8 @@ class _Search:
     def _ladder(self, match: Match) -> Ladder:
         if match.knob == "batch_size" and match.phase == "sample":
             return multiples(1, self.inputs.sample.clips)  # no batch is larger than all clips
+        if match.knob == "batch_size":
+            return multiples(self.inputs.train.devices, 1 << 16)  # each device has an equal part
         return _LADDERS[match.knob]
 
     def _values(self, match: Match, source: Source) -> Quantity:
@@ -187,10 +191,11 @@ def _value(match: Match, workload: Workload, source: Source) -> int | None:
     return priced.flops_temporal if match.of == "temporal" else priced.flops_forward
 
 
-def _of_reference(reference: Reference) -> Workload:
+def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
     data = reference.data
     return Workload(
-        reference.network.model_dump(), reference.temporal, data.frames, data.size, reference.train, reference.sample)
+        reference.network.model_dump(), reference.temporal, data.frames, data.size, reference.train, reference.sample,
+        diffusion)
 
 
 def _structure(resolved: Resolved, setting: float | None) -> str:

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
-from vdmbench.diffusion import Diffusion
+from vdmbench.engine.process import make_process
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer
 from vdmbench.matching.cost import IMAGE_CHANNELS, built_on_meta
@@ -28,6 +28,7 @@ from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
 from vdmbench.ops import simulating
 from vdmbench.records import PlannedMemory
+from vdmbench.suite.diffusion import DiscreteDiffusion
 from vdmbench.suite.pattern import described
 
 PHASES = ("train", "sample")
@@ -35,6 +36,8 @@ STEPS = 2
 """Optimiser steps that are run: the first makes the optimiser's state, the second begins with it."""
 LEVELS = 2
 """Noise levels that are run: what is alive at the second is alive at every later one."""
+MULTISTEP_LEVELS = 3
+"""Of a sampler with a history, which the first level lacks and the last does not need."""
 
 
 _NO_FAKE_FORM = (UnsupportedOperatorException, DataDependentOutputException, DynamicOutputShapeException, NotImplementedError)
@@ -50,6 +53,7 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
     :raises CannotSimulate: see there.
     :raises ValueError: network, mixer and size do not fit together.
     """
+    refuse_sharded(workload)
     temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
     trace = trace_workload(workload, phases)
     replayed = replay(trace)
@@ -62,6 +66,15 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
         )
         for phase in trace.phases
     }
+
+
+def refuse_sharded(workload: Workload) -> None:
+    """Raise :class:`CannotSimulate` for a network that is divided among devices: each holds less than is built here."""
+    if workload.train.sharding != "none":
+        raise CannotSimulate(
+            f"train.sharding is '{workload.train.sharding}', and what each device then holds is neither simulated nor probed: "
+            "match parameters, FLOPs or state instead, or leave sharding out"
+        )
 
 
 def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, device: str = "cuda") -> MemoryTrace:
@@ -90,7 +103,12 @@ def run_steps(
 ) -> MemoryTrace:
     """Build, train for two steps, sample for two levels: on fake tensors, or on real ones to hold the simulation against."""
     train, sample = workload.train, workload.sample
-    diffusion = Diffusion(steps=LEVELS, device=device)
+    levels = MULTISTEP_LEVELS if sample.sampler == "dpmpp-2m" else LEVELS
+    declared = workload.diffusion
+    if isinstance(declared, DiscreteDiffusion):
+        # As few levels as are run, of any schedule: it decides numbers, and no shape.
+        declared = declared.model_copy(update={"steps": levels, "schedule": "cosine"})
+    diffusion = make_process(declared, device)
     with torch.device(device):
         network = build(workload.network, workload.mixer)
     tracker.watch(network)
@@ -103,7 +121,9 @@ def run_steps(
     tracker.trace.empty_cache()
     if "train" in phases:
         # A third batch of a step finds what the second found: gradients that are there already.
-        batches = [torch.zeros(train.batch_size, *shape, dtype=torch.uint8) for _ in range(min(train.accumulate, 2))]
+        # Of several devices each has its part of the batch; the buckets that gradients are exchanged in are not simulated.
+        own = train.batch_size // train.devices
+        batches = [torch.zeros(own, *shape, dtype=torch.uint8) for _ in range(min(train.accumulate, 2))]
         with tracker.phase("train"):
             for _ in range(STEPS):
                 trainer.update(batches)
@@ -113,7 +133,7 @@ def run_steps(
     tracker.trace.empty_cache()
     # Two batches where there are two: the clips of one are alive while the next is begun.
     shortened = sample.model_copy(
-        update={"clips": min(sample.clips, 2 * sample.batch_size), "steps": sample.steps and min(sample.steps, LEVELS)}
+        update={"clips": min(sample.clips, 2 * sample.batch_size), "steps": sample.steps and min(sample.steps, levels)}
     )
     if "sample" in phases:
         with tracker.phase("sample"):

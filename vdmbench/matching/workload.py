@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vdmbench.matching.cost import Choice, structure
 from vdmbench.suite.blocks import Sample, Train
+from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 
-_OF_TRAINING = {"batch_size", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
+_OF_TRAINING = {"batch_size", "devices", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
 _OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision"}
+_OF_PROCESS = {"process", "levels", "parameterisation", "min_snr_gamma"}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network, its mixers, clips of one length and size, and how they are trained and sampled."""
+    """A network, its mixers, clips of one length and size, and how they are trained and sampled, of which process."""
 
     network: Choice
     mixer: Choice
@@ -24,6 +26,7 @@ class Workload:
     size: int
     train: Train
     sample: Sample
+    diffusion: Diffusion = field(default_factory=DiscreteDiffusion)
 
     def key(self) -> str:
         """Equal for workloads of equal memory: widths count as they are built, not as they were written."""
@@ -32,9 +35,13 @@ class Workload:
         # Of these only whether they are there matters, and the second batch is like every later one.
         train.update({field: train[field] is not None for field in ("clip_norm", "ema")})
         train.update(accumulate=min(train["accumulate"], 2))
+        process = self.diffusion.model_dump(include=_OF_PROCESS)
+        if process.get("min_snr_gamma") is not None:
+            process["min_snr_gamma"] = True
         sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]))
         shapes = structure(self.network, self.mixer).digest
-        declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, shapes]
+        declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, process,
+                    shapes]
         return json.dumps(declared, sort_keys=True)
 
 

@@ -1,7 +1,8 @@
 """Solve and check cells without loading torch into the supervising process: both happen in one child.
 
 The child reads the declared inputs of the cells on its standard input and answers on its standard output, in JSON. Cells
-that differ only in what the answer does not depend on, such as the seed, share one answer.
+that differ only in what the answer does not depend on, such as the seed, share one answer; what was answered before is kept
+(:mod:`~vdmbench.runner.plan_cache`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 from vdmbench.memory.devices import Device
 from vdmbench.records import OutOfMemory, Solved
+from vdmbench.runner.plan_cache import PlanCache, parse_answer
 from vdmbench.runner.stopping import Stop
-from vdmbench.suite import Cell
+from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.blocks import Run
 
 
@@ -73,24 +75,46 @@ class Plan:
 def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = False) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
+    What was solved before is taken from the user's cache; the checks are made every time.
+
     :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
     :raises CannotBuild: a cell's network cannot be built as declared.
     :raises PlanningFailed: the child ended abnormally.
     """
-    answer = _ask({
-        "cells": [cell.inputs.model_dump(mode="json") for cell in cells],
-        "preflight": preflight and preflight.model_dump(mode="json"),
-        "memory": memory,
-    })  # fmt: skip
-    if "refused" in answer:
-        raise CannotBuild(answer["refused"])
-    return Plan(
-        [
-            Planned(cell, Solved.model_validate(each["solved"]) if each["solved"] else None, each["infeasible"])
-            for cell, each in zip(cells, answer["plan"], strict=True)
-        ],
-        answer["problems"],
-    )
+    if not cells:
+        return Plan([], [])
+    cache = PlanCache(cells[0].suite, memory=memory)
+    unknown = [cell for cell in cells if cache.get(cell.identity) is None]
+    solved: dict[str, tuple[Solved | None, str | None]] = {}
+    problems: list[str] = []
+    if unknown or preflight:
+        answer = _ask({
+            "cells": [cell.inputs.model_dump(mode="json") for cell in unknown],
+            "checked": [inputs.model_dump(mode="json") for inputs in _distinct(cells)] if preflight else [],
+            "preflight": preflight and preflight.model_dump(mode="json"),
+            "memory": memory,
+        })  # fmt: skip
+        if "refused" in answer:
+            raise CannotBuild(answer["refused"])
+        for cell, each in zip(unknown, answer["plan"], strict=True):
+            solved[cell.identity] = parse_answer(each)
+            cache.add(cell, each)
+        cache.save()
+        problems = answer["problems"]
+    answers = [solved.get(cell.identity) or cache.get(cell.identity) for cell in cells]
+    return Plan([Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None], problems)
+
+
+_CHECKED = ("data", "evaluate", "sample", "mixer", "pattern")
+
+
+def _distinct(cells: Sequence[Cell]) -> list[CellInputs]:
+    """One cell for each combination of what the checks look at: those of a sweep over anything else need no check more."""
+    found: dict[str, CellInputs] = {}
+    for cell in cells:
+        looked_at = [repr(getattr(cell.inputs, field)) for field in _CHECKED]
+        found.setdefault(" ".join([*looked_at, cell.inputs.train.precision]), cell.inputs)
+    return list(found.values())
 
 
 def what_would_fit(cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
@@ -125,9 +149,11 @@ def _ask(question: dict[str, Any], stop: Stop | None = None) -> dict[str, Any]:
 def _conversation(child: subprocess.Popen[str], question: str, stop: Stop | None) -> tuple[str, str]:
     if stop is None:
         return child.communicate(question)
+    told: str | None = question
     while True:
         try:
-            return child.communicate(question, timeout=0.2)
+            return child.communicate(told, timeout=0.2)
         except subprocess.TimeoutExpired:
+            told = None  # what is left of it is sent all the same
             if stop.asked:
                 raise PlanningFailed("the run was told to end meanwhile") from None
