@@ -94,9 +94,10 @@ def _free_folder(found: Found) -> Path:
 def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
     """One attempt, shown as a run is."""
     from vdmbench.cli.display import display
-    from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
+    from vdmbench.runner.devices import refuse_shared_gpus
     from vdmbench.runner.disk import refuse_full_disk
     from vdmbench.runner.executors.local import LocalExecutor
+    from vdmbench.runner.places import Place
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
 
@@ -105,6 +106,6 @@ def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
         raise ValueError("\n".join(["nothing was run, because:", *planned.problems]))
     folder.prepare()
     refuse_full_disk(folder, planned.cells)
-    refuse_shared_gpu(choose_gpu(settings))
+    refuse_shared_gpus(settings, [Place()], cell.inputs.train.devices)
     with display(f"rerun of {cell.suite}", 1) as shown:
         run_suite(folder, planned.cells, LocalExecutor(folder, settings), shown)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from vdmbench.cli.interruption import ending_well
-from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, load_cells
+from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, Tiny, load_cells
 
 if TYPE_CHECKING:
     from vdmbench.records import Status
@@ -31,85 +31,118 @@ def run(
     max_cells: Annotated[
         int | None, typer.Option("--max-cells", min=1, help="Run at most so many cells, and leave the rest.")
     ] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Begin no cell after one has failed; those that run go on to their end.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time, each on GPUs or cores of its own; 1 by default.")
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(metavar="GPUS", help="One cell a device: indices as nvidia-smi counts or UUIDs, with commas; or all."),
+    ] = None,
+    wall_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.001, help="Then running cells leave a checkpoint, and the rest is left."),
+    ] = None,
     memory_snapshot: Annotated[
         bool, typer.Option("--memory-snapshot", help="Keep the allocator's history of each cell, for PyTorch's memory viewer.")
     ] = False,
+    tiny: Tiny = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a suite, one worker process a cell. Finished cells are kept; the same command goes on where it stopped.
 
-    Cells that --only, --exclude or --max-cells leave out are left: another command on the same folder runs them.
+    Cells that --only, --exclude, --max-cells or --wall-limit leave out are left: another command on the same folder runs them.
+    With --jobs or --gpus several run at a time, the longest first; two never share a device or a core. Ctrl-C lets running
+    cells leave a checkpoint, a second one does not wait for it.
 
     Exit code: 0 complete, 1 a cell failed, 2 wrong use or suite, 3 cells left, 130 interrupted, 143 ended by SIGTERM.
 
-    Examples: vdmbench run suites/tiny.yaml | vdmbench run tiny --only 'mamba frames=16*' | vdmbench run tiny train.steps=20
+    Examples: vdmbench run tiny train.steps=20 | vdmbench run tiny --only 'mamba frames=16*' | vdmbench run tiny --gpus all
     """
     from vdmbench.cli.display import display
     from vdmbench.cli.plan import refuse_unreachable
     from vdmbench.cli.tables import outcome_table, plan_table, print_table
     from vdmbench.records import ResultsFolder
-    from vdmbench.runner.devices import choose_gpu, refuse_shared_gpu
+    from vdmbench.records.index import StatusIndex
+    from vdmbench.runner.devices import refuse_shared_gpus
     from vdmbench.runner.disk import refuse_full_disk
     from vdmbench.runner.executors.local import LocalExecutor
+    from vdmbench.runner.places import divide
     from vdmbench.runner.planning import plan
     from vdmbench.runner.selection import select
-    from vdmbench.runner.settled import needs_running
-    from vdmbench.runner.supervisor import run_suite
+    from vdmbench.runner.settled import is_open
+    from vdmbench.runner.supervisor import Limits, run_suite
 
-    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
+    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     chosen = select(cells, only or (), exclude or ())
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
+    limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
     folder = ResultsFolder(results or Path("results") / declared.name)
     with ending_well("the same command goes on where it stopped"):
-        if not dry_run:
-            folder.prepare()
-        solved = plan(chosen, preflight=None if dry_run else settings)
-        refuse_unreachable(solved, declared, lines)
         if dry_run:
+            solved = plan(chosen)
+            refuse_unreachable(solved, declared, lines)
             if as_json:
                 answer = {"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}
                 typer.echo(json.dumps(answer, indent=1))
             else:
                 print_table(plan_table(solved.cells, declared.name))
             return
+        devices = max(cell.inputs.train.devices for cell in chosen)
+        places = divide(settings, gpus=gpus, jobs=jobs, devices=devices)
+        folder.prepare()
+        index = StatusIndex(folder)
+        statuses = {cell.identity: index.status(cell.identity) for cell in chosen}
+        unfinished = [cell for cell in chosen if (status := statuses[cell.identity]) is None or is_open(status, again)]
+        solved = plan(unfinished, preflight=settings)
+        refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
-        to_run = [planned for planned in solved.cells if needs_running(folder.history(planned.cell.identity), again)]
-        refuse_full_disk(folder, to_run[:max_cells])
+        refuse_full_disk(folder, solved.cells[:max_cells])
         folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
-        refuse_shared_gpu(choose_gpu(settings))
-        with display(declared.name, len(chosen)) as shown:
+        index.save()
+        if unfinished:
+            refuse_shared_gpus(settings, places, devices)
+        to_run = {cell.identity for cell in unfinished}
+        with display(declared.name, len(cells)) as shown:
             summary = run_suite(
                 folder,
                 solved.cells,
-                LocalExecutor(folder, settings, retry=again),
+                LocalExecutor(folder, settings, retry=again, places=places),
                 shown,
-                left_out=[cell for cell in cells if cell not in chosen],
+                left_out=[cell for cell in cells if cell.identity not in to_run],
                 retry=again,
-                fail_fast=fail_fast,
-                max_cells=max_cells,
+                limits=limits,
             )
 
+    found = {cell.identity: summary.statuses[cell.identity] for cell in cells if cell.identity in summary.statuses}
     poor = [(cell, record) for cell, record in summary.records if record.status != "ok"]
     if as_json:
-        typer.echo(
-            json.dumps(
+        told = {
+            "results": str(folder.path),
+            "exit_code": summary.exit_code,
+            "ran": summary.ran,
+            "left": [cell.identity for cell in cells if cell in summary.left],
+            "cells": found,
+            "not_ok": [
                 {
-                    "results": str(folder.path),
-                    "exit_code": summary.exit_code,
-                    "ran": summary.ran,
-                    "left": [cell.identity for cell in summary.left],
-                    "cells": {record.identity: record.status for _, record in summary.records},
-                },
-                indent=1,
-            )
-        )
+                    "identity": cell.identity,
+                    "label": cell.label,
+                    "status": record.status,
+                    "phase": record.phase,
+                    "message": record.message,
+                }
+                for cell, record in poor
+            ],
+        }
+        typer.echo(json.dumps(told, indent=1))
     elif poor:
         print_table(outcome_table(poor, "Cells that are not ok"))
-    done = len(summary.records) - len(poor)
+    done = sum(status == "ok" for status in found.values())
     typer.echo(
         f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True
     )

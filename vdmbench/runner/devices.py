@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from vdmbench.measure.nvml import Gpu, NvmlSampler, NvmlUnavailable, list_gpus
 from vdmbench.runner.places import Place
@@ -54,8 +55,15 @@ def refuse_shared_gpu(gpu: Gpu | None) -> None:
         plural = "es" if others > 1 else ""
         raise ValueError(
             f"{gpu.name} ({gpu.uuid}) is in use by {others} other process{plural}, and peaks and times would be wrong; "
-            "wait, or choose another with CUDA_VISIBLE_DEVICES"
+            "wait, or choose another with CUDA_VISIBLE_DEVICES or --gpus"
         )
+
+
+def refuse_shared_gpus(run: Run, places: Iterable[Place], devices: int = 1) -> None:
+    """Raise ValueError where a GPU that a cell would get, ``devices`` in each place, is in use by somebody else."""
+    for place in places:
+        for gpu in choose_gpus(run, place, devices):
+            refuse_shared_gpu(gpu)
 
 
 def worker_environment(*gpus: Gpu | None) -> dict[str, str]:

@@ -33,14 +33,14 @@ def run_planned(
 ) -> Record | None:
     """Take the cell's lock, see whether it still needs running, run it in ``place``, and return the record that is durable.
 
-    None where another supervisor holds the cell. A record that another one finished meanwhile is returned as it is, and then
-    ``listen`` hears nothing. ``stop`` ends the attempt from another thread; a KeyboardInterrupt, and
-    :class:`~vdmbench.runner.preemption.Preempted` is one, does in this one, and goes on up once the ``interrupted`` record is
-    durable.
+    None where another supervisor holds the cell, or ``stop`` was asked before it began. A record that another one finished
+    meanwhile is returned as it is, and then ``listen`` hears nothing. ``stop`` ends the attempt from another thread; a
+    KeyboardInterrupt, and :class:`~vdmbench.runner.preemption.Preempted` is one, does in this one, and goes on up once the
+    ``interrupted`` record is durable.
     """
     identity = planned.cell.identity
     with try_lock(results.cell_folder(identity) / "lock") as mine:
-        if not mine:
+        if not mine or (stop is not None and stop.asked):
             return None
         # Read under the lock: another supervisor may have finished the cell since the plan was made.
         history = results.history(identity)

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from vdmbench.records import UNFINISHED, Event, Record, ResultsFolder, Status
+from vdmbench.records import UNFINISHED, Event, Progress, Record, ResultsFolder, Status
+from vdmbench.records.index import StatusIndex
 from vdmbench.runner.attempt import how_interrupted
 from vdmbench.runner.executors import Ended, Executor
 from vdmbench.runner.one_cell import ATTEMPT_STARTED
 from vdmbench.runner.planning import Planned
-from vdmbench.runner.settled import FAILED, needs_running
+from vdmbench.runner.schedule import Estimates
+from vdmbench.runner.settled import FAILED, is_open
 from vdmbench.suite import Cell
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INCOMPLETE = 0, 1, 3
-_LISTEN_SECONDS = 0.2
+_LISTEN_SECONDS = 0.5
+_ESTIMATE_SECONDS = 10.0
+"""Between two estimates of the time left while nothing ends: with thousands of cells waiting one takes a while."""
 
 
 class Observer(Protocol):
     """Whoever wants to show how a run goes."""
 
+    def found(self, statuses: Counter[Status], waiting: Sequence[Planned]) -> None:
+        """Before anything runs: what earlier runs made of cells, and those that are to run now, in order."""
+
     def cell_started(self, planned: Planned, number: int, total: int) -> None: ...
 
     def event(self, planned: Planned, event: Event) -> None: ...
 
-    def cell_ended(self, planned: Planned, record: Record, *, reused: bool) -> None: ...
+    def cell_ended(self, planned: Planned, record: Record) -> None: ...
+
+    def seconds_left(self, seconds: float | None) -> None:
+        """The estimate changed: seconds from now until the last of the waiting cells ends; None where nothing tells."""
+
+    def stopping(self, reason: str) -> None:
+        """Running cells are told to leave a checkpoint and end."""
 
 
 @dataclass
 class Summary:
     """What became of every cell of a suite."""
 
+    statuses: dict[str, Status] = field(default_factory=dict)
+    """Of every cell that has a result, by identity, in the order of the suite."""
     records: list[tuple[Cell, Record]] = field(default_factory=list)
+    """Of the cells that ran now, and of all that are not ok."""
     ran: int = 0
     left: list[Cell] = field(default_factory=list)
     """Not run: another supervisor has them, they were not selected, or the run ended before."""
@@ -48,8 +64,20 @@ class Summary:
         """1 if a cell failed, 3 if cells are left or were cut short, else 0. Out of memory and infeasible are results."""
         if self.failed:
             return EXIT_FAILED
-        cut_short = any(record.status in UNFINISHED for _, record in self.records)
+        cut_short = any(status in UNFINISHED for status in self.statuses.values())
         return EXIT_INCOMPLETE if self.left or cut_short else EXIT_COMPLETE
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends before its last cell; the same command goes on later."""
+
+    max_cells: int | None = None
+    """Attempts."""
+    fail_fast: bool = False
+    """No cell begins after one has failed; those that run end as they would."""
+    wall_seconds: float | None = None
+    """Then running cells leave a checkpoint and end as ``interrupted``."""
 
 
 def run_suite(
@@ -60,105 +88,152 @@ def run_suite(
     *,
     left_out: Sequence[Cell] = (),
     retry: frozenset[Status] = frozenset(),
-    fail_fast: bool = False,
-    max_cells: int | None = None,
-    wall_limit: float | None = None,
+    limits: Limits | None = None,
 ) -> Summary:
-    """Have ``executor`` run every cell of ``plan`` that needs it, in order, and at most ``max_cells`` of them.
+    """Have ``executor`` run every cell of ``plan`` that needs it: in order where it runs one at a time, else longest first.
 
-    Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. After ``wall_limit`` seconds, and
-    at a KeyboardInterrupt, running cells leave a checkpoint and end as ``interrupted``; an interrupt goes on up once their
-    records are durable, and a second one lets them leave no checkpoint.
+    Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. At a KeyboardInterrupt running
+    cells leave a checkpoint and end as ``interrupted``, and it goes on up once their records are durable; a second one lets
+    them leave no checkpoint.
     """
-    summary, waiting = Summary(), deque[Planned]()
-    for planned in plan:
-        history = results.history(planned.cell.identity)
-        if history is not None and not needs_running(history, retry):
-            observer.cell_ended(planned, history.latest, reused=True)
-            summary.records.append((planned.cell, history.latest))
-        else:
-            waiting.append(planned)
-    going = _Going(executor, observer, summary, {planned.cell.identity: n for n, planned in enumerate(plan, start=1)})
-    deadline = None if wall_limit is None else time.monotonic() + wall_limit
+    summary, index = Summary(), StatusIndex(results)
+    waiting = [planned for planned in plan if _to_run(planned.cell, index, results, retry, summary)]
+    unselected = [cell for cell in left_out if _to_run(cell, index, results, frozenset(), summary)]
+    going = _Going(waiting, executor, observer, summary)
+    observer.found(Counter(summary.statuses.values()), going.waiting)
     with executor:
         try:
-            while waiting or going.cells:
-                late = deadline is not None and time.monotonic() > deadline
-                if late:
-                    executor.stop(f"the run's limit of {wall_limit:g} s was reached")
-                room = executor.slots - len(going.cells)
-                if max_cells is not None:
-                    room = min(room, max_cells - summary.ran - len(going.cells))
-                if late or (fail_fast and summary.failed):
-                    room = 0
-                going.submit([waiting.popleft() for _ in range(max(0, min(room, len(waiting))))])
-                if not going.cells:
-                    break
-                going.listen(_LISTEN_SECONDS)
-                if going.errors:
-                    raise going.errors[0]
+            going.run(limits or Limits())
         except BaseException as cause:
-            executor.stop(how_interrupted(cause) if isinstance(cause, KeyboardInterrupt) else f"the run failed: {cause}")
-            going.finish()
+            going.end(how_interrupted(cause) if isinstance(cause, KeyboardInterrupt) else f"the run failed: {cause}")
             raise
-    summary.left += [planned.cell for planned in waiting]
-    for cell in left_out:
-        history = results.history(cell.identity)
-        if history is None or needs_running(history, frozenset()):
-            summary.left.append(cell)
-        else:
-            summary.records.append((cell, history.latest))
+        finally:
+            index.save()
+    summary.left += [planned.cell for planned in waiting if planned.cell.identity in going.never_begun]
+    summary.left += [cell for cell in unselected if _to_run(cell, index, results, frozenset(), summary)]
+    order = {cell.identity: n for n, cell in enumerate([*(planned.cell for planned in plan), *left_out])}
+    summary.statuses = {identity: summary.statuses[identity] for identity in sorted(summary.statuses, key=order.__getitem__)}
+    summary.records.sort(key=lambda ended: order[ended[0].identity])
     return summary
 
 
+def _to_run(cell: Cell, index: StatusIndex, results: ResultsFolder, retry: frozenset[Status], summary: Summary) -> bool:
+    """Whether an attempt is needed; where not, the summary tells what became of the cell."""
+    status = index.status(cell.identity)
+    if status is None or is_open(status, retry):
+        return True
+    summary.statuses[cell.identity] = status
+    if status != "ok":
+        history = results.history(cell.identity)
+        assert history is not None, "it has a status"
+        summary.records.append((cell, history.latest))
+    return False
+
+
 class _Going:
-    """Cells that are with the executor."""
+    """A run between its first cell and its last."""
 
-    def __init__(self, executor: Executor, observer: Observer, summary: Summary, numbers: dict[str, int]) -> None:
-        self._executor, self._observer, self._summary, self._numbers = executor, observer, summary, numbers
-        self.cells: dict[str, Planned] = {}
-        self.errors: list[Exception] = []
-        """Why cells left no record although they should have."""
-        self._begun: set[str] = set()
+    def __init__(self, waiting: Sequence[Planned], executor: Executor, observer: Observer, summary: Summary) -> None:
+        self._executor, self._observer, self._summary = executor, observer, summary
+        self._estimates = Estimates()
+        self.waiting = list(waiting)
+        if executor.slots > 1:
+            self.waiting = self._estimates.longest_first(waiting)
+        self._total = len(waiting)
+        self._running: dict[str, Planned] = {}
+        self._begun: dict[str, float] = {}
+        """When an attempt began, by identity."""
+        self._progress: dict[str, Progress] = {}
+        self._before_training: dict[str, float] = {}
+        self._next_estimate = 0.0
+        self._errors: list[Exception] = []
 
-    def submit(self, cells: Sequence[Planned]) -> None:
+    @property
+    def never_begun(self) -> set[str]:
+        return {planned.cell.identity for planned in self.waiting}
+
+    def run(self, limits: Limits) -> None:
+        """Until nothing runs and nothing may begin."""
+        deadline = None if limits.wall_seconds is None else time.monotonic() + limits.wall_seconds
+        told = False
+        while True:
+            late = deadline is not None and time.monotonic() >= deadline
+            if late and not told:
+                told = True
+                self._stop(f"the run's limit of {limits.wall_seconds:g} s was reached")
+            if not late and not (limits.fail_fast and self._summary.failed):
+                self._submit(limits.max_cells)
+            if not self._running:
+                return
+            self._listen(_LISTEN_SECONDS if deadline is None else min(_LISTEN_SECONDS, max(0.01, deadline - time.monotonic())))
+            if self._errors:
+                raise self._errors[0]
+
+    def _submit(self, max_cells: int | None) -> None:
+        room = self._executor.slots - len(self._running)
+        if max_cells is not None:
+            room = min(room, max_cells - self._summary.ran - len(self._running))
+        cells, self.waiting = self.waiting[: max(0, room)], self.waiting[max(0, room) :]
         if cells:
-            self.cells |= {planned.cell.identity: planned for planned in cells}
+            self._running |= {planned.cell.identity: planned for planned in cells}
             self._executor.submit(cells)
 
-    def listen(self, seconds: float) -> None:
+    def _listen(self, seconds: float) -> None:
         """Hear one message, if there is one."""
         message = self._executor.next(seconds)
-        if message is None:
+        planned = None if message is None else self._running.get(message.identity)
+        if message is None or planned is None:
             return
-        planned = self.cells[message.identity]
         if isinstance(message, Ended):
             self._ended(planned, message)
             return
         if message.event["type"] == ATTEMPT_STARTED:
-            self._begun.add(message.identity)
-            self._observer.cell_started(planned, self._numbers[message.identity], len(self._numbers))
+            self._begun[message.identity] = time.monotonic()
+            self._observer.cell_started(planned, len(self._begun), self._total)
         self._observer.event(planned, message.event)
+        self._follow(planned, message.event)
+
+    def _follow(self, planned: Planned, event: Event) -> None:
+        identity, now = planned.cell.identity, time.monotonic()
+        progress = self._progress[identity] = self._progress.get(identity, Progress()).after(event)
+        if progress.phase == "train" and event["type"] == "progress":
+            before = self._before_training.setdefault(identity, now - self._begun.get(identity, now))
+            self._estimates.learn_early(planned, before, progress)
+            if self._estimates.known and now >= self._next_estimate:
+                self._estimate(now)
+
+    def _estimate(self, now: float) -> None:
+        self._next_estimate = now + _ESTIMATE_SECONDS
+        running = [(each, now - self._begun.get(identity, now)) for identity, each in self._running.items()]
+        self._observer.seconds_left(self._estimates.time_left(self.waiting, running, self._executor.slots))
 
     def _ended(self, planned: Planned, message: Ended) -> None:
-        del self.cells[message.identity]
+        del self._running[message.identity]
         if message.error is not None:
-            self.errors.append(message.error)
-            return
-        if message.record is None:
+            self._errors.append(message.error)
+        elif message.record is None:
             self._summary.left.append(planned.cell)
-            return
-        begun = message.identity in self._begun
-        self._summary.ran += begun
-        self._summary.records.append((planned.cell, message.record))
-        self._observer.cell_ended(planned, message.record, reused=not begun)
+        else:
+            self._summary.ran += message.identity in self._begun
+            self._summary.statuses[message.identity] = message.record.status
+            self._summary.records.append((planned.cell, message.record))
+            self._observer.cell_ended(planned, message.record)
+            self._estimates.learn(planned, message.record)
+            if self._executor.slots > 1:
+                self.waiting = self._estimates.longest_first(self.waiting)
+        self._estimate(time.monotonic())
 
-    def finish(self) -> None:
-        """Hear what becomes of cells that were told to end; a second interrupt lets them go at once."""
+    def _stop(self, reason: str) -> None:
+        self._observer.stopping(reason)
+        self._executor.stop(reason)
+
+    def end(self, reason: str) -> None:
+        """Let what runs leave a checkpoint, and hear its end; a second interrupt lets it leave none."""
+        self._stop(reason)
         try:
-            while self.cells:
-                self.listen(_LISTEN_SECONDS)
+            while self._running:
+                self._listen(_LISTEN_SECONDS)
         except KeyboardInterrupt:
             self._executor.kill()
-            while self.cells:
-                self.listen(_LISTEN_SECONDS)
+            while self._running:
+                self._listen(_LISTEN_SECONDS)

@@ -36,12 +36,17 @@ class LocalExecutor:
 
     def submit(self, cells: Sequence[Planned]) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        for planned in cells:
-            thread = threading.Thread(
-                target=self._supervise, args=(planned, self._free.pop(0)), name=planned.cell.label, daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+        pending = list(cells)
+        try:
+            while pending:
+                place = self._free.pop(0)
+                thread = threading.Thread(target=self._supervise, args=(pending[0], place), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+                del pending[0]
+        finally:  # an interrupt can come between any two lines: what it kept from beginning ends too
+            for planned in pending:
+                self._heard.put(Ended(planned.cell.identity))
 
     def _supervise(self, planned: Planned, place: Place) -> None:
         identity = planned.cell.identity
