@@ -20,6 +20,7 @@ Overrides = Annotated[
 Results = Annotated[
     Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")
 ]
+Tiny = Annotated[bool, typer.Option("--tiny", help="As small as the suite's own 'tiny' block says: a trial in seconds.")]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Run the Python files that the suite names as path.py:Class.")
 ]
@@ -46,12 +47,12 @@ def find_suite(named: Path) -> Path:
 
 
 def load_cells(
-    file: Path, overrides: list[str] | None, *, allow_code: bool = False
+    file: Path, overrides: list[str] | None, *, allow_code: bool = False, tiny: bool = False
 ) -> tuple[Suite, list[Cell], SourceLines]:
     """Load, override, validate and expand a suite. One that names Python files is refused, unless ``allow_code``."""
     from vdmbench.suite import expand, load_suite
 
-    suite, lines = load_suite(find_suite(file), overrides or [])
+    suite, lines = load_suite(find_suite(file), overrides or [], tiny=tiny)
     cells = expand(suite, lines)
     refuse_code(cells, str(file), allow_code=allow_code)
     return suite, cells, lines

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, load_cells
+from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, Tiny, load_cells
 
 if TYPE_CHECKING:
     from vdmbench.runner.planning import Plan
@@ -25,6 +25,7 @@ def plan(
         str | None, typer.Option(help="Also say what fits where: names (h200, rtx4090, ...) or amounts (16GiB), with commas.")
     ] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures of the simulated memory.", file_okay=False)] = None,
+    tiny: Tiny = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +40,7 @@ def plan(
     if not memory and (devices or figures):
         raise ValueError("--devices and --figures speak of simulated memory: leave out --no-memory")
     cards = devices_named(devices)
-    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code)
+    declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     solved = solve(cells, memory=memory)
     refuse_unreachable(solved, declared, lines)
     if as_json:

@@ -21,15 +21,16 @@ class SourceLines:
         self._file, self._lines = file, lines
         self._overrides: dict[str, str] = {}
 
-    def override(self, path: str, text: str) -> None:
-        self._overrides[path] = text
+    def override(self, path: str, place: str) -> None:
+        """What is at ``path`` was set otherwise at ``place``."""
+        self._overrides[path] = place
 
     def place(self, path: Path) -> str:
         """``file:line`` of the path or of the nearest enclosing one, or the override that set it."""
         written = dotted(path)
-        for overridden, text in self._overrides.items():
+        for overridden, place in self._overrides.items():
             if written == overridden or written.startswith((overridden + ".", overridden + "[")):
-                return f"override {text}"
+                return place
         for length in range(len(path), -1, -1):
             if path[:length] in self._lines:
                 return f"{self._file}:{self._lines[path[:length]]}"
@@ -47,10 +48,11 @@ def _validate(data: Any, lines: SourceLines) -> Suite:
         raise SuiteError([lines.problem(path, message) for path, message in explain(error, Suite, data)]) from None
 
 
-def load_suite(file: FilePath, overrides: Sequence[str] = ()) -> tuple[Suite, SourceLines]:
+def load_suite(file: FilePath, overrides: Sequence[str] = (), *, tiny: bool = False) -> tuple[Suite, SourceLines]:
     """Read and validate a suite; every problem is named with its file and line.
 
     :param overrides: ``key.path=value`` texts, applied in order to the suite as validated.
+    :param tiny: apply the suite's own ``tiny`` block before them.
     :raises SuiteError: the file cannot be read, is not YAML, or is no valid suite.
     """
     try:
@@ -59,10 +61,12 @@ def load_suite(file: FilePath, overrides: Sequence[str] = ()) -> tuple[Suite, So
         raise SuiteError([f"{file}: cannot be read ({error.strerror or error})"]) from None
     except UnicodeDecodeError as error:
         raise SuiteError([f"{file}: not UTF-8 text (byte {error.start})"]) from None
-    return parse_suite(text, str(file), overrides)
+    return parse_suite(text, str(file), overrides, tiny=tiny)
 
 
-def parse_suite(text: str, file: str = "suite", overrides: Sequence[str] = ()) -> tuple[Suite, SourceLines]:
+def parse_suite(
+    text: str, file: str = "suite", overrides: Sequence[str] = (), *, tiny: bool = False
+) -> tuple[Suite, SourceLines]:
     """:func:`load_suite` for a text already in memory; ``file`` names it in errors."""
     try:
         data, positions = parse_yaml(text)
@@ -73,6 +77,8 @@ def parse_suite(text: str, file: str = "suite", overrides: Sequence[str] = ()) -
                           f"{'empty' if data is None else 'a ' + type(data).__name__}"])
     lines = SourceLines(file, positions)
     suite = _validate(data, lines)
+    if tiny:
+        suite = _made_tiny(suite, lines)
     if overrides:
         tree = suite.model_dump(by_alias=True)
         for text in overrides:
@@ -81,6 +87,21 @@ def parse_suite(text: str, file: str = "suite", overrides: Sequence[str] = ()) -
                 set_path(tree, path, value)
             except (ValueError, UnknownPath) as error:
                 raise SuiteError([f"override {text}: {error}"]) from None
-            lines.override(path, text)
+            lines.override(path, f"override {text}")
         suite = _validate(tree, lines)
     return suite, lines
+
+
+def _made_tiny(suite: Suite, lines: SourceLines) -> Suite:
+    """With the fields of its ``tiny`` block set, and under a name of its own, so that its results have a folder of their own."""
+    if not suite.tiny:
+        raise SuiteError([lines.problem((), "no 'tiny' block says how to make this suite small: add one of field paths and "
+                                            "values, or set fields by key.path=value")])
+    tree = suite.model_dump(by_alias=True)
+    for path, value in suite.tiny.items():
+        try:
+            set_path(tree, path, value)
+        except UnknownPath as error:
+            raise SuiteError([lines.problem(("tiny", path), str(error))]) from None
+        lines.override(path, lines.place(("tiny", path)))
+    return _validate({**tree, "name": f"{suite.name}-tiny"}, lines)

@@ -8,7 +8,7 @@ from vdmbench.suite.errors import closest
 from vdmbench.suite.yaml_lines import YamlError, parse_yaml
 
 # Mappings whose keys are themselves field paths, so that what follows is one key, dots and all.
-_OPEN = ("sweep", "set")
+_OPEN = ("sweep", "set", "tiny")
 
 
 class UnknownPath(KeyError):

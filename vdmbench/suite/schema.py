@@ -66,6 +66,8 @@ class Suite(Declared):
     """Hypotheses that the report supports, refutes or leaves open."""
     run: Run = Run()
     """Where and for how long."""
+    tiny: dict[str, Any] = Field(default_factory=dict)
+    """Fields by path as `--tiny` sets them, to try the whole suite in seconds; part of no cell unless it is asked for."""
 
     @field_validator("name")
     @classmethod
