@@ -107,3 +107,19 @@ def test_training_step_runs_under_fake_tensors():
         x0 = torch.randn(2, 4, 3)
         losses = diffusion.loss(lambda x, t: x, x0, torch.zeros(2, dtype=torch.int64), torch.randn(2, 4, 3))
         assert losses.shape == (2,)
+
+
+@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
+def test_min_snr_weights_the_error_of_the_prediction(parameterisation: str):
+    """Hang et al. 2023, Section 3.4: min(SNR, gamma) on x0, that over SNR on epsilon, that over SNR + 1 on v."""
+    plain, weighted = (Diffusion(parameterisation=parameterisation, steps=64, min_snr_gamma=gamma) for gamma in (None, 5.0))
+    x0, noise, t = clips_noise_levels(64)
+    snr = torch.tensor(plain.schedule.alpha_bar / (1 - plain.schedule.alpha_bar))[t]
+    weight = snr.clamp(max=5.0) / {"epsilon": snr, "v": snr + 1, "x0": torch.ones_like(snr)}[parameterisation]
+    losses = [process.loss(lambda x, t: 0.5 * x, x0, t, noise) for process in (plain, weighted)]
+    torch.testing.assert_close(losses[1], weight * losses[0])
+
+
+def test_min_snr_needs_a_positive_gamma():
+    with pytest.raises(ValueError, match="min_snr_gamma must be positive, such as 5, got 0"):
+        Diffusion(min_snr_gamma=0.0)

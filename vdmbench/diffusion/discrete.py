@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -31,7 +29,7 @@ class Diffusion(Process):
         parameterisation: str = "epsilon",
         steps: int = 256,
         min_snr_gamma: float | None = None,
-        levels: Literal["clip", "frame"] = "clip",
+        levels: str = "clip",
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(parameterisation_named(parameterisation), levels=levels, device=device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,7 +28,7 @@ class EDM(Process):
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
         rho: float = 7.0,
-        levels: Literal["clip", "frame"] = "clip",
+        levels: str = "clip",
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(Preconditioned(sigma_data), levels=levels, device=device)

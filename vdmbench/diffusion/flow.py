@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -32,11 +32,11 @@ class FlowMatching(Process):
     def __init__(
         self,
         *,
-        timestep_sampling: Literal["uniform", "logit-normal"] = "uniform",
+        timestep_sampling: str = "uniform",
         logit_mean: float = 0.0,
         logit_std: float = 1.0,
         shift: float = 1.0,
-        levels: Literal["clip", "frame"] = "clip",
+        levels: str = "clip",
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(FlowVelocity(), levels=levels, device=device)

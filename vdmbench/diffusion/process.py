@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Num
@@ -46,7 +45,7 @@ class Process(ABC):
         self,
         parameterisation: Parameterisation,
         *,
-        levels: Literal["clip", "frame"] = "clip",
+        levels: str = "clip",
         device: torch.device | str = "cpu",
     ) -> None:
         if levels not in ("clip", "frame"):
