@@ -52,6 +52,7 @@ bench-gpu: $(VENV)/test.stamp
 	$(PIP) --constraint constraints.txt mambapy transformers
 	-$(PIP) --constraint constraints.txt flash-linear-attention
 	$(BIN)/python benchmarks/costs.py --device cuda
+	$(BIN)/python benchmarks/fvd.py --device cuda --clips 16
 	$(BIN)/python benchmarks/gpu_memory.py
 
 clean:

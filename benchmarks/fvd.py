@@ -25,12 +25,15 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from vdmbench.metrics.extractor import extract_batch
 from vdmbench.metrics.frechet import Gaussian, frechet_distance
 from vdmbench.metrics.i3d.checkpoint import load_into, read_checkpoint
+from vdmbench.metrics.i3d.features import I3DFeatures
 from vdmbench.metrics.i3d.network import I3D
 from vdmbench.metrics.i3d.weights import cached_weights, load_i3d
 
 FEATURES = 400
+BUSY_CLIPS = 64
 
 
 def main() -> None:
@@ -47,6 +50,8 @@ def main() -> None:
     if options.device == "cuda":
         machine["gpu"] = torch.cuda.get_device_name()
     rows = [*extractor_rows(options.device, options.rounds, options.clips), *trace_rows(options.rounds)]
+    if options.device == "cuda":
+        rows.append(busy_row())
     report = {"machine": machine, "rows": rows}
     for row in rows:
         print(json.dumps(row))
@@ -87,6 +92,22 @@ def extractor_rows(device: str, rounds: int, clips: int) -> list[dict[str, Any]]
     return [{"what": "i3d seconds per clip", "form": form, "median": statistics.median(seconds) / clips,
              "quartiles": quartiles([s / clips for s in seconds]), "against eager": ratio(times["eager"], seconds)}
             for form, seconds in times.items()]
+
+
+def busy_row() -> dict[str, Any]:
+    """Share of the wall time in which a CUDA device computes, over 64 clips from uint8 on the host to features there."""
+    features = I3DFeatures().cuda()
+    clips = torch.randint(0, 256, (BUSY_CLIPS, 16, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    extract_batch(features, clips)
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        start = time.perf_counter()
+        extract_batch(features, clips)
+        seconds = time.perf_counter() - start
+    kernels = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(event.self_device_time_total for event in kernels) / 1e6
+    return {"what": f"share of time that the device computes, {BUSY_CLIPS} clips of 16x64x64", "seconds": seconds,
+            "busy": busy / seconds, "kernels": len(kernels), "seconds per clip": seconds / BUSY_CLIPS}
 
 
 def trace_rows(rounds: int) -> list[dict[str, Any]]:
