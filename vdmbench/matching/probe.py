@@ -9,11 +9,13 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from vdmbench.matching.simulation import PHASES, run_steps
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.suite.blocks import Sample, Train
+from vdmbench.suite.diffusion import Diffusion
 
 
 class _Peaks(StorageTracker):
@@ -45,6 +47,7 @@ def measure_peaks(workload: Workload, phases: Collection[str] = PHASES) -> dict[
 
 def main() -> None:
     question = json.load(sys.stdin)
+    question["diffusion"] = TypeAdapter(Diffusion).validate_python(question["diffusion"])
     phase, train, sample = question.pop("phase"), Train(**question.pop("train")), Sample(**question.pop("sample"))
     with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's
         peaks = measure_peaks(Workload(**question, train=train, sample=sample), (phase,))

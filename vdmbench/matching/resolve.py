@@ -26,8 +26,8 @@ class Resolved:
     @property
     def workload(self) -> Workload:
         """What its memory depends on."""
-        data = self.inputs.data
-        return Workload(self.network, self.mixer, data.frames, data.size, self.inputs.train, self.inputs.sample, self.inputs.diffusion)
+        data, inputs = self.inputs.data, self.inputs
+        return Workload(self.network, self.mixer, data.frames, data.size, inputs.train, inputs.sample, inputs.diffusion)
 
 
 def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
