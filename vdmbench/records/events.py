@@ -50,11 +50,19 @@ class EventLog:
         os.close(self._descriptor)
 
 
-def _parse(line: bytes) -> Any:
+_FIELDS = {"phase_started": ("phase",), "progress": ("phase", "step", "steps", "loss")}
+"""What readers of a running attempt rely on, by type of event."""
+
+
+def _parse(line: bytes) -> Event | None:
+    """The event of a line; None where it holds none."""
     try:
-        return json.loads(line)
-    except ValueError:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str) or not isinstance(event.get("at"), int | float):
+        return None
+    return event if all(field in event for field in _FIELDS.get(event["type"], ())) else None
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -67,8 +75,8 @@ def read_events(path: Path) -> Iterator[Event]:
         if number == last:
             return  # what follows the last newline is either nothing or a torn line
         event = _parse(line)
-        if not isinstance(event, dict):
-            raise DamagedEvents(f"{path}:{number + 1}: not a JSON object; the log was damaged after it was written")
+        if event is None:
+            raise DamagedEvents(f"{path}:{number + 1}: not an event; the log was damaged after it was written")
         yield event
 
 
@@ -86,4 +94,4 @@ class EventTail:
             grown = file.read()
         complete = grown[: grown.rfind(b"\n") + 1]
         self._offset += len(complete)
-        return [event for line in complete.splitlines() if isinstance(event := _parse(line), dict)]
+        return [event for line in complete.split(b"\n") if (event := _parse(line)) is not None]

@@ -87,12 +87,12 @@ def parse_record(text: bytes, path: Path) -> Record:
     """Validate a record file; raises :class:`ResultsError` that names it."""
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ResultsError(f"{path}: not JSON ({len(text)} bytes); move the file away and run the suite again") from None
     schema = fields.get("record_schema") if isinstance(fields, dict) else None
     if schema != RECORD_SCHEMA:
         raise ResultsError(
-            f"{path}: record schema {schema}, this vdmbench reads {RECORD_SCHEMA}; "
+            f"{path}: record schema {_echoed(schema)}, this vdmbench reads {RECORD_SCHEMA}; "
             "use the vdmbench that wrote it, or another results folder"
         )
     try:
@@ -100,7 +100,13 @@ def parse_record(text: bytes, path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultsError(f"{path}: {where}: {first['msg']}; the record was changed by hand or damaged") from None
+        raise ResultsError(f"{path}: {_echoed(where)}: {first['msg']}; the record was changed by hand or damaged") from None
+
+
+def _echoed(value: object) -> str:
+    """Something out of a file, for a message: printable, on one line, and short."""
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(value))
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 class ResultsFolder:

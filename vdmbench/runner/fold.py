@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from vdmbench.records import (
+    DamagedEvents,
     DeviceMemory,
     Event,
     Exit,
@@ -42,7 +43,7 @@ def fold(
     found: dict[str, Any] = {"phases": {}, "metrics": {}, "artifacts": {}, "data": {}}
     phase = None
     outcome: tuple[Status, str | None] | None = None
-    for event in events:
+    for event in _undamaged(events):
         kind = event["type"]
         if kind == "phase_started":
             phase = event["phase"]
@@ -84,6 +85,14 @@ def fold(
             "attempt": started.attempt.model_copy(update={"ended": utc_now()}),
         }
     )
+
+
+def _undamaged(events: Iterable[Event]) -> Iterator[Event]:
+    """The events; where the log is damaged they end, with an outcome that says so: what it told later is not to be trusted."""
+    try:
+        yield from events
+    except DamagedEvents as error:
+        yield {"at": 0.0, "type": "outcome", "status": "error", "message": str(error)}
 
 
 def _from_exit(exit: Exit | None) -> tuple[Status, str]:

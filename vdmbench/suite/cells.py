@@ -151,7 +151,8 @@ def _check_number(suite: Suite, lines: SourceLines) -> None:
     """A product of axes is easily more than anybody meant."""
     cells = len(suite.variants) * len(suite.seeds) * math.prod(len(values) for values in suite.sweep.values())
     if cells > _MOST_CELLS:
-        raise SuiteError([lines.problem(("sweep",), f"{cells:,} cells, more than {_MOST_CELLS:,}: sweep fewer values, or split the suite")])
+        message = f"{cells:,} cells, more than {_MOST_CELLS:,}: sweep fewer values, or split the suite"
+        raise SuiteError([lines.problem(("sweep",), message)])
 
 
 def _validated(tree: dict[str, Any], origin: list[tuple[str, tuple[str | int, ...]]], lines: SourceLines) -> CellInputs:
