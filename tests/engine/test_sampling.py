@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.engine.test_run import run
 from vdmbench.diffusion import KnownFrames
-from vdmbench.engine import Trainer
+from vdmbench.engine import Sampled, Trainer
 from vdmbench.engine.process import make_process
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.suite.blocks import Sample, Train
@@ -71,3 +72,13 @@ def test_a_denoiser_and_known_frames_are_asked_for_by_the_indices_of_clips():
     assert [clip[0].unique().tolist() for clip in clips] == [[0], [128], [255]]
     assert torch.equal(clips, sampled(process, "euler", batch_size=1, denoiser=denoiser,
                                       known=lambda batch: KnownFrames.first(1, given[list(batch)])))  # fmt: skip
+
+
+def test_a_whole_cell_runs_by_flow_matching_with_a_level_for_each_frame():
+    heard = run(
+        "train.steps=2", "diffusion={process: flow, timestep_sampling: logit-normal, shift: 3, levels: frame}",
+        "sample={sampler: heun, steps: 2, clips: 4, batch_size: 4}", variant="uni",
+    )  # fmt: skip
+    sampled = heard.one(Sampled)
+    assert sampled.clips.shape == (4, 6, 3, 16, 16)
+    assert (sampled.sampling.sampler, sampled.sampling.steps) == ("heun", 2)
