@@ -22,6 +22,7 @@ from tests.diffusion.gaussian import exact_sample, gaussian_denoiser, noise_of
 from vdmbench.diffusion import (
     EDM,
     PARAMETERISATIONS,
+    SCHEDULES,
     ClipNoise,
     Diffusion,
     FlowMatching,
@@ -109,7 +110,7 @@ def test_edm_by_euler_and_dpmpp_agree_with_diffusers(peer_class: type, steps: in
 
 
 @pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
-@pytest.mark.parametrize("schedule", ["linear", "sigmoid"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("steps", [2, 8, 32])
 def test_dpmpp_of_the_discrete_process_agrees_with_diffusers(schedule: str, parameterisation: str, steps: int):
     process = Diffusion(schedule=schedule, parameterisation=parameterisation, steps=64)
