@@ -20,6 +20,7 @@ from datetime import datetime
 
 from vdmbench.records import Progress, Record
 from vdmbench.runner.planning import Planned
+from vdmbench.suite.diffusion import evaluations
 
 _FORWARDS_A_STEP = 3
 
@@ -29,8 +30,8 @@ def work(planned: Planned, first_step: int = 0) -> int:
     if planned.solved is None:
         return 0
     inputs = planned.cell.inputs
-    levels: int = inputs.sample.steps or getattr(inputs.diffusion, "steps", None) or 1
-    return _training(planned, first_step) + planned.solved.flops_forward * inputs.sample.clips * levels
+    forwards = inputs.sample.clips * evaluations(inputs.diffusion, inputs.sample)
+    return _training(planned, first_step) + planned.solved.flops_forward * forwards
 
 
 def _training(planned: Planned, first_step: int = 0) -> int:
