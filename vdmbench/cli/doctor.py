@@ -18,6 +18,8 @@ _OPTIONAL = {
     "and nothing here needs it)",
     "ray": "runs suites on a Ray cluster (pip install 'vdmbench[ray]')",
     "submitit": "runs suites under Slurm (pip install 'vdmbench[slurm]')",
+    "tensorboardX": "shows runs in TensorBoard (pip install 'vdmbench[tensorboard]')",
+    "wandb": "shows runs in Weights & Biases (pip install 'vdmbench[wandb]')",
 }
 
 

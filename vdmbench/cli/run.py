@@ -48,6 +48,9 @@ def run(
     memory_snapshot: Annotated[
         bool, typer.Option("--memory-snapshot", help="Keep the allocator's history of each cell, for PyTorch's memory viewer.")
     ] = False,
+    track: Annotated[
+        list[str] | None, typer.Option(metavar="TRACKER", help="Also tell this viewer: tensorboard or wandb; may be repeated.")
+    ] = None,
     tiny: Tiny = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -75,6 +78,7 @@ def run(
     from vdmbench.runner.selection import select
     from vdmbench.runner.settled import is_open
     from vdmbench.runner.supervisor import Limits, run_suite
+    from vdmbench.runner.trackers import Tracked, open_trackers
 
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     chosen = select(cells, only or (), exclude or ())
@@ -95,6 +99,7 @@ def run(
         devices = max(cell.inputs.train.devices for cell in chosen)
         places = divide(settings, gpus=gpus, jobs=jobs, devices=devices)
         folder.prepare()
+        trackers = open_trackers([*settings.trackers, *(track or ())], folder.path)
         index = StatusIndex(folder)
         statuses = {cell.identity: index.status(cell.identity) for cell in chosen}
         unfinished = [cell for cell in chosen if (status := statuses[cell.identity]) is None or is_open(status, again)]
@@ -108,12 +113,12 @@ def run(
         if unfinished:
             refuse_shared_gpus(settings, places, devices)
         to_run = {cell.identity for cell in unfinished}
-        with display(declared.name, len(cells)) as shown:
+        with display(declared.name, len(cells)) as shown, Tracked(shown, trackers) as observer:
             summary = run_suite(
                 folder,
                 solved.cells,
                 LocalExecutor(folder, settings, retry=again, places=places),
-                shown,
+                observer,
                 left_out=[cell for cell in cells if cell.identity not in to_run],
                 retry=again,
                 limits=limits,

@@ -223,6 +223,9 @@ class Evaluate(Declared):
         return metrics
 
 
+TrackerName = Literal["tensorboard", "wandb"]
+
+
 class Run(Declared):
     """Where and for how long cells run. It changes no cell's identity."""
 
@@ -241,3 +244,5 @@ class Run(Declared):
     """Keep the history of CUDA's allocator beside each record, for PyTorch's memory viewer; it slows a run down."""
     checkpoint_every: int = Field(default=1000, gt=0)
     """Optimiser steps between checkpoints."""
+    trackers: list[TrackerName] = Field(default_factory=list)
+    """Viewers that are told of losses, memory peaks and distances while cells run; they change no record."""
