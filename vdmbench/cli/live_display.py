@@ -38,7 +38,7 @@ class LiveDisplay:
         self._left: tuple[float, float] | None = None
         """Seconds left, and when that was told."""
         self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=_REFRESHES_A_SECOND, redirect_stdout=False
+            console=console, get_renderable=self.panel, refresh_per_second=_REFRESHES_A_SECOND, redirect_stdout=False
         )
 
     def __enter__(self) -> LiveDisplay:
@@ -48,7 +48,8 @@ class LiveDisplay:
     def __exit__(self, *exception: Any) -> None:
         self._live.__exit__(*exception)
 
-    def _render(self) -> RenderableType:
+    def panel(self) -> RenderableType:
+        """What is drawn below the lines of finished cells."""
         narrow = self._console.width < _NARROW
         return Group(self._suite(12 if narrow else 32), *([self._table(8 if narrow else 24)] if self._running else []))
 
