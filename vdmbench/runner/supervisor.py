@@ -109,7 +109,8 @@ def run_suite(
             raise
         finally:
             index.save()
-    summary.left += [planned.cell for planned in waiting if planned.cell.identity in going.never_begun]
+    never_begun = {planned.cell.identity for planned in going.waiting}
+    summary.left += [planned.cell for planned in waiting if planned.cell.identity in never_begun]
     summary.left += [cell for cell in unselected if _to_run(cell, index, results, frozenset(), summary)]
     order = {cell.identity: n for n, cell in enumerate([*(planned.cell for planned in plan), *left_out])}
     summary.statuses = {identity: summary.statuses[identity] for identity in sorted(summary.statuses, key=order.__getitem__)}
@@ -147,10 +148,6 @@ class _Going:
         self._before_training: dict[str, float] = {}
         self._next_estimate = 0.0
         self._errors: list[Exception] = []
-
-    @property
-    def never_begun(self) -> set[str]:
-        return {planned.cell.identity for planned in self.waiting}
 
     def run(self, limits: Limits) -> None:
         """Until nothing runs and nothing may begin."""
