@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from tests.report.synthetic import make_record, make_records, moving_squares, store
 from vdmbench.records import MetricResult, ResultsError
 from vdmbench.report.baseline import InvalidThresholds, baseline_of, load_thresholds, update_baseline
-from vdmbench.report.gate import Threshold, Thresholds, Verdict, compare_cells, compare_folders
+from vdmbench.report.gate import Verdict, compare_cells, compare_folders
 from vdmbench.report.results import as_cells
+from vdmbench.report.thresholds import Threshold, Thresholds
 
 BASE = as_cells(make_records(frames=(16, 32), cuda=False))
 
@@ -32,10 +33,12 @@ def test_equal_records_pass() -> None:
 
 def test_planted_memory_and_distance_regressions_are_caught() -> None:
     memory = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=1.05))
-    assert (memory.exit_code, _verdicts(memory, Verdict.REGRESSION)) == (1, {"peak_train_memory", "peak_sample_memory"})
+    assert (memory.exit_code, _verdicts(memory, Verdict.REGRESSION)) == (1, {"peak_train_memory"})
+    device = compare_cells(as_cells(make_records(frames=(16, 32))), as_cells(make_records(frames=(16, 32), memory_factor=1.05)))
+    assert _verdicts(device, Verdict.REGRESSION) == {"peak_train_memory", "peak_sample_memory"}
     distance = _compare(make_records(frames=(16, 32), cuda=False, distance_factor=1.2))
     assert (distance.exit_code, _verdicts(distance, Verdict.REGRESSION)) == (1, {"fvd"})
-    better = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=0.9, distance_factor=0.8))
+    better = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=0.85, distance_factor=0.8))
     assert (better.exit_code, _verdicts(better, Verdict.IMPROVED)) == (0, {"peak_train_memory", "peak_sample_memory", "fvd"})
 
 
@@ -47,12 +50,12 @@ def test_one_slow_variant_is_caught_and_a_busy_machine_is_not_blamed_on_it() -> 
     assert {row.cell.split()[0] for row in comparison.rows if row.verdict == Verdict.REGRESSION} == {"s4d"}
     assert _compare(make_records(frames=(16, 32), cuda=False, step_factor=1.3)).exit_code == 0
     assert _verdicts(_compare(make_records(frames=(16, 32), cuda=False, step_factor=2.0)), Verdict.REGRESSION) == {
-        "common time factor"
+        "common factor of step_time", "common factor of sample_time"
     }
 
 
 def test_both_limits_must_be_exceeded() -> None:
-    loose = Thresholds(memory=Threshold(percent=1, absolute=2**40))
+    loose = Thresholds(memory=Threshold(percent=1, absolute=2**40), resident_sampling=Threshold(percent=1, absolute=2**40))
     assert _compare(make_records(frames=(16, 32), cuda=False, memory_factor=1.5), thresholds=loose).exit_code == 0
     strict = Thresholds(metrics={"fvd": Threshold(percent=1, absolute=0)})
     assert _compare(make_records(frames=(16, 32), cuda=False, distance_factor=1.02), thresholds=strict).exit_code == 1

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from vdmbench.report.aggregation import aggregate
     from vdmbench.report.figures import draw
     from vdmbench.report.frame import tidy
-    from vdmbench.report.gate import Comparison, Thresholds, compare_folders
+    from vdmbench.report.gate import Comparison, compare_folders
     from vdmbench.report.results import read_results
     from vdmbench.report.study import Study
     from vdmbench.report.tables import comparison_table, main_table
+    from vdmbench.report.thresholds import Thresholds
     from vdmbench.report.write import write_figure, write_report, write_tables
 
 _PUBLIC = {
@@ -24,7 +25,7 @@ _PUBLIC = {
     "draw": "figures",
     "tidy": "frame",
     "Comparison": "gate",
-    "Thresholds": "gate",
+    "Thresholds": "thresholds",
     "compare_folders": "gate",
     "read_results": "results",
     "Study": "study",

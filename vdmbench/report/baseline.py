@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vdmbench.records import ResultsError, write_atomically
-from vdmbench.report.gate import Thresholds
 from vdmbench.report.results import read_results, results_folders
+from vdmbench.report.thresholds import Thresholds
 
 
 class InvalidThresholds(ValueError):

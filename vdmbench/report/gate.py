@@ -9,11 +9,12 @@ Cells are joined on identity, never on order. What is compared, and where, follo
 - *machine* (memory, time): judged within one hardware cohort only. Elsewhere the gate cannot decide, unless it is asked to
   judge ``portable`` quantities alone, which is what a CI on machines of unknown make does against a committed baseline.
 
-Time is judged on ratios: each cell's new over old, divided by the median of that ratio over all cells of the cohort, so
-that a busy machine slows no single variant; the common factor is judged on its own, by a looser limit.
+Time is judged on ratios (:mod:`vdmbench.report.pace`): each cell's new over old, divided by the median of that ratio over all
+cells of the cohort, so that a busy machine slows no single variant; the common factor is judged on its own, by a looser limit.
 
-Scatter excuses a change: with five seeds or more of a variant at a sweep point, it must show in the paired test over them; with
-fewer, a step time whose quartiles overlap with the baseline's has not changed.
+Scatter excuses a change: a time must stand out from the scatter of these ratios over all cells; with five seeds or more of a
+variant at a sweep point, a change must show in the paired test over them; with fewer, a step time whose quartiles overlap with
+the baseline's has not changed.
 """
 
 from __future__ import annotations
@@ -23,46 +24,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from statistics import median
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from vdmbench.records import UNFINISHED
 from vdmbench.report.frame import tidy
+from vdmbench.report.pace import STEADY, Paces, Values, paces_of
 from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.report.results import Cell, read_results, results_folders
 from vdmbench.report.statistics import LEVEL, paired_effect
 from vdmbench.report.tables import shown_value
-
-
-class Threshold(BaseModel):
-    """A change counts where it exceeds both limits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    percent: float = Field(ge=0)
-    """Of the baseline's value."""
-    absolute: float = Field(ge=0)
-    """In base units: bytes, seconds, or the metric's own."""
-
-
-class Thresholds(BaseModel):
-    """What counts as a change, by quantity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    memory: Threshold = Threshold(percent=3, absolute=4 * 2**20)
-    """Peaks, in bytes."""
-    time: Threshold = Threshold(percent=25, absolute=1e-4)
-    """A cell's time against the other cells of its run, in seconds."""
-    common_time: Threshold = Threshold(percent=60, absolute=0)
-    """The factor by which a whole run is slower."""
-    distance: Threshold = Threshold(percent=10, absolute=1e-6)
-    """Declared metrics; a metric of its own may stand in ``metrics``."""
-    final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
-    """Training loss."""
-    metrics: dict[str, Threshold] = Field(default_factory=dict)
-    """By metric name, before ``distance``."""
+from vdmbench.report.thresholds import Thresholds
 
 
 class Verdict(StrEnum):
@@ -148,6 +118,8 @@ class Comparison:
             "",
             f"{self.problem}." if self.problem else f"{self.cells} cells joined; {counted}.",
         ]
+        lines += [f"- {row.cell}: {row.quantity} not judged, {row.note}" for row in self.rows
+                  if row.verdict == Verdict.NOT_JUDGED and row.note]
         shown = sorted((row for row in self.rows if row.verdict not in (Verdict.UNCHANGED, Verdict.NOT_JUDGED)),
                        key=lambda row: (row.verdict not in FAILS, row.verdict not in UNDECIDED))
         if shown:
@@ -198,16 +170,22 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
             _table([old_by_id[identity] for identity in joined]),
             _table([new_by_id[identity] for identity in joined]),
         )
-        slower = _common_factors(joined, before, after, old_by_id, new_by_id)
+        cohorts = {identity: cohort for identity in joined
+                   if (cohort := old_by_id[identity].record.cohort) == new_by_id[identity].record.cohort and cohort is not None}
+        paces = paces_of(cohorts, before, after)
         judged_cells = {identity: _judge_cell(old_by_id[identity], new_by_id[identity], before[identity], after[identity],
-                                              slower, limits, portable) for identity in joined}
+                                              paces, limits, portable) for identity in joined}
         _excuse_scatter(judged_cells, new_by_id)
         rows += [row for judged_rows in judged_cells.values() for row in judged_rows]
         if not portable:
-            for cohort, factor in slower.items():
-                worse = 100 * (factor - 1) > limits.common_time.percent
-                rows.append(Row(cohort, "common time factor", Verdict.REGRESSION if worse else Verdict.UNCHANGED, 1.0, factor,
-                                "median over all cells of new over old step time"))
+            for (cohort, time), pace in paces.items():
+                if not pace.readable:
+                    note = f"times of its cells scatter up to {pace.reach:.1f}-fold: that machine was too busy to judge them"
+                    rows.append(Row(cohort, time, Verdict.NOT_JUDGED, note=note))
+                    continue
+                worse = 100 * (pace.factor - 1) > limits.common_time.percent
+                rows.append(Row(cohort, f"common factor of {time}", Verdict.REGRESSION if worse else Verdict.UNCHANGED, 1.0,
+                                pace.factor, "median over all cells of new over old"))
     rows += _other_hardware(joined, old_by_id, new_by_id, portable)
     judged = (Verdict.UNCHANGED, Verdict.IMPROVED, Verdict.REGRESSION)
     problem = None if any(row.verdict in judged for row in rows) else "no quantity of any cell could be judged"
@@ -222,26 +200,13 @@ def _name(cell: Cell) -> str:
 
 
 _EXACT = {quantity.name for quantity in BUILT_IN if quantity.reach == "exact"}
-_Values = dict[str, float | str | None]
 
 
-def _table(cells: Sequence[Cell]) -> dict[str, _Values]:
+def _table(cells: Sequence[Cell]) -> dict[str, Values]:
     """Values by identity and column."""
     frame = tidy(cells)
     frame = frame.astype(object).where(frame.notna(), None)
     return {row["identity"]: row for row in frame.to_dict("records")}  # type: ignore[misc]
-
-
-def _common_factors(joined: Sequence[str], before: dict[str, _Values], after: dict[str, _Values], old: dict[str, Cell],
-                    new: dict[str, Cell]) -> dict[str, float]:
-    """Per cohort: the median of new over old step time, where at least three cells tell it."""
-    ratios: dict[str, list[float]] = {}
-    for identity in joined:
-        cohort = old[identity].record.cohort
-        was, now = before[identity]["step_time"], after[identity]["step_time"]
-        if cohort is not None and cohort == new[identity].record.cohort and isinstance(was, float) and isinstance(now, float):
-            ratios.setdefault(cohort, []).append(now / was)
-    return {cohort: median(values) for cohort, values in ratios.items() if len(values) >= 3}
 
 
 def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, Cell], portable: bool) -> list[Row]:
@@ -252,7 +217,7 @@ def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, 
             for before, after in pairs if before != after and before is not None and after is not None]
 
 
-def _judge_cell(old: Cell, new: Cell, before: _Values, after: _Values, slower: dict[str, float], limits: Thresholds,
+def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Paces, limits: Thresholds,
                 portable: bool) -> list[Row]:
     name = _name(new)
     if old.record.status != new.record.status:
@@ -284,16 +249,21 @@ def _judge_cell(old: Cell, new: Cell, before: _Values, after: _Values, slower: d
         elif quantity.reach == "portable" and old.record.data != new.record.data:
             rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values, note="taken on other data"))
         else:
-            factor = slower.get(new.record.cohort or "", 1.0) if quantity.unit in ("s", "s/clip") else 1.0
-            verdict = _judge(quantity, values[0], values[1] / factor, limits)
-            note = f"all cells slower by {factor:.2f}" if factor != 1.0 else ""
-            if quantity.name == "step_time" and verdict != Verdict.UNCHANGED and _quartiles_overlap(before, after, factor):
+            pace = paces.get((new.record.cohort or "", quantity.name), STEADY)
+            verdict = _judge(quantity, values[0], values[1] / pace.factor, limits, before)
+            note = f"all cells slower by {pace.factor:.2f}" if pace.factor != 1.0 else ""
+            if not pace.readable:
+                verdict = Verdict.NOT_JUDGED
+            elif verdict != Verdict.UNCHANGED and not pace.stands_out(values[0], values[1]):
+                verdict, note = Verdict.UNCHANGED, f"within the scatter of all cells ({pace.factor:.2f} times {pace.reach:.2f})"
+            elif quantity.name == "step_time" and verdict != Verdict.UNCHANGED and \
+                    _quartiles_overlap(before, after, pace.factor):
                 verdict, note = Verdict.UNCHANGED, "quartiles overlap"
             rows.append(Row(name, quantity.name, verdict, *values, note=note))
     return rows
 
 
-def _quartiles_overlap(before: _Values, after: _Values, factor: float) -> bool:
+def _quartiles_overlap(before: Values, after: Values, factor: float) -> bool:
     bounds = [before.get("step_time.q1"), before.get("step_time.q3"), after.get("step_time.q1"), after.get("step_time.q3")]
     known = [bound for bound in bounds if isinstance(bound, float)]
     return len(known) == 4 and known[0] <= known[3] / factor and known[2] / factor <= known[1]
@@ -325,18 +295,11 @@ def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> Non
                 )
 
 
-def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds) -> Verdict:
+def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: Values) -> Verdict:
     if quantity.reach == "exact":
         return Verdict.UNCHANGED if was == now else Verdict.REGRESSION
-    limit = _limit(quantity, limits)
+    limit = limits.limit(quantity, str(row.get(quantity.source or "")))
     change = now - was
     if abs(change) <= limit.absolute or abs(change) <= limit.percent / 100 * abs(was):
         return Verdict.UNCHANGED
     return Verdict.REGRESSION if (change > 0) == (quantity.better == "lower") else Verdict.IMPROVED
-
-
-def _limit(quantity: Quantity, limits: Thresholds) -> Threshold:
-    if quantity.name in limits.metrics:
-        return limits.metrics[quantity.name]
-    by_unit = {"bytes": limits.memory, "s": limits.time, "s/clip": limits.time}
-    return limits.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, limits.distance)
