@@ -1,0 +1,348 @@
+"""Every fault that is injected, once: tests take their cases from here, and docs/running.md its table.
+
+``python -m tests.faults.table`` prints that table.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+STRUCK = "runner/test_faults.py"
+STEPS, CHECKPOINT_EVERY = 6, 2
+"""Training of the struck cells."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong, what becomes of the run, what is lost, and which test injects it."""
+
+    name: str
+    happens: str
+    lost: str
+    test: str
+    """Below tests/: file::function."""
+
+    @property
+    def key(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Strike(Fault):
+    """A fault in the middle of a run, done by :mod:`tests.faults.struck` in a phase after so many steps of it."""
+
+    deed: str
+    phase: str
+    step: int
+    exit_code: int
+    """Of the command it strikes; 1 where the run goes on with other cells and says at its end that one failed."""
+    status: str
+    """Of the attempt it strikes."""
+    ended_in: str | None
+    message: str
+    """Part of what the record says."""
+    resumed_at: int
+    """Training step that the next attempt goes on from."""
+
+
+def _worker(name: str, happens: str, deed: str, where: tuple[str, int], status: str, message: str, resumed_at: int) -> Strike:
+    """Of a worker alone: the run goes on with the next cell."""
+    lost = {0: "that phase; no training step", STEPS: "that phase; no training step"}.get(
+        resumed_at, "steps since the checkpoint" if resumed_at == CHECKPOINT_EVERY else "nothing"
+    )
+    test = f"{STRUCK}::test_a_struck_cell_loses_nothing_that_was_finished"
+    return Strike(name, happens, lost, test, deed, *where, 1, status, where[0], message, resumed_at)
+
+
+def _supervisor(
+    name: str,
+    happens: str,
+    lost: str,
+    deed: str,
+    where: tuple[str, int],
+    code: int,
+    ended_in: str | None,
+    message: str,
+    at: int,
+) -> Strike:
+    test = f"{STRUCK}::test_a_struck_cell_loses_nothing_that_was_finished"
+    return Strike(name, happens, lost, test, deed, *where, code, "interrupted", ended_in, message, at)
+
+
+_TRAINING = ("train", 3)
+
+KILLS = [
+    _supervisor(
+        "supervisor killed",
+        "the worker ends too; reads as `interrupted`",
+        "steps since the checkpoint",
+        "kill the supervisor",
+        _TRAINING,
+        -9,
+        None,
+        "its supervising process is gone",
+        CHECKPOINT_EVERY,
+    ),
+    _supervisor(
+        "Ctrl-C",
+        "a checkpoint of that step, record `interrupted`, exit code 130",
+        "nothing",
+        "interrupt the supervisor",
+        _TRAINING,
+        130,
+        "train",
+        "from the keyboard",
+        4,
+    ),
+    _worker(
+        "worker killed while building",
+        "record `signal` with the phase; run again",
+        "kill",
+        ("build", 0),
+        "signal",
+        "SIGKILL",
+        0,
+    ),
+    _worker("worker killed while warming up", "the same", "kill", ("warm-up", 0), "signal", "SIGKILL", 0),
+    _worker(
+        "worker killed while training",
+        "record `signal`; goes on from the checkpoint",
+        "kill",
+        _TRAINING,
+        "signal",
+        "SIGKILL",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "worker killed while sampling",
+        "record `signal`; samples again from the trained weights",
+        "kill",
+        ("sample", 0),
+        "signal",
+        "SIGKILL",
+        STEPS,
+    ),
+    _worker("worker killed while evaluating", "the same", "kill", ("evaluate", 0), "signal", "SIGKILL", STEPS),
+    _worker(
+        "disk full at a checkpoint",
+        "record `error`, no half checkpoint; run again",
+        "fill the disk but for 20 kB",
+        _TRAINING,
+        "error",
+        "File too large",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "worker exits with 0 and tells nothing",
+        "record `error`; goes on from the checkpoint",
+        "leave",
+        _TRAINING,
+        "error",
+        "exited with 0 and told no outcome",
+        CHECKPOINT_EVERY,
+    ),
+]
+
+AILMENTS = [
+    _supervisor(
+        "supervisor killed in the middle of writing a record",
+        "no record, half a temporary file that nobody reads; run again",
+        "sampling and evaluating",
+        "fill the supervisor's disk",
+        ("evaluate", 0),
+        -25,
+        None,
+        "its supervising process is gone",
+        STEPS,
+    ),
+    _supervisor(
+        "disk full at a record",
+        "the command fails and says so; run again",
+        "sampling and evaluating",
+        "fill the supervisor's disk",
+        ("evaluate", 0),
+        2,
+        None,
+        "its supervising process is gone",
+        STEPS,
+    ),
+    _supervisor(
+        "Ctrl-C twice",
+        "the supervisor ends at once, and its worker with it; exit code 130",
+        "steps since the checkpoint",
+        "interrupt the supervisor twice",
+        _TRAINING,
+        130,
+        None,
+        "",
+        CHECKPOINT_EVERY,
+    ),
+    _supervisor(
+        "SIGTERM to the supervisor",
+        "a checkpoint of that step, record `interrupted`, exit code 143",
+        "nothing",
+        "terminate the supervisor",
+        _TRAINING,
+        143,
+        "train",
+        "SIGTERM",
+        4,
+    ),
+    _worker(
+        "SIGTERM to a worker",
+        "a checkpoint of that step, record `interrupted`; the run goes on with the next cell",
+        "terminate",
+        _TRAINING,
+        "interrupted",
+        "asked to end",
+        4,
+    ),
+    _worker(
+        "disk full for the event log",
+        "record `error` with the cause; run again",
+        "fill the disk but for 50 bytes",
+        _TRAINING,
+        "error",
+        "File too large",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "disk full at the samples",
+        "record `error`; samples again",
+        "fill the disk but for 2 kB",
+        ("sample", 0),
+        "error",
+        "File too large",
+        STEPS,
+    ),
+    _worker(
+        "event torn in the middle of the log",
+        "record `error` that names the line; run again",
+        "tear an event",
+        ("sample", 0),
+        "error",
+        "not an event",
+        STEPS,
+    ),
+    _worker(
+        "garbage in the event log",
+        "the same",
+        "write garbage",
+        ("sample", 0),
+        "error",
+        "not an event",
+        STEPS,
+    ),
+    _worker(
+        "a user's code that raises",
+        "record `error` with the message, traceback in `stderr.log`",
+        "raise",
+        _TRAINING,
+        "error",
+        "a mixer of the user's failed",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "loss that is not finite",
+        "record `nan`; run again only with `--retry nan`",
+        "give NaN",
+        _TRAINING,
+        "nan",
+        "loss is nan",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "out of memory",
+        "record `oom` with what would fit; run again only with `--retry oom`",
+        "allocate",
+        _TRAINING,
+        "oom",
+        "memory",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "worker that hangs",
+        "ended at `run.wall_limit`: record `timeout`; run again only with `--retry timeout`",
+        "hang",
+        _TRAINING,
+        "timeout",
+        "after its limit",
+        CHECKPOINT_EVERY,
+    ),
+    _worker(
+        "worker stopped by SIGSTOP",
+        "the same: KILL reaches it after ten seconds of grace",
+        "stop",
+        _TRAINING,
+        "timeout",
+        "after its limit",
+        CHECKPOINT_EVERY,
+    ),
+]
+
+OTHERS = [
+    Fault("two supervisors on one folder", "each cell once, by either", "nothing",
+          f"{STRUCK}::test_two_supervisors_run_each_cell_once"),
+    Fault("results folder moved or copied between two runs", "the same command goes on there", "nothing",
+          "cli/test_preemption.py::test_moved_results_go_on_from_there"),
+    Fault("a record destroyed after the run (empty, garbage, truncated)",
+          "named with what to do, nothing is run over it; moved away, the cell is run again", "that attempt's measurements",
+          f"{STRUCK}::test_a_destroyed_record_is_named_and_moved_away_is_made_again"),
+    Fault("record of an older or newer schema", "named, with what to do", "nothing",
+          "records/test_store.py::test_a_damaged_record_is_named"),
+    Fault("data set that vanished", "refused before any work, with its path", "nothing",
+          "cli/test_run.py::test_a_cell_that_needs_what_is_not_there_stops_the_run_before_it_starts"),
+    Fault("disk too small from the start", "refused with both numbers", "nothing",
+          "runner/test_selection.py::test_a_disk_that_is_too_small_is_told_before_any_work"),
+    Fault("folder that cannot be written", "refused before any work", "nothing",
+          "cli/test_run.py::test_a_folder_that_cannot_be_written_is_refused"),
+    Fault("checkpoint cut at any length", "seen by its hash; the one before is used", "steps between the two",
+          "runner/test_checkpoint.py::test_a_checkpoint_truncated_at_any_length_is_passed_over"),
+    Fault("checkpoint with a bit flipped", "the same", "steps between the two",
+          "runner/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen"),
+    Fault("every checkpoint damaged", "training begins again", "its steps",
+          "runner/test_checkpoint.py::test_with_every_checkpoint_damaged_training_begins_again"),
+    Fault("kill in the middle of writing a file", "the old file or the new one, whole", "nothing",
+          "records/test_faults.py::test_a_kill_in_the_middle_of_a_write_leaves_a_whole_file"),
+    Fault("temporary file left by such a kill", "ignored", "nothing",
+          "records/test_faults.py::test_what_a_killed_write_leaves_is_not_read"),
+    Fault("attempt's folder without a `started` record", "keeps its number, counts for nothing", "nothing",
+          "records/test_faults.py::test_a_folder_killed_at_birth_keeps_its_number_and_counts_for_nothing"),
+    Fault("event log torn at its end", "the torn event did not happen", "that event",
+          "records/test_events.py::test_a_torn_last_line_did_not_happen"),
+    Fault("supervisor dead", "reads as `interrupted`", "nothing",
+          "records/test_store.py::test_an_attempt_is_interrupted_once_its_process_is_dead"),
+    Fault("pid reused, machine rebooted", "reads as `interrupted`", "nothing",
+          "records/test_store.py::test_a_reused_pid_or_a_reboot_does_not_pass_for_the_process"),
+    Fault("lock file of a killed supervisor", "free at once", "nothing",
+          "records/test_faults.py::test_the_lock_of_a_killed_supervisor_is_free"),
+    Fault("clock set back", "no rate and no time left rather than wrong ones", "nothing",
+          "runner/test_survey.py::test_a_clock_that_was_set_back_makes_no_cell_faster"),
+    Fault("NaN and infinity in a record", "come back as they went", "nothing",
+          "records/test_store.py::test_nan_and_infinity_come_back_as_they_went"),
+    Fault("no NVIDIA driver, or no package for it", "the cell runs; `device_memory` says why it is null", "that reading",
+          "measure/test_nvml.py::test_no_driver"),
+    Fault("NVML denied", "the same", "that reading", "measure/test_nvml.py::test_denied"),
+    Fault("NVML that hides a process's memory", "null, and never 0", "that reading",
+          "measure/test_nvml.py::test_memory_that_the_driver_hides_is_none_and_never_zero"),
+    Fault("GPU lost in the middle of a run", "what was measured is kept, with status `lost`", "later samples",
+          "measure/test_nvml.py::test_a_device_lost_mid_run_keeps_what_was_measured"),
+    Fault("driver that hangs", "waited for five seconds, status `lost`", "later samples",
+          "measure/test_nvml.py::test_a_driver_that_hangs_does_not_hang_the_run"),
+    Fault("one attempt with two contents in a merge", "refused with both names, nothing copied", "nothing",
+          "records/test_merging.py::test_two_versions_of_one_attempt_are_a_conflict_that_names_both"),
+]  # fmt: skip
+
+FAULTS: list[Fault] = [*KILLS, *AILMENTS, *OTHERS]
+
+
+def markdown() -> str:
+    """The table of docs/running.md."""
+    rows = ["| fault | what happens | lost | test |", "|---|---|---|---|"]
+    rows += [f"| {fault.name} | {fault.happens} | {fault.lost} | `{fault.test.partition('::')[0]}` |" for fault in FAULTS]
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
