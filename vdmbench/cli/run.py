@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from vdmbench.cli.executors import Account, Address, Chosen, CpusPerCell, ExecutorName, Partition, SlurmOptions
 from vdmbench.cli.interruption import ending_well
 from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, Tiny, load_cells
 
@@ -45,6 +46,12 @@ def run(
         float | None,
         typer.Option(metavar="SECONDS", min=0.001, help="Then running cells leave a checkpoint, and the rest is left."),
     ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    cpus_per_cell: CpusPerCell = None,
+    partition: Partition = None,
+    account: Account = None,
+    slurm: SlurmOptions = None,
     memory_snapshot: Annotated[
         bool, typer.Option("--memory-snapshot", help="Keep the allocator's history of each cell, for PyTorch's memory viewer.")
     ] = False,
@@ -59,7 +66,7 @@ def run(
 
     Cells that --only, --exclude, --max-cells or --wall-limit leave out are left: another command on the same folder runs them.
     With --jobs or --gpus several run at a time, the longest first; two never share a device or a core. Ctrl-C lets running
-    cells leave a checkpoint, a second one does not wait for it.
+    cells leave a checkpoint, a second one does not wait for it. With --executor they run on a Ray cluster or as Slurm jobs.
 
     Exit code: 0 complete, 1 a cell failed, 2 wrong use or suite, 3 cells left, 130 interrupted, 143 ended by SIGTERM.
 
@@ -72,7 +79,6 @@ def run(
     from vdmbench.records.index import StatusIndex
     from vdmbench.runner.devices import refuse_shared_gpus
     from vdmbench.runner.disk import refuse_full_disk
-    from vdmbench.runner.executors.local import LocalExecutor
     from vdmbench.runner.places import divide
     from vdmbench.runner.planning import plan
     from vdmbench.runner.selection import select
@@ -85,6 +91,7 @@ def run(
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
     limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
+    runs_it = Chosen(executor, gpus, jobs, address, cpus_per_cell, partition, account, slurm or ())
     folder = ResultsFolder(results or Path("results") / declared.name)
     with ending_well("the same command goes on where it stopped"):
         if dry_run:
@@ -97,27 +104,27 @@ def run(
                 print_table(plan_table(solved.cells, declared.name))
             return
         devices = max(cell.inputs.train.devices for cell in chosen)
-        places = divide(settings, gpus=gpus, jobs=jobs, devices=devices)
+        places = divide(settings, gpus=gpus, jobs=jobs, devices=devices) if executor == "local" else []
         folder.prepare()
         trackers = open_trackers([*settings.trackers, *(track or ())], folder.path)
         index = StatusIndex(folder)
         statuses = {cell.identity: index.status(cell.identity) for cell in chosen}
         unfinished = [cell for cell in chosen if (status := statuses[cell.identity]) is None or is_open(status, again)]
-        solved = plan(unfinished, preflight=settings)
+        solved = plan(unfinished, preflight=settings if runs_it.here else None)
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
         refuse_full_disk(folder, solved.cells[:max_cells])
         folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
         index.save()
-        if unfinished:
+        if unfinished and runs_it.here:
             refuse_shared_gpus(settings, places, devices)
         to_run = {cell.identity for cell in unfinished}
         with display(declared.name, len(cells)) as shown, Tracked(shown, trackers) as observer:
             summary = run_suite(
                 folder,
                 solved.cells,
-                LocalExecutor(folder, settings, retry=again, places=places),
+                runs_it.make(folder, settings, again, places),
                 observer,
                 left_out=[cell for cell in cells if cell.identity not in to_run],
                 retry=again,
@@ -125,13 +132,14 @@ def run(
             )
 
     found = {cell.identity: summary.statuses[cell.identity] for cell in cells if cell.identity in summary.statuses}
+    left = {cell.identity for cell in summary.left}
     poor = [(cell, record) for cell, record in summary.records if record.status != "ok"]
     if as_json:
         told = {
             "results": str(folder.path),
             "exit_code": summary.exit_code,
             "ran": summary.ran,
-            "left": [cell.identity for cell in cells if cell in summary.left],
+            "left": [cell.identity for cell in cells if cell.identity in left],
             "cells": found,
             "not_ok": [
                 {

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.distributed as dist
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn
 
+from vdmbench.networks.denoiser import Denoiser
 from vdmbench.records import PhaseReading, RankReading
 
 Sharding = Literal["none", "fsdp2"]
@@ -84,7 +85,7 @@ class Ranks:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(device.type, (self.count,))
-        for block in _blocks(network):
+        for block in _blocks(cast(Denoiser, network)):
             fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh)
         return network
@@ -141,12 +142,11 @@ _PEAKS = ("rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes")
 _COUNTS = ("alloc_retries", "ooms")
 
 
-def _blocks(network: nn.Module) -> list[nn.Module]:
+def _blocks(network: Denoiser) -> list[nn.Module]:
     """The parts of a denoiser that hold temporal layers, as they follow one another."""
-    from vdmbench.networks.temporal_layer import TemporalLayer
-
+    layers = set(network.temporal_layers().values())
     parts = [each for child in network.children() for each in (child if isinstance(child, nn.ModuleList) else [child])]
-    return [part for part in parts if any(isinstance(module, TemporalLayer) for module in part.modules())]
+    return [part for part in parts if not layers.isdisjoint(part.modules())]
 
 
 def own_device(device: torch.device) -> torch.device:
