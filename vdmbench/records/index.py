@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ class StatusIndex:
         return history.latest.status
 
     def save(self) -> None:
-        """Keep what was learnt for the next run. Where it cannot be kept that run is slower, and nothing else."""
+        """Keep what was learnt for the next run."""
         if self._changed:
-            write_atomically(self._path, json.dumps({"version": _VERSION, "cells": self._known}).encode())
+            with suppress(OSError):  # a full disk: the next run reads the records again, and this one has more to say
+                write_atomically(self._path, json.dumps({"version": _VERSION, "cells": self._known}).encode())
             self._changed = False
 
     def _seen(self, identity: str) -> dict[str, list[int]] | None:

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,11 @@ class PlanCache:
         """Make it last, and drop those of other code. Without a writable cache folder every command solves anew."""
         if self._path is None or not self._changed:
             return
-        write_atomically(self._path, json.dumps({"answers": self._answers, "cells": self._cells}).encode())
-        for old in self._path.parent.glob(f"{self._prefix}*.json"):
-            if old != self._path:
-                old.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk, which is told where it matters
+            write_atomically(self._path, json.dumps({"answers": self._answers, "cells": self._cells}).encode())
+            for old in self._path.parent.glob(f"{self._prefix}*.json"):
+                if old != self._path:
+                    old.unlink(missing_ok=True)
         self._changed = False
 
 
