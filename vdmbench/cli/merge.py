@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vdmbench.cli.options import AsJson
 
 
 def merge(
@@ -13,6 +16,7 @@ def merge(
         list[Path], typer.Argument(metavar="RESULTS", help="Results folders to bring together.", file_okay=False)
     ],
     into: Annotated[Path, typer.Option("--into", help="Results folder to merge into; it may exist.", file_okay=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Copy every finished attempt that is not there yet, verified byte for byte. Doing it again changes nothing.
 
@@ -23,7 +27,15 @@ def merge(
     from vdmbench.records import ResultsFolder, merge_results
 
     merged = merge_results([ResultsFolder(path) for path in sources], ResultsFolder(into))
-    for name in merged.copied:
+    if as_json:
+        told = {
+            "into": str(into),
+            "copied": [str(into / name) for name in merged.copied],
+            "present": merged.present,
+            "unfinished": [str(path) for path in merged.unfinished],
+        }
+        typer.echo(json.dumps(told, indent=1))
+    for name in () if as_json else merged.copied:
         typer.echo(into / name)
     for path in merged.unfinished:
         typer.echo(f"not finished, left where it is: {path}", err=True)

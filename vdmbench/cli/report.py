@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vdmbench.cli.options import AsJson
 
 if TYPE_CHECKING:
     from vdmbench.suite import Suite
@@ -22,6 +25,7 @@ def report(
     figure: Annotated[str | None, typer.Option(help="Draw this one figure and nothing else, such as frontier.")] = None,
     style: Annotated[str, typer.Option(help="Look of the figures: default, neurips, icml, cvpr, talk.")] = "default",
     mp4: Annotated[bool, typer.Option("--mp4", help="Write the walls of samples as mp4 too, not as gif alone.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write tables (md, csv, LaTeX), figures (PDF, SVG, PNG), verdicts on the suite's claims, and one self-contained page.
 
@@ -51,7 +55,9 @@ def report(
             mp4=mp4,
         )
         shown = [path for path in written if path.suffix == ".md"] + written[-1:]
-    for path in shown:
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "files": [str(path) for path in written]}, indent=1))
+    for path in () if as_json else shown:
         typer.echo(path)
     typer.echo(f"{len(written)} files in {folder}", err=True)
 

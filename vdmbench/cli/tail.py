@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import typer
 
 from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
+from vdmbench.cli.options import AsJson
 
 POLL_SECONDS = 0.5
 
 
-def tail(cell: CellName, results: WhereToLook = DEFAULT_RESULTS) -> None:
+def tail(cell: CellName, results: WhereToLook = DEFAULT_RESULTS, as_json: AsJson = False) -> None:
     """Follow the events of a cell's last attempt until it ends; steps between two looks are one line. Reads files only.
 
-    Example: vdmbench tail 'mamba seed=0'
+    With --json every event is a line of JSON, and the last line is the status it ended with.
+
+    Examples: vdmbench tail 'mamba seed=0' | vdmbench tail 0063cd --json | jq .loss
     """
     from vdmbench.cli.event_lines import condensed, event_line
     from vdmbench.records import EventTail
@@ -27,8 +31,11 @@ def tail(cell: CellName, results: WhereToLook = DEFAULT_RESULTS) -> None:
         # The outcome is asked for first: what was written before it is then read in full.
         history = found.results.history(found.history.identity)
         now = next(each for each in (history or found.history).attempts if each.attempt.id == attempt.attempt.id)
-        for event in condensed(events.new()):
-            typer.echo(event_line(event))
+        for event in events.new() if as_json else condensed(events.new()):
+            typer.echo(json.dumps(event) if as_json else event_line(event))
+        if now.status != "started" and as_json:
+            typer.echo(json.dumps({"type": "ended", "status": now.status, "message": now.message}))
+            return
         if now.status != "started":
             typer.echo(f"ended: {now.status}{': ' + now.message if now.message else ''}")
             return
