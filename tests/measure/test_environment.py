@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vdmbench.measure import capture
-from vdmbench.measure.environment import container_memory_limit, git_state
+from vdmbench.measure.environment import container_cpu_limit, container_memory_limit, git_state
 
 GIB = 2**30
 
@@ -125,6 +125,27 @@ def test_a_version_1_limit(tmp_path: Path):
 ])
 def test_no_limit_is_none(files: dict[str, str], tmp_path: Path):
     assert container_memory_limit(system(tmp_path, files)) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"proc/self/cgroup": "0::/j\n", "sys/fs/cgroup/j/cpu.max": "150000 100000", "sys/fs/cgroup/cpu.max": "max 100000"}, 1.5),
+        ({"proc/self/cgroup": "3:cpu,cpuacct:/a\n", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "400000\n"}, 4.0),
+        ({"proc/self/cgroup": "3:cpu,cpuacct:/a\n", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_quota_of_cores(files: dict[str, str], cores: float | None, tmp_path: Path):
+    assert container_cpu_limit(system(tmp_path, files)) == cores
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_the_state_of_a_device_is_told():
+    for gpu in capture()["gpus"]:
+        assert gpu["state"]["sm_clock_mhz"] > 0
+        assert gpu["state"]["sm_clock_limit_mhz"] >= gpu["state"]["sm_clock_mhz"]
 
 
 @pytest.mark.gpu

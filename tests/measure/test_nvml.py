@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vdmbench.measure import NvmlSampler, NvmlUnavailable, list_gpus
-from vdmbench.measure.nvml import driver_version
+from vdmbench.measure.nvml import device_state, driver_version
 from vdmbench.records.schema import DeviceMemory
 
 UUID = "GPU-11111111-2222-3333-4444-555555555555"
@@ -255,3 +255,11 @@ def test_a_real_device_is_measured():
     assert before is not None
     assert after is not None
     assert after - before >= held.nbytes
+
+
+def test_a_state_that_the_driver_does_not_tell_is_none(nvml):
+    state = device_state(UUID)
+    assert set(state) >= {"sm_clock_mhz", "power_limit_milliwatts"}
+    assert set(state.values()) == {None}
+    assert nvml.open_sessions == 0
+    assert set(device_state("GPU-of-another-machine").values()) == {None}

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from vdmbench.measure.nvml import driver_version
+from vdmbench.measure.nvml import device_state, driver_version
 
 # What changes numbers, memory or speed without being said anywhere else.
 _VARIABLES = (
@@ -48,7 +48,12 @@ def capture(directory: Path | None = None) -> dict[str, Any]:
         "boot_id": boot_id(),
         "packages": packages(),
         "torch": _torch_build(),
-        "cpu": {"model": cpu_model(), "cores_visible": cores_visible(), "cores": os.cpu_count()},
+        "cpu": {
+            "model": cpu_model(),
+            "cores_visible": cores_visible(),
+            "cores": os.cpu_count(),
+            "container_limit_cores": container_cpu_limit(),
+        },
         "memory": {"total_bytes": psutil.virtual_memory().total, "container_limit_bytes": container_memory_limit()},
         "gpus": _gpus(),
         "nvidia_driver": driver_version(),
@@ -85,25 +90,39 @@ def cores_visible() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def container_memory_limit(root: Path = Path("/")) -> int | None:
-    """The tightest memory limit of this process's control groups, in bytes; None where there is none.
+def _container_files(root: Path, controller: str, name: str, name_before: str) -> list[str]:
+    """What the control groups of this process say in a file, innermost first; ``name_before`` is the file's in version 1.
 
     A limit binds the whole subtree below it, so each ancestor is looked at. ``root`` is where /proc and /sys are found.
     """
-    limits = []
+    found = []
     for line in (_read(root / "proc/self/cgroup") or "").splitlines():
         hierarchy, controllers, path = line.split(":", 2)
         if hierarchy == "0":  # version 2
-            mount, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):  # version 1
-            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+            mount, file = root / "sys/fs/cgroup", name
+        elif controller in controllers.split(","):  # version 1
+            mount, file = root / "sys/fs/cgroup" / controller, name_before
         else:
             continue
         group = mount / path.lstrip("/")
-        limits += [_read(level / name) for level in (group, *group.parents) if level.is_relative_to(mount)]
+        found += [_read(level / file) for level in (group, *group.parents) if level.is_relative_to(mount)]
+    return [text for text in found if text is not None]
+
+
+def container_memory_limit(root: Path = Path("/")) -> int | None:
+    """The tightest memory limit of this process's control groups, in bytes; None where there is none."""
+    limits = _container_files(root, "memory", "memory.max", "memory.limit_in_bytes")
     # "max" (version 2) and values near 2^63 (version 1) mean that there is none.
-    numbers = [int(limit) for limit in limits if limit is not None and limit.isdigit()]
+    numbers = [int(limit) for limit in limits if limit.isdigit()]
     return min((number for number in numbers if number < 2**62), default=None)
+
+
+def container_cpu_limit(root: Path = Path("/")) -> float | None:
+    """The tightest CPU quota of this process's control groups, in cores; None where there is none."""
+    quotas = [text.split() for text in _container_files(root, "cpu", "cpu.max", "cpu.cfs_quota_us")]
+    # Version 2 gives quota and period together, in microseconds; version 1 gives the quota, and the period is 0.1 s unless set.
+    cores = [int(quota) / int(*(period or ["100000"])) for quota, *period in quotas if quota.isdigit()]
+    return min(cores, default=None)
 
 
 def git_state(directory: Path) -> dict[str, Any] | None:
@@ -147,6 +166,7 @@ def _gpus() -> list[dict[str, Any]]:
             "uuid": f"GPU-{device.uuid}",
             "total_bytes": device.total_memory,
             "capability": f"{device.major}.{device.minor}",
+            "state": device_state(f"GPU-{device.uuid}"),
         }
         for device in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     ]

@@ -114,6 +114,32 @@ def driver_version() -> str | None:
         return None
 
 
+_STATE = {
+    "sm_clock_mhz": lambda nvml, device: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM),
+    "sm_clock_limit_mhz": lambda nvml, device: nvml.nvmlDeviceGetMaxClockInfo(device, nvml.NVML_CLOCK_SM),
+    "memory_clock_mhz": lambda nvml, device: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_MEM),
+    "power_limit_milliwatts": lambda nvml, device: nvml.nvmlDeviceGetEnforcedPowerLimit(device),
+    "temperature_celsius": lambda nvml, device: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU),
+    "ecc": lambda nvml, device: bool(nvml.nvmlDeviceGetEccMode(device)[0]),
+}
+
+
+def device_state(uuid: str) -> dict[str, int | bool | None]:
+    """Clocks, power limit, temperature and ECC of a device as they are now; None for what the driver does not tell."""
+    state: dict[str, int | bool | None] = dict.fromkeys(_STATE)
+    try:
+        with _session() as nvml:
+            device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            for name, ask in _STATE.items():
+                try:
+                    state[name] = ask(nvml, device)
+                except nvml.NVMLError as error:
+                    _log.debug("%s of %s is unknown: %s", name, uuid, _describe(error))
+    except Exception as error:  # no driver, no such device: a state that is not known is no reason not to run
+        _log.debug("the state of %s is unknown: %s", uuid, _describe(error))
+    return state
+
+
 class _Peaks:
     """Running maxima over a stretch of samples."""
 
