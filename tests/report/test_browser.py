@@ -1,4 +1,4 @@
-"""The page in a real browser. Screenshots are left in the folder that VDMBENCH_SCREENSHOTS names, else in pytest's own."""
+"""The page in a real browser. Screenshots are left in the folder that VDMBENCH_ARTIFACTS names, else in pytest's own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def page(browser: Browser, report: Path) -> Browser:
 
 @pytest.fixture(scope="module")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(os.environ.get("VDMBENCH_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder = Path(os.environ.get("VDMBENCH_ARTIFACTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -20,7 +20,10 @@ from vdmbench.report.study import Study
 __all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFigure", "draw", "find_style", "save"]
 
 FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
-    "frontier": (frontier_figure, "Distance against peak training memory. Lower and further left is better."),
+    "frontier": (
+        frontier_figure,
+        "Distance against peak training memory. Lower and further left is better; above the grey stair is dominated.",
+    ),
     "memory": (scaling_figure("peak_train_memory"), "Peak training memory against clip length."),
     "throughput": (scaling_figure("train_throughput"), "Training throughput against clip length."),
     "distance": (scaling_figure("distance"), "Distance to held-out real video against clip length."),

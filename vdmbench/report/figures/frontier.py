@@ -22,7 +22,7 @@ from vdmbench.figure_style import (
     variant_handle,
 )
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, main_status, say_if_cut
-from vdmbench.report.frontier import points_of, widths
+from vdmbench.report.frontier import points_of, undominated, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
 from vdmbench.report.study import Study
@@ -37,6 +37,7 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
     """
     every_x: list[float] = []
     every_y: list[float] = []
+    every_mean: list[tuple[float, float]] = []
     lost: dict[str, str] = {}
     for label in study.labels:
         points = points_of(study, panel.groups, label, study.quantity("peak_train_memory"), metric)
@@ -61,11 +62,13 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
             tips.append(f"{label}: {metric.label} {distance} at {memory} {scale.unit}, {len(x)} seeds")
             every_x += [*x]
             every_y += [*y, y.mean() + spread, max(y.mean() - spread, 0.5 * y.mean())]
+        every_mean += means
         line = axes.plot(*zip(*means, strict=True), color=look.colour, marker=look.marker, markersize=5.5,
                          markeredgecolor="white", markeredgewidth=0.5, zorder=4)[0]
         tag(line, look, tips)
         if look.dashes:
             line.set_dashes(look.dashes)
+    draw_front(axes, every_mean)
     log_axis(axes.xaxis, every_x)
     log_axis(axes.yaxis, every_y, head_room=min(0.5, 0.09 * len(lost) + 0.02) if lost else 0.0)
     axes.set_title(panel.title)
@@ -78,6 +81,13 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
         name = axes.text(0.93, height, label, ha="right", va="center", fontsize="small", color=INK, transform=axes.transAxes)
         tag(name, looks[label])
     return lost
+
+
+def draw_front(axes: Axes, means: list[tuple[float, float]]) -> None:
+    """The common front as a grey staircase: what lies above and right of it is dominated, whatever variant it is."""
+    front = sorted(mean for mean, kept in zip(means, undominated(means), strict=True) if kept)
+    if len(front) > 1:
+        axes.step(*zip(*front, strict=True), where="post", color=INK, linewidth=0.8, alpha=0.35, zorder=2)
 
 
 def frontier_figure(study: Study, style: Style) -> ReportFigure:
