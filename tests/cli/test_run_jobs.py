@@ -87,3 +87,14 @@ def test_places_that_would_be_shared_are_refused_in_one_line(vdmbench, here):
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert outcome.err.startswith(f"error: --jobs {many}: this process may use {many - 1} core")
     assert not (here / "r").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(600)
+def test_one_cell_a_gpu_and_its_record_names_it(here):
+    command = [*VDMBENCH, "run", "s.yaml", "--results", "r", "--gpus", "all", "--only", "floor", "--only", "uni", "--json"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    for record in ResultsFolder(here / "r").records():
+        (named,) = record.environment["place"]["gpus"]
+        assert [gpu["uuid"] for gpu in record.environment["gpus"]] == [named] == [record.device_memory.device_uuid]

@@ -18,6 +18,7 @@ from vdmbench.matching import Unreachable, solve
 from vdmbench.matching.largest import largest_that_fits
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.ops.backends import recording
+from vdmbench.runner.planning import fingerprint
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
 from vdmbench.suite.pattern import FORMS, mixers_of
@@ -27,7 +28,7 @@ def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-_ASKED_OF = ("network", *FORMS, "match", "reference", "data", "train", "sample")
+_ASKED_OF = {"network", *FORMS, "match", "reference", "data", "train", "sample"}
 
 
 def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
 
 def _solutions(cells: list[CellInputs], memory: bool) -> list[dict[str, Any]]:
     """An answer for each cell; cells that differ only in what no answer depends on share one."""
-    keys = [_key(inputs, *_ASKED_OF) for inputs in cells]
+    keys = [fingerprint(inputs, _ASKED_OF) for inputs in cells]
     distinct = dict(zip(keys, cells, strict=True))
     questions = [inputs.model_dump(mode="json") for inputs in distinct.values()]
     simulated = sum(memory or _matches_memory(inputs) for inputs in distinct.values())

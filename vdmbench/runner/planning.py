@@ -20,6 +20,7 @@ from vdmbench.runner.plan_cache import PlanCache, parse_answer
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.pattern import FORMS
 
 
 class PlanningFailed(RuntimeError):
@@ -105,16 +106,23 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
     return Plan([Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None], problems)
 
 
-_CHECKED = ("data", "evaluate", "sample", "mixer", "pattern")
+INDIFFERENT = ("steps", "learning_rate", "warm_up")
+"""Of training: neither cost, memory nor any check depends on these, and suites sweep them."""
+_CHECKED = {"data", "evaluate", "sample", "train", *FORMS}
 
 
 def _distinct(cells: Sequence[Cell]) -> list[CellInputs]:
     """One cell for each combination of what the checks look at: those of a sweep over anything else need no check more."""
-    found: dict[str, CellInputs] = {}
-    for cell in cells:
-        looked_at = [repr(getattr(cell.inputs, field)) for field in _CHECKED]
-        found.setdefault(" ".join([*looked_at, cell.inputs.train.precision]), cell.inputs)
-    return list(found.values())
+    return list({fingerprint(cell.inputs, _CHECKED): cell.inputs for cell in cells}.values())
+
+
+def fingerprint(inputs: CellInputs, blocks: set[str]) -> str:
+    """Equal for cells that differ in none of ``blocks``, but for what is indifferent of training."""
+    told = inputs.model_dump(mode="json", include=blocks)
+    for block in [told, *([told["reference"]] if told.get("reference") else [])]:
+        for field in INDIFFERENT:
+            del block["train"][field]
+    return json.dumps(told, sort_keys=True)
 
 
 def what_would_fit(cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
