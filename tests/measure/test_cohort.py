@@ -25,6 +25,11 @@ def test_threads_make_another_cohort():
     assert hardware_cohort(fewer, "cpu") != hardware_cohort(TWO_GPUS, "cpu")
 
 
+def test_devices_that_train_together_are_another_cohort_than_one():
+    assert hardware_cohort(TWO_GPUS, "cuda:0", devices=2) == "2x-nvidia-h200"
+    assert hardware_cohort(TWO_GPUS, "cpu", devices=2) == f"2x-{hardware_cohort(TWO_GPUS, 'cpu')}"
+
+
 def test_an_unknown_processor_is_named_so():
     assert hardware_cohort({**TWO_GPUS, "cpu": {"model": None}}, "cpu") == "cpu-unknown-8-threads"
 

@@ -37,7 +37,8 @@ class At:
         self.started.append(planned.cell.identity)
 
     def event(self, planned, event):
-        if self.act and not self.hit and event["type"] == "progress" and event["phase"] == "train" and event["step"] >= self.step:
+        trains = event["type"] == "progress" and event["phase"] == "train"
+        if self.act and not self.hit and trains and event["step"] >= self.step:
             self.hit = planned
             self.act(planned)
 

@@ -53,8 +53,13 @@ CONF
 stop)
     export SLURM_CONF="$folder/slurm.conf"
     scancel --me || true
+    for _ in $(seq 50); do [ -z "$(squeue --me --noheader)" ] && break; sleep 1; done
     for daemon in slurmd slurmctld; do
-        [ -s "$folder/$daemon.pid" ] && kill "$(cat "$folder/$daemon.pid")" || true
+        [ -s "$folder/$daemon.pid" ] || continue
+        pid=$(cat "$folder/$daemon.pid")
+        kill "$pid" || true
+        for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
+        kill -9 "$pid" 2>/dev/null || true
     done
     if [ -e "$folder/munged-is-ours" ]; then kill "$(cat /run/munge/munged.pid)" || true; fi
     ;;

@@ -1,4 +1,4 @@
-"""A cell of two devices as processes: whatever happens to one rank, the attempt ends as what it was, and no rank outlives it."""
+"""A cell of two devices as processes: whatever happens to a rank, the attempt ends as what it was, and no rank outlives it."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections import deque
@@ -63,6 +64,7 @@ class RayExecutor:
         self._given: dict[Any, _Given] = {}
         self._messages: deque[Heard | Ended] = deque()
         self._stopping = False
+        _refuse_unreachable(address)
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False, **({} if address else _OF_THIS_MACHINE))
@@ -181,6 +183,17 @@ class RayExecutor:
 
 
 _OF_THIS_MACHINE: dict[str, Any] = {"include_dashboard": False}
+
+
+def _refuse_unreachable(address: str | None) -> None:
+    """At once, where Ray itself would knock for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or "/" in host or not port.isdigit():
+        return  # none, a name such as auto, or Ray's client, which answers quickly
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ClusterUnfit(f"--address {address}: no Ray cluster answers ({error}); start one with 'ray start'") from None
 
 
 def _imported_ray() -> Any:
