@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
-
-
-def heed_interrupts() -> None:
-    """As from a terminal: a test run that was itself started in the background ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-# Long enough to be in the middle of training when a signal comes.
-LONG_RUN = [
-    *(sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "s.yaml", "--results", "r"),
-    *("train.steps=400", "run.checkpoint_every=5", "variants={uni: {mixer: identity}}"),
-]
-
-
-def in_the_middle_of_training(folder):
-    """A run of one cell that has left its first checkpoint and goes on."""
-    (folder / "s.yaml").write_text(MINIMAL)
-    process = subprocess.Popen(LONG_RUN, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
-    deadline = time.monotonic() + 120
-    while not list((folder / "r").glob("cells/*/checkpoint/*.ckpt")):
-        assert process.poll() is None and time.monotonic() < deadline, "no checkpoint was left"  # noqa: PT018
-        time.sleep(0.05)
-    return process
 
 
 def records(folder):
@@ -162,49 +136,6 @@ def test_failures_are_told_and_do_not_stop_the_others(vdmbench, suite, tmp_path)
     assert "loss is" in found["floor"].message
     assert found["floor"].phase == "train"
     assert "Cells that are not ok" in outcome.out
-
-
-@pytest.mark.fault
-def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path):
-    process = in_the_middle_of_training(tmp_path)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "the same command goes on where it stopped" in err
-    (history,) = ResultsFolder(tmp_path / "r").histories()
-    assert [record.status for record in history.attempts] == ["interrupted"]
-
-    done = subprocess.run(LONG_RUN, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "goes on from the checkpoint of step" in done.stderr
-    (history,) = ResultsFolder(tmp_path / "r").histories()
-    assert [record.status for record in history.attempts] == ["interrupted", "ok"]
-    training = history.latest.training
-    assert 0 < training.first_step < training.steps == 400
-    assert training.loss_steps[-1] == 400
-
-
-@pytest.mark.fault
-@pytest.mark.parametrize("victim", ["worker", "supervisor"])
-def test_a_kill_loses_nothing_and_leaves_no_orphan(tmp_path, victim):
-    process = in_the_middle_of_training(tmp_path)
-    (worker,) = [
-        int(pid)
-        for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
-    ]
-    os.kill(worker if victim == "worker" else process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    (history,) = ResultsFolder(tmp_path / "r").histories()
-    assert history.latest.status == ("signal" if victim == "worker" else "interrupted")
-    assert process.returncode == (1 if victim == "worker" else -signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while subprocess.run(["ps", "-p", str(worker)], capture_output=True, check=False).returncode == 0:
-        assert time.monotonic() < deadline, "the worker outlived its supervisor"
-        time.sleep(0.1)
-    assert subprocess.run(LONG_RUN, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    (history,) = ResultsFolder(tmp_path / "r").histories()
-    assert history.latest.status == "ok"
-    assert history.latest.training.first_step > 0
 
 
 def test_out_of_memory_says_what_would_have_fitted(vdmbench, tmp_path):

@@ -169,13 +169,13 @@ AILMENTS = [
     ),
     _supervisor(
         "Ctrl-C twice",
-        "the supervisor ends at once, and its worker with it; exit code 130",
+        "record `interrupted` at once, without waiting for a checkpoint; exit code 130",
         "steps since the checkpoint",
         "interrupt the supervisor twice",
         _TRAINING,
         130,
-        None,
-        "",
+        "train",
+        "from the keyboard",
         CHECKPOINT_EVERY,
     ),
     _supervisor(

@@ -130,7 +130,7 @@ def test_no_limit_is_none(files: dict[str, str], tmp_path: Path):
 @pytest.mark.parametrize(
     ("files", "cores"),
     [
-        ({"proc/self/cgroup": "0::/j\n", "sys/fs/cgroup/j/cpu.max": "150000 100000", "sys/fs/cgroup/cpu.max": "max 100000"}, 1.5),
+        ({"proc/self/cgroup": "0::/j\n", "sys/fs/cgroup/j/cpu.max": "150000 100000", "sys/fs/cgroup/cpu.max": "max 1"}, 1.5),
         ({"proc/self/cgroup": "3:cpu,cpuacct:/a\n", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "400000\n"}, 4.0),
         ({"proc/self/cgroup": "3:cpu,cpuacct:/a\n", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n"}, None),
         ({}, None),
