@@ -45,7 +45,7 @@ class NothingToken(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.token = nn.Parameter(torch.empty(channels))
-        nn.init.normal_(self.token, std=0.02)
+        nn.init.uniform_(self.token, -0.02, 0.02)
 
     def forward(
         self, batch: int, tokens: Float[Tensor, "batch tokens channels"] | None, mask: Bool[Tensor, "batch tokens"] | None
