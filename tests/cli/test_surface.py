@@ -90,3 +90,14 @@ def test_what_is_no_data_is_on_standard_error(vdmbench, results, tmp_path):
     outcome = vdmbench("status", tmp_path / "nothing", "--json")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("error: ")
+
+
+def test_the_card_names_each_gpu_and_the_kernels(vdmbench, tmp_path):
+    gpu = {"name": "NVIDIA H200", "uuid": "GPU-1", "state": {"sm_clock_mhz": 1980}}
+    environment = {"gpus": [gpu], "nvidia_driver": "580", "cpu": {"container_limit_cores": 2.0}}
+    done = record("uni", environment=environment, backends={"selective_scan": ["mamba_ssm"]})
+    results = results_with(tmp_path / "r", done).path
+    card = vdmbench("show", "uni", "--card", "--results", results).out
+    told = ["gpus.0.uuid | GPU-1", "gpus.0.state.sm_clock_mhz | 1980", "nvidia_driver | 580", "selective_scan | mamba_ssm"]
+    for line in [*told, "cpu.container_limit_cores | 2.0"]:
+        assert f"| {line} |" in card

@@ -289,6 +289,8 @@ OTHERS = [
     Fault("a record destroyed after the run (empty, garbage, truncated)",
           "named with what to do, nothing is run over it; moved away, the cell is run again", "that attempt's measurements",
           f"{STRUCK}::test_a_destroyed_record_is_named_and_moved_away_is_made_again"),
+    Fault("a file of samples lost", "its cell is missing in the wall of samples, and in nothing else", "the pictures",
+          f"{STRUCK}::test_lost_samples_cost_their_picture_and_no_number"),
     Fault("record of an older or newer schema", "named, with what to do", "nothing",
           "records/test_store.py::test_a_damaged_record_is_named"),
     Fault("data set that vanished", "refused before any work, with its path", "nothing",

@@ -84,6 +84,22 @@ def test_a_destroyed_record_is_named_and_moved_away_is_made_again(killed, conten
         record.write_bytes(whole)
 
 
+def test_lost_samples_cost_their_picture_and_no_number(killed):
+    from vdmbench.report.results import read_results
+
+    lost = Episode(killed.folder).history(KILLS[-1].key).latest
+    samples = killed.results.folder_of(lost).path / lost.artifacts["samples"]
+    kept = samples.read_bytes()
+    samples.unlink()
+    again = Episode(killed.folder)
+    assert again.run() == 0, "nothing is run again for it"
+    cells = {cell.record.variant: cell for cell in read_results([killed.folder / "r"])}
+    assert cells[lost.variant].artifact("samples.npz") is None
+    assert cells[lost.variant].record == lost
+    assert sum(cell.artifact("samples.npz") is not None for cell in cells.values()) == len(KILLS)
+    samples.write_bytes(kept)
+
+
 @pytest.mark.slow
 def test_two_supervisors_run_each_cell_once(tmp_path):
     episode = play(tmp_path, [])

@@ -22,10 +22,18 @@ __all__ = ["vdmbench"]
 def tracked_run(folder: Path, *options: str, **environment: str):
     (folder / "s.yaml").write_text(MINIMAL)
     one = ["variants={floor: {mixer: identity}}", "run.device=cpu", "train.steps=4"]
-    command = [sys.executable, "-c", "from vdmbench.cli.app import main; main()", "run", "s.yaml", "--results", "r", *one, *options]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
+    command = [
+        sys.executable,
+        "-c",
+        "from vdmbench.cli.app import main; main()",
+        "run",
+        "s.yaml",
+        "--results",
+        "r",
+        *one,
+        *options,
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 @pytest.fixture(scope="module")

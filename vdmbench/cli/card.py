@@ -80,10 +80,12 @@ def _table(rows: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {key} | {text.replace('|', '/').replace(chr(10), ' ')} |"
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _flat(value, f"{name}.")
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            yield from _flat(dict(enumerate(value)), f"{name}.")
         elif value not in (None, "", []):
             yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
