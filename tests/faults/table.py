@@ -133,15 +133,6 @@ KILLS = [
         "File too large",
         CHECKPOINT_EVERY,
     ),
-    _worker(
-        "worker exits with 0 and tells nothing",
-        "record `error`; goes on from the checkpoint",
-        "leave",
-        _TRAINING,
-        "error",
-        "exited with 0 and told no outcome",
-        CHECKPOINT_EVERY,
-    ),
 ]
 
 AILMENTS = [
@@ -233,6 +224,15 @@ AILMENTS = [
         "error",
         "not an event",
         STEPS,
+    ),
+    _worker(
+        "worker exits with 0 and tells nothing",
+        "record `error`; goes on from the checkpoint",
+        "leave",
+        _TRAINING,
+        "error",
+        "exited with 0 and told no outcome",
+        CHECKPOINT_EVERY,
     ),
     _worker(
         "a user's code that raises",
