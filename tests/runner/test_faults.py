@@ -96,7 +96,7 @@ def test_lost_samples_cost_their_picture_and_no_number(killed):
     cells = {cell.record.variant: cell for cell in read_results([killed.folder / "r"])}
     assert cells[lost.variant].artifact("samples.npz") is None
     assert cells[lost.variant].record == lost
-    assert sum(cell.artifact("samples.npz") is not None for cell in cells.values()) == len(KILLS)
+    assert sum(cell.artifact("samples.npz") is not None for cell in cells.values()) == len(cells) - 1
     samples.write_bytes(kept)
 
 
