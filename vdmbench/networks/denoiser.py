@@ -9,6 +9,7 @@ from vdmbench.mixers import Mixer
 from vdmbench.networks.condition import Condition
 from vdmbench.networks.flops import count_flops
 from vdmbench.networks.mixer_layer import MixerLayer
+from vdmbench.networks.streaming import Carry, Stream
 
 
 class Denoiser(nn.Module):
@@ -32,9 +33,40 @@ class Denoiser(nn.Module):
         x: Float[Tensor, "batch frames channels height width"],
         t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
         condition: Condition | None = None,
+        carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
-        """Prediction for the noisy clip ``x`` at diffusion time ``t``, integer steps or real numbers, of each clip or frame."""
+        """Prediction for the noisy clip ``x`` at diffusion time ``t``, integer steps or real numbers, of each clip or frame.
+
+        ``carry`` is :meth:`step`'s, which hands it to every layer in which frames meet.
+        """
         raise NotImplementedError
+
+    def initial_stream(self, batch: int, height: int, width: int) -> Stream:
+        """Clips of which no frame has come yet, to be predicted in chunks by :meth:`step`.
+
+        Raises ValueError where a layer needs whole clips, naming it and what to do.
+        """
+        for path, layer in self.mixer_layers().items():
+            reason = layer.needs_whole_clips()
+            if reason is not None:
+                raise ValueError(f"frames cannot come in chunks: in {path} {reason}")
+        return Stream(batch, height, width)
+
+    def step(
+        self,
+        x: Float[Tensor, "batch frames channels height width"],
+        t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
+        stream: Stream,
+        condition: Condition | None = None,
+    ) -> tuple[Float[Tensor, "batch frames channels height width"], Stream]:
+        """What :meth:`forward` predicts for the next frames ``x`` of a clip whose earlier ones ``stream`` has seen; the stream
+        after them. ``stream`` itself stays: each of many steps from it may see another version of the same frames.
+
+        ``t`` and ``condition`` are of the chunk. Raises ValueError for what :meth:`forward` refuses, or clips of other sizes.
+        """
+        stream.check(x)
+        carry = Carry(stream)
+        return self(x, t, condition, carry), carry.after(x.shape[1])
 
     def check(self, x: Tensor, t: Tensor, condition: Condition | None) -> None:
         """Raise ValueError for what :meth:`forward` cannot take."""

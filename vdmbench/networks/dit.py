@@ -21,6 +21,7 @@ from vdmbench.networks.grid_positions import grid_positions
 from vdmbench.networks.patches import Patches
 from vdmbench.networks.placement import BlockPlacement, Placement
 from vdmbench.networks.scanned_mixer import ScannedMixer
+from vdmbench.networks.streaming import Carry
 from vdmbench.networks.time_embedding import TimeEmbedding
 
 HEAD_DIM = 64
@@ -64,13 +65,18 @@ class Block(nn.Module):
         self.mlp = MLP(channels, expand=mlp_ratio)
 
     def forward(
-        self, x: Grid, embedding: Float[Tensor, "batch one_or_frames channels"], tokens: Tensor | None, mask: Tensor | None
+        self,
+        x: Grid,
+        embedding: Float[Tensor, "batch one_or_frames channels"],
+        tokens: Tensor | None,
+        mask: Tensor | None,
+        carry: Carry | None,
     ) -> Grid:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(embedding)[:, :, None, None].chunk(6, -1)
         if self.cross is not None:
             assert tokens is not None
             x = x + self.cross(F.layer_norm(x, x.shape[-1:], eps=EPSILON), tokens, mask)
-        x = torch.addcmul(x, gate1, self.mix(modulated(x, shift1, scale1)))
+        x = torch.addcmul(x, gate1, self.mix(modulated(x, shift1, scale1), carry))
         return torch.addcmul(x, gate2, self.mlp(modulated(x, shift2, scale2)))
 
 
@@ -125,14 +131,16 @@ class DiT(Denoiser):
         x: Float[Tensor, "batch frames channels height width"],
         t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
         condition: Condition | None = None,
+        carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
         self.check(x, t, condition)
         tokens, mask = self._tokens(len(x), condition)
         embedding = F.silu(self._embedding(t, condition))
         h = self.patches(x)
-        h = h + grid_positions(*h.shape[1:], device=h.device, dtype=self.head.weight.dtype)
+        first = 0 if carry is None else carry.first // self.patches.frames
+        h = h + grid_positions(*h.shape[1:], device=h.device, dtype=self.head.weight.dtype, first=first)
         for block in self.blocks:
-            h = block(h, embedding, tokens, mask)
+            h = block(h, embedding, tokens, mask, carry)
         shift, scale = self.modulation(embedding)[:, :, None, None].chunk(2, -1)
         return self.patches.joined(self.head(modulated(h, shift, scale)))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from vdmbench.mixers.making import MakeMixer
 from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.scan_orders import ScanOrder
+from vdmbench.networks.streaming import Carry
 
 
 class ScannedMixer(MixerLayer):
@@ -24,6 +25,12 @@ class ScannedMixer(MixerLayer):
         self.mixer = mixer(channels)
 
     def forward(
-        self, x: Float[Tensor, "batch frames height width channels"]
+        self, x: Float[Tensor, "batch frames height width channels"], carry: Carry | None = None
     ) -> Float[Tensor, "batch frames height width channels"]:
-        return self.order.restore(self.mixer(self.order.arrange(x)), *x.shape[1:4])
+        """``carry`` makes the frames a chunk of a longer clip."""
+        return self.order.restore(self.mixed(self.order.arrange(x), carry), *x.shape[1:4])
+
+    def needs_whole_clips(self) -> str | None:
+        if self.crosses_frames and self.order.name != "site":
+            return f"scan '{self.order.name}' reads whole clips: use scan 'site' with a causal mixer, or 'frame'"
+        return super().needs_whole_clips()

@@ -10,6 +10,7 @@ from torch import Tensor
 from vdmbench.mixers import Mixer
 from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.norms import ChannelNorm
+from vdmbench.networks.streaming import Carry
 
 
 class TemporalLayer(MixerLayer):
@@ -23,11 +24,11 @@ class TemporalLayer(MixerLayer):
         self.mixer = mixer(channels)
 
     def forward(
-        self, x: Float[Tensor, "images channels height width"], frames: int
+        self, x: Float[Tensor, "images channels height width"], frames: int, carry: Carry | None = None
     ) -> Float[Tensor, "images channels height width"]:
-        """``images`` is batch times ``frames``, a clip's frames next to each other."""
+        """``images`` is batch times ``frames``, a clip's frames next to each other; with ``carry`` a chunk's."""
         height, width = x.shape[-2:]
         clip = self.norm(x.permute(0, 2, 3, 1)).unflatten(0, (-1, frames))  # (batch, frames, height, width, channels)
         sites = clip.permute(0, 2, 3, 1, 4).flatten(0, 2)  # (batch height width, frames, channels)
-        mixed = self.mixer(sites).unflatten(0, (-1, height, width))
+        mixed = self.mixed(sites, carry).unflatten(0, (-1, height, width))
         return x + mixed.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)

@@ -18,6 +18,7 @@ from vdmbench.networks.placement import BlockPlacement, Placement, placed
 from vdmbench.networks.resblock import ResBlock
 from vdmbench.networks.shared_positions import SharedPositions
 from vdmbench.networks.spatial_attention import SpatialAttention
+from vdmbench.networks.streaming import Carry, Stream
 from vdmbench.networks.temporal_layer import TemporalLayer
 from vdmbench.networks.time_embedding import TimeEmbedding
 
@@ -37,9 +38,9 @@ class Level(nn.Module):
         self.spatial = SpatialAttention(outputs, heads=heads, linear=True)
         self.temporal = TemporalLayer(outputs, mixer)
 
-    def forward(self, x: Tensor, frames: int, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, frames: int, embedding: Tensor, carry: Carry | None) -> Tensor:
         x = self.block2(self.block1(x, frames, embedding), frames, embedding)
-        return self.temporal(self.spatial(x), frames)
+        return self.temporal(self.spatial(x), frames, carry)
 
 
 class Middle(nn.Module):
@@ -52,9 +53,9 @@ class Middle(nn.Module):
         self.temporal = TemporalLayer(channels, mixer)
         self.block2 = ResBlock(channels, channels, embedding=embedding, pool_frames=pool_frames)
 
-    def forward(self, x: Tensor, frames: int, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, frames: int, embedding: Tensor, carry: Carry | None) -> Tensor:
         x = self.spatial(self.block1(x, frames, embedding))
-        return self.block2(self.temporal(x, frames), frames, embedding)
+        return self.block2(self.temporal(x, frames, carry), frames, embedding)
 
 
 class UNet3D(Denoiser):
@@ -119,6 +120,7 @@ class UNet3D(Denoiser):
         x: Float[Tensor, "batch frames channels height width"],
         t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
         condition: Condition | None = None,
+        carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
         self.check(x, t, condition)
         frames = x.shape[1]
@@ -127,20 +129,28 @@ class UNet3D(Denoiser):
             embedding = condition.added_to(embedding)
         embedding = embedding.flatten(0, -2)  # (batch, width), or (images, width) where frames have their own
         h = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (images = batch frames, channels, height, width)
-        h = stem = self.stem_temporal(self.stem(h), frames)
+        h = stem = self.stem_temporal(self.stem(h), frames, carry)
         skips = []
         for index, level in enumerate(self.down):
-            h = level(h, frames, embedding)
+            h = level(h, frames, embedding, carry)
             skips.append(h)
             if index < len(self.downsample):
                 h = self.downsample[index](h)
-        h = self.middle(h, frames, embedding)
+        h = self.middle(h, frames, embedding, carry)
         for index, level in enumerate(self.up):
-            h = level(torch.cat([h, skips.pop()], 1), frames, embedding)
+            h = level(torch.cat([h, skips.pop()], 1), frames, embedding, carry)
             if index < len(self.upsample):
                 h = self.upsample[index](h)
         h = self.head_block(torch.cat([h, stem], 1), frames)
         return self.head(h).unflatten(0, (-1, frames)).contiguous()
+
+    def initial_stream(self, batch: int, height: int, width: int) -> Stream:
+        if self.positions is not None:
+            raise ValueError(
+                "frames cannot come in chunks: preset 'oshima2024' pools the statistics of group norms over all frames of a "
+                "clip; use preset 'fair'"
+            )
+        return super().initial_stream(batch, height, width)
 
     def check(self, x: Tensor, t: Tensor, condition: Condition | None) -> None:
         super().check(x, t, condition)
