@@ -67,7 +67,8 @@ class RayExecutor:
         _refuse_unreachable(address)
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(address=address, log_to_driver=False, configure_logging=False, **({} if address else _OF_THIS_MACHINE))
+            # Not without an address: Ray would join whatever cluster last ran here, or knock where one was.
+            ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **_options(address))
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())[:200]
             raise ClusterUnfit(f"--address {address}: no Ray cluster answers ({said}); start one with 'ray start'") from None
@@ -182,7 +183,8 @@ class RayExecutor:
             (self._results.path / self._token).unlink(missing_ok=True)
 
 
-_OF_THIS_MACHINE: dict[str, Any] = {"include_dashboard": False}
+def _options(address: str | None) -> dict[str, Any]:
+    return {} if address else {"include_dashboard": False}
 
 
 def _refuse_unreachable(address: str | None) -> None:
