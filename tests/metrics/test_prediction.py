@@ -8,7 +8,7 @@ import torch
 
 from vdmbench.metrics.archive import WeightsError, WeightsUnavailable
 from vdmbench.metrics.lpips import LPIPS, cached_lpips, load_lpips
-from vdmbench.metrics.prediction import prediction_scores
+from vdmbench.metrics.prediction import last_known_repeated, prediction_scores
 from vdmbench.metrics.video import InvalidVideo
 
 
@@ -44,17 +44,24 @@ def test_damaged_lpips_weights_are_refused(tmp_path, monkeypatch):
         load_lpips()
 
 
-def test_scores_are_per_frame():
+def test_scores_are_of_each_frame_of_each_clip():
     true = torch.full((3, 4, 3, 32, 32), 100, dtype=torch.uint8)
     predicted = true.clone()
     for frame, error in enumerate((0, 1, 10, 50)):
         predicted[:, frame] += error
+    predicted[2] = true[2]
     scores = prediction_scores([(predicted[:1], true[:1]), (predicted[1:], true[1:])], LPIPS())
-    assert scores["psnr"] == pytest.approx([100, *(20 * math.log10(255 / error) for error in (1, 10, 50))], abs=1e-3)
-    assert scores["ssim"][0] == pytest.approx(1)
-    assert scores["ssim"] == sorted(scores["ssim"], reverse=True)
-    assert scores["lpips"] == [0] * 4  # without its weights the network sees nothing
+    by_error = [100, *(20 * math.log10(255 / error) for error in (1, 10, 50))]
+    assert scores["psnr"].flatten().tolist() == pytest.approx([*by_error, *by_error, 100, 100, 100, 100], abs=1e-3)
+    assert scores["ssim"][0, 0] == pytest.approx(1)
+    assert scores["ssim"][0].tolist() == sorted(scores["ssim"][0].tolist(), reverse=True)
+    assert scores["lpips"].tolist() == [[0] * 4] * 3  # without its weights the network sees nothing
     assert set(prediction_scores([(predicted, true)])) == {"psnr", "ssim"}
+
+
+def test_the_last_known_frame_repeated_moves_no_more():
+    clips = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(2, 6, 3, 8, 8)
+    assert last_known_repeated(clips, 3)[:, :, 0, 0, 0].tolist() == [[0, 1, 2, 2, 2, 2]] * 2
 
 
 def test_sides_must_match():

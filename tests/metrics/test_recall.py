@@ -27,6 +27,7 @@ def test_a_perfect_memory_is_right_at_every_revisit(walks):
     assert recall.psnr == recall.novel_psnr == recall.consistency == 100
     assert recall.revisits == sum(int((pairs[:, 1] >= KNOWN).sum()) for _, pairs in walks)
     assert set(recall.by_gap.values()) == {100}
+    assert (recall.gain, recall.interval) == (0, (0, 0))
 
 
 def test_what_remembers_is_told_from_what_forgets(walks):
@@ -47,6 +48,22 @@ def test_what_remembers_is_told_from_what_forgets(walks):
     assert forgetting.psnr == pytest.approx(forgetting.novel_psnr, abs=2)
     assert remembering.consistency > forgetting.consistency + 6
     assert remembering.novel_psnr == pytest.approx(forgetting.novel_psnr)
+    assert remembering.interval[0] > forgetting.interval[1]
+    assert remembering.interval[0] < remembering.gain < remembering.interval[1]
+
+
+def test_a_return_to_what_was_itself_predicted_counts_for_consistency_alone():
+    """Nobody could know what the first visit should have looked like."""
+    true = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
+    true[5], true[4] = true[3], true[1]
+    predicted = true.clone()
+    predicted[3] = predicted[5] = 0
+    recall = revisit_recall([(predicted, true, torch.tensor([[1, 4], [3, 5]]))], known=2)
+    assert (recall.revisits, recall.psnr, recall.by_gap) == (1, 100, {4: 100})
+    assert recall.consistency == 100
+    expected = -10 * torch.log10(((true[2:4].double() - predicted[2:4].double()) / 255).square().mean())
+    assert recall.novel_psnr == pytest.approx(float(expected))
+    assert recall.interval is None  # one clip
 
 
 def test_without_a_revisit_there_is_nothing_to_recall():

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -89,15 +89,25 @@ class Source(ABC):
         self._check_range(index, start, frames)
         return self._annotations(index, start, frames)
 
+    def revisits(self, index: int, start: int = 0, frames: int | None = None) -> Int[np.ndarray, "pairs 2"]:
+        """Pairs (t, t') of frames, t < t', that show the same view, t being the first such frame; none where the source cannot
+        know. Of the whole video, or of a clip of ``frames`` frames, counted from its ``start``."""
+        frames = self.length(index) - start if frames is None else frames
+        self._check_range(index, start, frames)
+        return self._revisits(index, start, frames)
+
     @abstractmethod
     def _read(self, index: int, start: int, frames: int) -> UInt8[np.ndarray, "frames height width channels"]:
-        """Frames ``start`` to ``start + frames`` of video ``index``; the range has been checked, as in the next two."""
+        """Frames ``start`` to ``start + frames`` of video ``index``; the range has been checked, as in the next three."""
 
     def _describe(self, index: int, start: int, frames: int) -> Description | None:
         return None
 
     def _annotations(self, index: int, start: int, frames: int) -> dict[str, np.ndarray]:
         return {}
+
+    def _revisits(self, index: int, start: int, frames: int) -> Int[np.ndarray, "pairs 2"]:
+        return np.empty((0, 2), dtype=np.int64)
 
     def _check_index(self, index: int) -> None:
         if not 0 <= index < len(self):

@@ -9,7 +9,16 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from vdmbench.records import MetricResult, Parameters, Phase, PhaseReading, Sampling, TemporalProfiles, Training
+from vdmbench.records import (
+    MetricResult,
+    Parameters,
+    Phase,
+    PhaseReading,
+    Prediction,
+    Sampling,
+    TemporalProfiles,
+    Training,
+)
 
 
 @dataclass(frozen=True)
@@ -91,13 +100,32 @@ class Profiled:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """Generated clips that continue real ones, frame by frame against those."""
+
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
 class BackendsUsed:
     """Kernels that ran, by op."""
 
     backends: dict[str, list[str]]
 
 
-EngineEvent = PhaseStarted | Progress | PhaseEnded | Built | CheckpointDue | Trained | Sampled | Judged | Profiled | BackendsUsed
+EngineEvent = (
+    PhaseStarted
+    | Progress
+    | PhaseEnded
+    | Built
+    | CheckpointDue
+    | Trained
+    | Sampled
+    | Judged
+    | Profiled
+    | Predicted
+    | BackendsUsed
+)
 
 
 class NonFiniteLoss(ArithmeticError):

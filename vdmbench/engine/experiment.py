@@ -52,10 +52,11 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def make_source(inputs: CellInputs, split: Literal["train", "test"]) -> Source:
-    """One split of the declared data."""
+    """One split of the declared data: of test videos, those that hold clips as long as are sampled."""
+    frames = inputs.data.frames if split == "train" else inputs.sampled_frames
     declared = inputs.data.source.model_dump()
     entry = registry.sources[declared.pop("name")]
-    source: Source = entry.load()(split=split, frames=inputs.data.frames, size=inputs.data.size, **declared)
+    source: Source = entry.load()(split=split, frames=frames, size=inputs.data.size, **declared)
     return source
 
 

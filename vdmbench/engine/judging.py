@@ -10,8 +10,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from vdmbench.engine.events import EngineEvent, Judged, Profiled, Progress
+from vdmbench.engine.events import EngineEvent, Judged, Predicted, Profiled, Progress
 from vdmbench.engine.experiment import make_metrics
+from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import RealClips
 from vdmbench.metrics import temporal
 from vdmbench.records import MetricResult, TemporalProfile, TemporalProfiles
@@ -25,13 +26,15 @@ def judge(
     device: torch.device,
     emit: Callable[[EngineEvent], None],
     *,
+    continued: Continued | None = None,
     reference_cache: Path | None = None,
 ) -> None:
-    """Tell ``emit`` what each metric makes of ``clips``, and how they and as many real ones behave in time."""
+    """Tell ``emit`` what each metric makes of ``clips``, how they and as many real ones behave in time, and, where they
+    continue real ones, how near they come to these."""
     # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
     metrics = make_metrics(inputs)
     profiled = clips.shape[1] >= temporal.MINIMUM_FRAMES
-    parts = len(metrics) + profiled
+    parts = len(metrics) + profiled + (continued is not None)
     for number, (name, metric) in enumerate(metrics.items(), start=1):
         reference = metric.to(device).reference(
             real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=reference_cache
@@ -40,6 +43,9 @@ def judge(
         emit(Progress("evaluate", number, parts))
     if profiled:
         emit(Profiled(_profiles(inputs, clips, real, device)))
+        emit(Progress("evaluate", len(metrics) + 1, parts))
+    if continued is not None:
+        emit(Predicted(continued.scores(clips, with_lpips=inputs.evaluate.lpips)))
         emit(Progress("evaluate", parts, parts))
 
 

@@ -32,6 +32,7 @@ from vdmbench.engine.events import (
 )
 from vdmbench.engine.experiment import Experiment
 from vdmbench.engine.judging import judge
+from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer, thin
@@ -93,8 +94,9 @@ class _Run:
             rank=ranks.index,
         )
         self.real_clips = choose_real_clips(
-            cell.test_source, self.inputs.data.frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
+            cell.test_source, self.inputs.sampled_frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
         )
+        self.continued = Continued.of(self.inputs, self.real_clips, cell.diffusion, cell.device)
 
     def all(self, resume: TrainingState | None) -> None:
         with self._phase("build"):
@@ -128,7 +130,13 @@ class _Run:
             del trained
             self._release()
             judge(
-                self.inputs, clips, self.real_clips, self.cell.device, self.emit, reference_cache=self.reference_cache
+                self.inputs,
+                clips,
+                self.real_clips,
+                self.cell.device,
+                self.emit,
+                continued=self.continued,
+                reference_cache=self.reference_cache,
             )
 
     @contextmanager
@@ -204,26 +212,29 @@ class _Run:
         return trainer.sampled_network
 
     def _sample(self, network: nn.Module) -> torch.Tensor:
-        data = self.inputs.data
+        frames, size = self.inputs.sampled_frames, self.inputs.data.size
         timer = StepTimer(device=str(self.cell.device))
         with timer.step():
             clips = sample_clips(
                 network,
                 self.cell.diffusion,
                 self.sample,
-                (data.frames, CHANNELS, data.size, data.size),
+                (frames, CHANNELS, size, size),
                 self.inputs.seed,
                 self.cell.device,
                 lambda done, total: self.emit(Progress("sample", done, total)),
+                known=self.continued.beginnings if self.continued else None,
             )
         seconds = timer.total
-        shown = next(self.real_clips.batches(self.real_clips.real))[:SHOWN_REAL]
+        # Beside continuations stands what they should have become.
+        beside = self.real_clips.held_out if self.continued else self.real_clips.real
+        shown = next(self.real_clips.batches(beside))[:SHOWN_REAL]
         self.emit(
             Sampled(
                 Sampling(
                     clips=len(clips),
                     seconds_per_clip=seconds / len(clips),
-                    frames_per_second=len(clips) * data.frames / seconds,
+                    frames_per_second=len(clips) * (frames - (self.sample.known_frames or 0)) / seconds,
                     sampler=self.sample.sampler,
                     steps=len(self.cell.diffusion.visited(self.sample.steps)),
                 ),

@@ -72,6 +72,12 @@ def _skeleton(network: str, places: str, frames: int, size: int) -> Skeleton:
     return skeleton_of(built_on_meta(json.loads(network), json.loads(places)), frames, size, size)
 
 
+def sequence_lengths(network: Choice, mixer: Choice, *, frames: int, size: int) -> dict[str, int]:
+    """How long a sequence the mixer of each layer is handed, by path."""
+    places = _key(each_replaced(mixer, lambda _: {"name": "identity"}))
+    return {path: each.length for path, each in _skeleton(_key(network), places, frames, size).sequences.items()}
+
+
 def parameters(network: Choice, mixer: Choice) -> Parameters:
     """Trainable parameters of the network and of its temporal mixers."""
     return structure(network, mixer).parameters

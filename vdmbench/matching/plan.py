@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vdmbench.matching.cost import cost, count, structure
+from vdmbench.matching.lengths import refuse_untrained_length
 from vdmbench.matching.memory import Peaks, Source, measured, require_device, simulated
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
 from vdmbench.matching.solver import (
@@ -52,11 +53,13 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     :param memory: simulate the peaks of the answer also where no match asks for them; not of a network that is sharded.
     :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
     :raises CannotMeasure: a measured match without a CUDA device.
-    :raises ValueError: the declared sizes do not fit together, or their memory cannot be simulated.
+    :raises ValueError: the declared sizes do not fit together, their memory cannot be simulated, or clips are to be sampled
+        at a length that the network cannot have learned.
     """
     search = _Search(inputs)
     matched = search.run()
     resolved = resolve(inputs, search.knobs)
+    refuse_untrained_length(resolved)
     data = resolved.inputs.data
     priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=data.size)
     sharded = resolved.inputs.train.sharding != "none"

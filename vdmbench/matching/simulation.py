@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
+from vdmbench.diffusion import KnownFrames
 from vdmbench.engine.process import make_process
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer
@@ -136,8 +137,16 @@ def run_steps(
         update={"clips": min(sample.clips, 2 * sample.batch_size), "steps": sample.steps and min(sample.steps, levels)}
     )
     if "sample" in phases:
+        shape = (workload.sampled_frames, *shape[1:])
+
+        def beginnings(clips: range) -> KnownFrames:
+            return KnownFrames.first(sample.known_frames or 1, torch.zeros(len(clips), *shape, device=device))
+
         with tracker.phase("sample"):
-            sample_clips(sampled, diffusion, shortened, shape, 0, device, lambda done, total: None)
+            sample_clips(
+                sampled, diffusion, shortened, shape, 0, device, lambda done, total: None,
+                known=beginnings if sample.known_frames else None,
+            )
     return tracker.finish()
 
 

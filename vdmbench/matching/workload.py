@@ -28,6 +28,11 @@ class Workload:
     sample: Sample
     diffusion: Diffusion = field(default_factory=DiscreteDiffusion)
 
+    @property
+    def sampled_frames(self) -> int:
+        """Length of generated clips."""
+        return self.sample.frames or self.frames
+
     def key(self) -> str:
         """Equal for workloads of equal memory: widths count as they are built, not as they were written."""
         train = self.train.model_dump(include=_OF_TRAINING)
@@ -38,7 +43,8 @@ class Workload:
         process = self.diffusion.model_dump(include=_OF_PROCESS)
         if process.get("min_snr_gamma") is not None:
             process["min_snr_gamma"] = True
-        sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]))
+        sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]),
+                      frames=self.sampled_frames, known=self.sample.known_frames is not None)
         shapes = structure(self.network, self.mixer).digest
         declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, process,
                     shapes]

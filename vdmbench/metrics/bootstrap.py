@@ -62,3 +62,26 @@ def bootstrap_interval(
     columns = VideoDraws(torch.arange(len(generated)) if generated_videos is None else generated_videos, seed + 1)
     draws = [float(statistic(real[rows()], generated[columns()])) for _ in range(replicates)]
     return recentred_interval(float(statistic(real, generated)), draws, confidence)
+
+
+def interval_over_clips(
+    statistic: Callable[[Int[Tensor, " drawn"]], float | None],
+    clips: int,
+    *,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Percentile interval of ``statistic`` of the clips with these indices, over draws of as many with replacement.
+
+    For means and what follows smoothly from means, which a draw does not bias. Null under two clips, or where more than one
+    draw in twenty has no value: too few clips have what is counted.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [statistic(torch.randint(clips, (clips,), generator=generator)) for _ in range(replicates if clips > 1 else 0)]
+    values = [value for value in drawn if value is not None]
+    if len(values) < max(2, 0.95 * replicates):
+        return None
+    tail = (1 - confidence) / 2
+    low, high = torch.quantile(torch.tensor(values, dtype=torch.float64), torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    return float(low), float(high)

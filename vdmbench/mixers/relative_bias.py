@@ -46,11 +46,20 @@ class RelativeBias(nn.Module):
         """Bias of query frame (rows) on key frame (columns)."""
         return self.table[self._bucket_indices(frames)].permute(2, 0, 1)
 
+    def covers(self, frames: int, *, trained: int) -> bool:
+        """Whether ``frames`` frames read only entries that training on ``trained`` frames reaches; others keep their first,
+        random values."""
+        furthest, learned = self._buckets(torch.tensor([frames - 1, trained - 1])).tolist()
+        return furthest <= learned
+
     def _bucket_indices(self, frames: int) -> Int[Tensor, "{frames} {frames}"]:
         frame = torch.arange(frames, device=self.table.device)
         ahead = frame[None, :] - frame[:, None]  # how far the key lies after the query
-        distance = (-ahead).clamp(min=0) if self.causal else ahead.abs()
+        bucket = self._buckets((-ahead).clamp(min=0) if self.causal else ahead.abs())
+        return bucket if self.causal else bucket + self._a_side * (ahead > 0)
+
+    def _buckets(self, distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """Of one direction of time."""
         octaves = torch.log(distance.clamp(min=1).float() / self.exact) / math.log(self.max_distance / self.exact)
         logarithmic = self.exact + (octaves * (self._a_side - self.exact)).long()
-        bucket = torch.where(distance < self.exact, distance, logarithmic.clamp(max=self._a_side - 1))
-        return bucket if self.causal else bucket + self._a_side * (ahead > 0)
+        return torch.where(distance < self.exact, distance, logarithmic.clamp(max=self._a_side - 1))

@@ -26,7 +26,7 @@ def checkpoint_bytes(inputs: CellInputs, solved: Solved) -> int:
 
 def cell_bytes(inputs: CellInputs, solved: Solved) -> int:
     """What a finished cell leaves: its checkpoints, its samples as if nothing could be compressed, its record."""
-    clip = inputs.data.frames * inputs.data.size**2 * 3
+    clip = inputs.sampled_frames * inputs.data.size**2 * 3
     samples = (inputs.sample.clips + _PICTURED_CLIPS) * clip
     return KEPT_CHECKPOINTS * checkpoint_bytes(inputs, solved) + samples + _RECORD
 

@@ -13,6 +13,7 @@ from vdmbench.records import (
     Exit,
     MetricResult,
     PhaseReading,
+    Prediction,
     Record,
     Sampling,
     Status,
@@ -58,6 +59,8 @@ def fold(
             found["metrics"][event["metric"]] = MetricResult.model_validate(event["result"])
         elif kind == "profiled":
             found["temporal_profiles"] = TemporalProfiles.model_validate(event["profiles"])
+        elif kind == "predicted":
+            found["prediction"] = Prediction.model_validate(event["prediction"])
         elif kind == "backends":
             found["backends"] = event["backends"]
         elif kind == "environment":

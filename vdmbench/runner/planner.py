@@ -83,19 +83,22 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
 def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
     from vdmbench.metrics.cuts import load_cut_detector
+    from vdmbench.metrics.lpips import load_lpips
 
     make_source(inputs, "train")
     choose_real_clips(
-        make_source(inputs, "test"), inputs.data.frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
+        make_source(inputs, "test"), inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
     )
     if inputs.evaluate.cuts:
         load_cut_detector()
+    if inputs.evaluate.lpips:
+        load_lpips()
     for metric in make_metrics(inputs).values():
-        frames = metric.protocol.frames or inputs.data.frames
+        frames = metric.protocol.frames or inputs.sampled_frames
         if frames < metric.extractor.minimum_frames:
             raise ValueError(
                 f"metric '{metric.protocol.name}' needs clips of at least {metric.extractor.minimum_frames} frames, "
-                f"data.frames is {frames}"
+                f"those judged have {frames}"
             )
 
 

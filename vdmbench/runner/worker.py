@@ -185,6 +185,8 @@ class _Scribe:
                 append({"type": "judged", "metric": event.metric, "result": event.result.model_dump()}, durable=True)
             case engine.Profiled():
                 append({"type": "profiled", "profiles": event.profiles.model_dump(mode="json")}, durable=True)
+            case engine.Predicted():
+                append({"type": "predicted", "prediction": event.prediction.model_dump(mode="json")}, durable=True)
             case engine.BackendsUsed():
                 append({"type": "backends", "backends": event.backends})
 

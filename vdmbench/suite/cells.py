@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
 from vdmbench.suite.diffusion import Diffusion, check_sampler
@@ -23,8 +23,23 @@ from vdmbench.suite.overrides import UnknownPath, has_path, set_path
 from vdmbench.suite.pattern import FORMS, TemporalLayers
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
+LPIPS_SIZE = 32
 
-class Reference(TemporalLayers):
+_LEFT_OUT: dict[str, dict[str, Any]] = {"sample": {"frames": None, "known_frames": None}, "evaluate": {"lpips": False}}
+"""Fields that dumps of a cell leave out where they have these values, so that cells from before these fields are the same."""
+
+
+class _Dumped(TemporalLayers):
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = TemporalLayers._without_the_others(self, dump)
+        for block, unset in _LEFT_OUT.items():
+            if block in tree:
+                tree[block] = {key: value for key, value in tree[block].items() if key not in unset or value != unset[key]}
+        return tree
+
+
+class Reference(_Dumped):
     """What others are brought to: its network, and what else the quantity that is matched depends on."""
 
     network: NetworkChoice
@@ -33,7 +48,7 @@ class Reference(TemporalLayers):
     sample: Sample
 
 
-class CellInputs(TemporalLayers):
+class CellInputs(_Dumped):
     """All that is declared for one cell, and nothing else: what its identity is the hash of."""
 
     suite_schema: int = SUITE_SCHEMA
@@ -74,9 +89,29 @@ class CellInputs(TemporalLayers):
         return CellInputs.model_validate, (self.model_dump(mode="json"),)
 
     @model_validator(mode="after")
+    def _prediction_fits(self) -> CellInputs:
+        known = self.sample.known_frames
+        if known is not None and known >= self.sampled_frames:
+            more = "sample.frames" if self.sample.frames else "data.frames"
+            message = f"{known} known frames of {self.sampled_frames} leave none to predict: lower it, or raise {more}"
+            raise problem_at(("sample", "known_frames"), message)
+        if self.evaluate.lpips and known is None:
+            message = "LPIPS is of predicted frames, and nothing is predicted: set sample.known_frames, or leave it out"
+            raise problem_at(("evaluate", "lpips"), message)
+        if self.evaluate.lpips and self.data.size < LPIPS_SIZE:
+            message = f"LPIPS needs {LPIPS_SIZE} pixels a side, data.size is {self.data.size}: raise it, or leave it out"
+            raise problem_at(("evaluate", "lpips"), message)
+        return self
+
+    @model_validator(mode="after")
     def _sampler_fits_the_process(self) -> CellInputs:
         check_sampler(self.diffusion, self.sample)
         return self
+
+    @property
+    def sampled_frames(self) -> int:
+        """Length of generated clips, and of the real ones that judge them."""
+        return self.sample.frames or self.data.frames
 
     def identity(self) -> str:
         """20 hex digits of SHA-256 over canonical JSON."""

@@ -65,14 +65,8 @@ class Maze(ProceduralSource):
         _, route, _ = self._world(index)
         return self._poses(route, self.video_frames)[0]
 
-    def revisits(self, index: int, start: int = 0, frames: int | None = None) -> Int[np.ndarray, "pairs 2"]:
-        """Pairs (t, t') of frames, t < t', that show the same view: t' stands exactly where t, the first such frame, stood.
-
-        Of the whole video, or of a clip of ``frames`` frames, counted from its ``start``. Any video longer than one circuit,
-        some dozen squares, has them.
-        """
-        frames = self.length(index) - start if frames is None else frames
-        self._check_range(index, start, frames)
+    def _revisits(self, index: int, start: int, frames: int) -> Int[np.ndarray, "pairs 2"]:
+        """Frame t' stands exactly where t stood. Any video longer than one circuit, some dozen squares, has such pairs."""
         _, route, _ = self._world(index)
         identities = self._poses(route, start + frames)[1][start:]
         _, first, group = np.unique(identities, return_index=True, return_inverse=True)
