@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,11 @@ def main() -> None:
         folder = Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         rows, record = supervised(folder, options.steps, options.rounds)
-        rows += many(folder, options.cells, record, options.rounds)
-    for row in rows:
-        print(json.dumps(row))
+        for each in rows:
+            print(json.dumps(each), flush=True)
+        for each in many(folder, options.cells, record, options.rounds):
+            print(json.dumps(each), flush=True)
+            rows.append(each)
     if options.out:
         options.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 
@@ -112,7 +115,7 @@ def row(what: str, values: list[Any], bound: float) -> Row:
     return {"what": what, "median": statistics.median(values), "all": values, "bound": bound}
 
 
-def many(folder: Path, count: int, record: Record, rounds: int) -> list[Row]:
+def many(folder: Path, count: int, record: Record, rounds: int) -> Iterator[Row]:
     """Commands on a suite of ``count`` cells that were planned, and all run but one."""
     suite = folder / "many.yaml"
     axis = ", ".join(str(step) for step in range(2, 2 + count // 30))
@@ -130,17 +133,15 @@ def many(folder: Path, count: int, record: Record, rounds: int) -> list[Row]:
         ("resume, nothing left", run),
         ("status", ["status", str(results.path), "--json"]),
     ]
-    rows = []
-    (results.path / "statuses.json").unlink(missing_ok=True)
+    (results.path / "statuses.json").unlink()
     wall, worked, code = command(run)
-    rows.append({"what": "resume, nothing left, index deleted", "cells": len(cells), "seconds": wall,
-                 "processor seconds": worked, "exit code": code})  # fmt: skip
+    yield {"what": "resume, nothing left, index deleted", "cells": len(cells), "seconds": wall, "processor seconds": worked,
+           "exit code": code}  # fmt: skip
     for what, arguments in timed:
         taken = [command(arguments) for _ in range(rounds)]
-        rows.append({"what": what, "cells": len(cells), "seconds": statistics.median(wall for wall, _, _ in taken),
-                     "processor seconds": statistics.median(worked for _, worked, _ in taken), "exit code": taken[-1][2],
-                     "bound": 10})  # fmt: skip
-    return rows
+        yield {"what": what, "cells": len(cells), "seconds": statistics.median(wall for wall, _, _ in taken),
+               "processor seconds": statistics.median(worked for _, worked, _ in taken), "exit code": taken[-1][2],
+               "bound": 10}  # fmt: skip
 
 
 def fill(results: ResultsFolder, cells: list[Cell], record: Record) -> None:
