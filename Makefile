@@ -45,6 +45,7 @@ bench: $(VENV)/test.stamp
 	$(PIP) --constraint constraints.txt mambapy transformers
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/unet_step.py --out benchmarks/cpu/unet_step.json
+	$(BIN)/python benchmarks/dit_step.py --out benchmarks/cpu/dit_step.json
 	$(BIN)/python benchmarks/fvd.py
 	$(BIN)/python benchmarks/loading.py
 

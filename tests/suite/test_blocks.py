@@ -69,7 +69,7 @@ def test_place_ratio_and_order_are_axes():
         (
             ", attention]}",
             "], repeat: 2}",
-            r"s.yaml:\d+: variants.hybrid.blocks: 3 blocks x repeat 2 are 6, and the network's depth is 4: set network.depth to",
+            r"s.yaml:\d+: variants.hybrid.blocks: 3 blocks x repeat 2 are 6, and the network's depth is 4: set network.depth",
         ),
         (", attention]}", "]}", "3 blocks do not fill the network's depth of 4 evenly; set network.depth to 3 or 6"),
         ("depth: 4", "depth: 3", r"s.yaml:\d+: variants.floor.mixer: .*network.depth must be even, got 3"),
