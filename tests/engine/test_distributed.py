@@ -12,7 +12,9 @@ import pytest
 from tests.engine.two_ranks import CASES, STEPS
 from tests.suite.texts import MINIMAL
 from vdmbench.matching import solve
+from vdmbench.runner.planner import problems
 from vdmbench.suite import SuiteError, expand, parse_suite
+from vdmbench.suite.blocks import Run
 
 HERE = Path(__file__).parent
 
@@ -78,7 +80,7 @@ def test_memory_is_planned_for_the_part_of_the_batch_that_a_device_has():
 
 
 def test_a_batch_that_the_solver_moves_stays_one_that_can_be_shared():
-    match = "match={quantity: memory, budget: 8MiB, knob: batch_size, tolerance: 0.9}"
+    match = "match={quantity: memory, budget: 24MiB, knob: batch_size, tolerance: 0.9}"
     solved = solve(cells(match, "train.batch_size=3", "train.devices=3")[0].inputs).solved
     assert solved.knobs["batch_size"] % 3 == 0
 
@@ -88,3 +90,9 @@ def test_the_memory_of_a_sharded_network_is_not_guessed():
     assert not solve(cells(*sharded)[0].inputs, memory=True).solved.memory
     with pytest.raises(ValueError, match="match parameters, FLOPs or state instead"):
         solve(cells(*sharded, "match={quantity: memory, budget: 1GiB, knob: batch_size}")[0].inputs)
+
+
+def test_a_kernel_that_sharding_cannot_release_is_told_before_any_work():
+    scan = [cell.inputs for cell in cells("train.devices=2", "train.sharding=fsdp2") if cell.variant == "uni"]
+    (problem,) = problems(scan, Run(device="cpu"))
+    assert "leave sharding out, or run on CUDA devices" in problem
