@@ -58,7 +58,8 @@ class ScanOrder:
         """The clips' tokens as sequences, a clip's next to each other."""
         if self.name in _AXES:
             return x.permute(_AXES[self.name]).flatten(_OUTSIDE.get(self.name, 1), 3).flatten(0, -3)
-        return x.flatten(1, 3).index_select(1, self._order(*x.shape[1:4], x.device))
+        frames, height, width = x.shape[1:4]
+        return x.flatten(1, 3).index_select(1, self._order(frames, height, width, x.device))
 
     def restore(
         self, y: Shaped[Tensor, "sequences length channels"], frames: int, height: int, width: int
@@ -80,8 +81,7 @@ class ScanOrder:
         """Indices of the orders that no exchange of axes gives."""
         f, y, x = (torch.arange(size, device=device) for size in (frames, height, width))
         if self._block is None:
-            rows = (y * width)[:, None] + torch.where(y[:, None] % 2 == 0, x, width - 1 - x)
-            path = rows.flatten()
+            path = ((y * width)[:, None] + torch.where(y[:, None] % 2 == 0, x, width - 1 - x)).flatten()
             return (f[:, None] * height * width + torch.where(f[:, None] % 2 == 0, path, path.flip(0))).flatten()
         rows, columns = self._block
         # Sorted by the block's row and column, then by the token's own: places are row by row to begin with, and stay so.

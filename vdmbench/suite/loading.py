@@ -93,7 +93,7 @@ def parse_suite(
 
 
 def _made_tiny(suite: Suite, lines: SourceLines) -> Suite:
-    """With the fields of its ``tiny`` block set, and under a name of its own, so that its results have a folder of their own."""
+    """With the fields of its ``tiny`` block set, and a name of its own, so that its results have a folder of their own."""
     if not suite.tiny:
         raise SuiteError([lines.problem((), "no 'tiny' block says how to make this suite small: add one of field paths and "
                                             "values, or set fields by key.path=value")])
