@@ -27,7 +27,7 @@ def _study(values: dict[str, list[float]]) -> Study:
 
 def test_the_grammar_knows_every_quantity_of_the_report() -> None:
     assert set(QUANTITIES) == {quantity.name for quantity in BUILT_IN}
-    dimension = {"bytes": "bytes", "s": "seconds", "s/clip": "seconds", "": "plain"}
+    dimension = {"bytes": "bytes", "s": "seconds", "s/clip": "seconds", "dB": "decibels", "": "plain"}
     assert {quantity.name: dimension.get(quantity.unit, "count") for quantity in BUILT_IN} == QUANTITIES
 
 

@@ -137,13 +137,16 @@ def _is_at(study: Study, claim: Claim, group: Group) -> bool:
 
 
 def _outcome(study: Study, groups: Sequence[Group], term: Term, quantity: str | None = None) -> Outcome:
-    """Over several groups the geometric mean, seed by seed, of seeds that have all of them."""
-    outcomes = [study.outcomes(study.quantity(quantity or term.quantity))[group].get(term.label, Outcome()) for group in groups]
+    """Over several groups the geometric mean, seed by seed, of seeds that have all of them; the arithmetic mean of what may
+    be zero or less."""
+    asked = study.quantity(quantity or term.quantity)
+    outcomes = [study.outcomes(asked)[group].get(term.label, Outcome()) for group in groups]
     if len(outcomes) == 1:
         return outcomes[0]
     seeds = set.intersection(*(set(outcome.values) for outcome in outcomes))
+    found = {seed: [outcome.values[seed] for outcome in outcomes] for seed in sorted(seeds)}
     values = {
-        seed: math.exp(float(np.mean([math.log(outcome.values[seed]) for outcome in outcomes]))) for seed in sorted(seeds)
+        seed: float(np.mean(each) if asked.signed else math.exp(float(np.mean(np.log(each))))) for seed, each in found.items()
     }
     lost = {seed: status for outcome in outcomes for seed, status in outcome.failures.items() if seed not in values}
     return Outcome(values, lost)

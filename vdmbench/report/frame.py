@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from vdmbench.records import PHASES, Phase, PhaseReading, Record
+from vdmbench.records import PHASES, Phase, PhaseReading, Prediction, PredictionScore, Record
 from vdmbench.report.quantities import BUILT_IN
 from vdmbench.report.results import Cell, as_cells
 
@@ -121,6 +121,7 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
         measured = record.phases.get(phase)
         for counter in ("seconds", "rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes", "nvml_peak_bytes"):
             row[f"{phase}.{counter}"] = getattr(measured, counter) if measured else None
+    row |= _predicted(record.prediction)
     for name, result in record.metrics.items():
         row |= {
             name: finite(result.value), f"{name}.protocol": result.name,
@@ -131,6 +132,25 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
             f"{name}.blind": ", ".join(result.blind) or None, f"{name}.rank_deficient": result.rank_deficient,
         }
     return row
+
+
+def _predicted(prediction: Prediction | None) -> dict[str, Any]:
+    """Scores with their intervals, and the floor that copying the last known frame gives."""
+    if prediction is None:
+        return dict.fromkeys(("psnr", "ssim", "lpips", "recall", "prediction.protocol"))
+    row: dict[str, Any] = {
+        "prediction.protocol": f"{prediction.known_frames} known frames, n={prediction.clips}, best of {prediction.best_of}",
+        "prediction.rule": prediction.rule,
+    }
+    for name in ("psnr", "ssim", "lpips"):
+        score: PredictionScore | None = getattr(prediction, name)
+        low, high = (score.interval if score else None) or (None, None)
+        row |= {name: finite(score.value if score else None), f"{name}.low": low, f"{name}.high": high,
+                f"{name}.copied": score.copied if score else None}
+    recall = prediction.recall
+    low, high = (recall.interval if recall else None) or (None, None)
+    return row | {"recall": recall.gain if recall else None, "recall.low": low, "recall.high": high,
+                  "recall.copied": recall.copied_gain if recall else None}
 
 
 def own_coordinates(records: Sequence[Record]) -> set[str]:

@@ -33,6 +33,8 @@ class Quantity:
     """How it was measured, one sentence."""
     source: str | None = None
     """Column that says which counter gave the value; values of different sources are never mixed."""
+    signed: bool = False
+    """May be zero or less: averaged over sweep points by its arithmetic mean, others by their geometric one."""
 
 
 SCALES: dict[str, list[tuple[float, str]]] = {
@@ -42,6 +44,7 @@ SCALES: dict[str, list[tuple[float, str]]] = {
     "elements": [(1e9, "G elements"), (1e6, "M elements"), (1e3, "k elements"), (1, "elements")],
     "FLOPs": [(1e12, "TFLOPs"), (1e9, "GFLOPs"), (1e6, "MFLOPs"), (1, "FLOPs")],
     "frames/s": [(1, "frames/s")],
+    "dB": [(1, "dB")],
     "s/clip": [(1, "s/clip"), (1e-3, "ms/clip")],
     "": [(1, "")],
 }
@@ -118,6 +121,45 @@ BUILT_IN: tuple[Quantity, ...] = (
     ),
     Quantity("sample_throughput", "Sampling throughput", "frames/s", "higher", "machine", "Frames generated per second."),
     Quantity("final_loss", "Final loss", "", "lower", "portable", "Training loss, mean over the last tenth of the steps."),
+    Quantity(
+        "psnr",
+        "PSNR",
+        "dB",
+        "higher",
+        "portable",
+        "Of predicted frames against the true ones: mean over frames and clips, one continuation a clip.",
+        "prediction.protocol",
+        signed=True,
+    ),
+    Quantity(
+        "ssim",
+        "SSIM",
+        "",
+        "higher",
+        "portable",
+        "Structural similarity of predicted to true frames, averaged likewise.",
+        "prediction.protocol",
+        signed=True,
+    ),
+    Quantity(
+        "lpips",
+        "LPIPS",
+        "",
+        "lower",
+        "portable",
+        "Perceptual distance (AlexNet) of predicted to true frames, averaged likewise.",
+        "prediction.protocol",
+    ),
+    Quantity(
+        "recall",
+        "Recall",
+        "dB",
+        "higher",
+        "portable",
+        "PSNR of predicted frames that show a view of the known ones, minus that of frames whose view was never seen.",
+        "prediction.protocol",
+        signed=True,
+    ),
 )
 
 

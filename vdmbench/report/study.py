@@ -219,7 +219,7 @@ class Study:
                 if not isinstance(source, str):
                     continue
                 # A protocol may name the clip length, so it is compared at one sweep point, over cohorts and suites alike.
-                where = group.point if quantity.name in self.metrics else (group.cohort,)
+                where = group.point if quantity.reach == "portable" else (group.cohort,)
                 other, of = seen.setdefault(where, (source, label))
                 if other != source:
                     raise NotComparable(f"{quantity.name}: {source} ({label}) and {other} ({of}) are measured differently and "

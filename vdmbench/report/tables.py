@@ -50,7 +50,10 @@ class Table:
     """Rows before which another sweep point begins."""
 
 
-MAIN_QUANTITIES = ("peak_train_memory", "peak_sample_memory", "step_time", "sample_time", "parameters", "temporal_parameters")
+MAIN_QUANTITIES = (
+    "psnr", "ssim", "lpips", "recall",
+    "peak_train_memory", "peak_sample_memory", "step_time", "sample_time", "parameters", "temporal_parameters",
+)
 
 
 def shown_value(value: float, deviation: float | None = None) -> str:

@@ -35,6 +35,8 @@ class Thresholds(BaseModel):
     """Declared metrics; a metric of its own may stand in ``metrics``."""
     final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
     """Training loss."""
+    decibels: Threshold = Threshold(percent=1, absolute=0.25)
+    """PSNR of predicted frames, and recall."""
     metrics: dict[str, Threshold] = Field(default_factory=dict)
     """By metric name, before ``distance``."""
 
@@ -44,5 +46,5 @@ class Thresholds(BaseModel):
             return self.metrics[quantity.name]
         if quantity.name == "peak_sample_memory" and (source or "").startswith("RSS"):
             return self.resident_sampling
-        by_unit = {"bytes": self.memory, "s": self.time, "s/clip": self.time}
+        by_unit = {"bytes": self.memory, "s": self.time, "s/clip": self.time, "dB": self.decibels}
         return self.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, self.distance)

@@ -9,8 +9,10 @@ from vdmbench.figure_style import STYLES, ReportFigure, Style, applied, find_sty
 from vdmbench.report.figures.consistency import consistency_figure
 from vdmbench.report.figures.differences import differences_figure
 from vdmbench.report.figures.frontier import frontier_figure
+from vdmbench.report.figures.length import length_figure
 from vdmbench.report.figures.panels import NothingToDraw
 from vdmbench.report.figures.phases import phases_figure
+from vdmbench.report.figures.prediction import prediction_figure
 from vdmbench.report.figures.profiles import profiles_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
@@ -27,6 +29,15 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "memory": (scaling_figure("peak_train_memory"), "Peak training memory against clip length."),
     "throughput": (scaling_figure("train_throughput"), "Training throughput against clip length."),
     "distance": (scaling_figure("distance"), "Distance to held-out real video against clip length."),
+    "length": (
+        length_figure,
+        "Distance of each window along the video to real windows; grey: held-out real windows at the same place. Right of the "
+        "dotted line are frames beyond those of training's clips.",
+    ),
+    "prediction": (
+        prediction_figure,
+        "PSNR of each predicted frame; grey: the last known frame repeated. Higher is better.",
+    ),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
     "differences": (differences_figure, "Paired differences to the reference: a dot a seed, the mean with its 95 % interval."),
     "phases": (phases_figure, "Peak memory of every phase: mean over seeds of the counter that the tables name."),
