@@ -96,6 +96,6 @@ def test_frontiers_of_what_is_better_large_are_refused() -> None:
 
 def test_different_numbers_of_known_frames_share_no_table() -> None:
     records = [predicting("s4d", 0, 1.0), predicting("attention", 0, 1.0, known=KNOWN + 1)]
-    with pytest.raises(NotComparable, match="[45] known frames"):
+    with pytest.raises(NotComparable, match=r"[45] known frames"):
         Study.of(records)
     assert Study.of(records[:1]).frame["psnr"].tolist() == [20]
