@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -46,8 +47,11 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
         seeds = [
             100 * (value - base[seed]) / abs(base[seed]) for seed, value in outcomes[label].values.items() if base.get(seed)
         ]
-        dots = axes.plot(seeds, [row] * len(seeds), ".", color=look.colour, alpha=0.5, markersize=3.4, markeredgewidth=0)
-        tag(dots[0], look)
+        rows = [row] * len(seeds)
+        seaborn.stripplot(
+            x=seeds, y=rows, orient="h", native_scale=True, jitter=False, color=look.colour, alpha=0.5, size=2.4, ax=axes
+        )
+        tag(axes.collections[-1], look)
         low, high = effect.share(effect.low), effect.share(effect.high)
         if low is not None and high is not None:
             tag(axes.plot([100 * low, 100 * high], [row, row], color=look.colour, linewidth=1.4)[0], look)
