@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -29,13 +31,17 @@ class Heard:
 
 
 def run(
-    *overrides: str, variant: str = "bi", resume: engine.TrainingState | None = None, checkpoint_every: int = 1000
+    *overrides: str,
+    variant: str = "bi",
+    resume: engine.TrainingState | None = None,
+    checkpoint_every: int = 1000,
+    rollout_file: Path | None = None,
 ) -> Heard:
     (inputs,) = [cell.inputs for cell in expand(*parse_suite(MINIMAL, overrides=overrides)) if cell.variant == variant]
     resolved = solve(inputs).resolved
     heard = Heard()
     cell = engine.prepare(inputs, resolved.network, resolved.mixer, torch.device("cpu"))
-    engine.run_cell(cell, heard, resume=resume, checkpoint_every=checkpoint_every)
+    engine.run_cell(cell, heard, resume=resume, checkpoint_every=checkpoint_every, rollout_file=rollout_file)
     return heard
 
 

@@ -15,6 +15,7 @@ from vdmbench.records import (
     Phase,
     PhaseReading,
     Prediction,
+    Rollout,
     Sampling,
     TemporalProfiles,
     Training,
@@ -82,6 +83,15 @@ class Sampled:
     sampling: Sampling
     clips: UInt8[Tensor, "clips frames channels height width"]
     real: UInt8[Tensor, "real frames channels height width"]
+    stored: bool = False
+    """Whether the clips are in the file that the engine was told to write them to."""
+
+
+@dataclass(frozen=True)
+class RolledOut:
+    """Clips were made chunk by chunk, at that cost."""
+
+    rollout: Rollout
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ EngineEvent = (
     | CheckpointDue
     | Trained
     | Sampled
+    | RolledOut
     | Judged
     | Profiled
     | Predicted

@@ -25,6 +25,7 @@ from vdmbench.engine.events import (
     PhaseEnded,
     PhaseStarted,
     Progress,
+    RolledOut,
     Sampled,
     Stopped,
     Trained,
@@ -34,6 +35,7 @@ from vdmbench.engine.experiment import Experiment
 from vdmbench.engine.judging import judge
 from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import choose_real_clips
+from vdmbench.engine.rollout import roll_out
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer, thin
 from vdmbench.measure import PhaseMeter, StepTimer
@@ -57,6 +59,7 @@ def run_cell(
     reference_cache: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks | None = None,
+    rollout_file: Path | None = None,
 ) -> None:
     """Run ``cell``, telling ``emit`` everything.
 
@@ -65,11 +68,12 @@ def run_cell(
     :param stop: asked after every training step; where it says so, training leaves a checkpoint and ends.
     :param ranks: this process among those that train the cell together; ``emit`` hears each of them, and clips are sampled and
         judged by the one that leads.
+    :param rollout_file: where the frames of a rollout are written as they are made; None keeps them in memory.
     :raises NonFiniteLoss: training diverged.
     :raises Stopped: as ``stop`` asked.
     :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
     """
-    _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks()).all(resume)
+    _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks(), rollout_file).all(resume)
 
 
 class _Run:
@@ -81,9 +85,11 @@ class _Run:
         reference_cache: Path | None,
         stop: Callable[[], bool],
         ranks: Ranks,
+        rollout_file: Path | None,
     ) -> None:
         self.cell, self.emit, self.stop, self.ranks = cell, emit, stop, ranks
         self.checkpoint_every, self.reference_cache = checkpoint_every, reference_cache
+        self.rollout_file = rollout_file
         self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
         self.meter = PhaseMeter(str(cell.device))
         self.batches = TrainingBatches(
@@ -214,18 +220,25 @@ class _Run:
     def _sample(self, network: nn.Module) -> torch.Tensor:
         frames, size = self.inputs.sampled_frames, self.inputs.data.size
         timer = StepTimer(device=str(self.cell.device))
+        known = self.continued.beginnings if self.continued else None
+        asked = (
+            self.cell.diffusion,
+            self.sample,
+            (frames, CHANNELS, size, size),
+            self.inputs.seed,
+            self.cell.device,
+            lambda done, total: self.emit(Progress("sample", done, total)),
+        )
+        rolled = None
         with timer.step():
-            clips = sample_clips(
-                network,
-                self.cell.diffusion,
-                self.sample,
-                (frames, CHANNELS, size, size),
-                self.inputs.seed,
-                self.cell.device,
-                lambda done, total: self.emit(Progress("sample", done, total)),
-                known=self.continued.beginnings if self.continued else None,
-            )
+            if self.sample.rollout is None:
+                clips = sample_clips(network, *asked, known=known)
+            else:
+                assert isinstance(network, Denoiser), "a sharded network rolls nothing out"
+                clips, rolled = roll_out(network, *asked, known=known, path=self.rollout_file)
         seconds = timer.total
+        if rolled is not None:
+            self.emit(RolledOut(rolled))
         # Beside continuations stands what they should have become.
         beside = self.real_clips.held_out if self.continued else self.real_clips.real
         shown = next(self.real_clips.batches(beside))[:SHOWN_REAL]
@@ -240,6 +253,7 @@ class _Run:
                 ),
                 clips,
                 shown,
+                stored=rolled is not None and self.rollout_file is not None,
             )
         )
         return clips

@@ -298,6 +298,30 @@ class Prediction(Recorded):
     """Null where the source knows of no revisits among predicted frames."""
 
 
+class Rollout(Recorded):
+    """What it took to make clips chunk by chunk. The series are of the first batch, at most 200 points."""
+
+    chunk: int
+    """Frames denoised together."""
+    clips: int
+    """Clips made at once, which all numbers are of together."""
+    first_chunk_seconds: float
+    """Apart from the others: it finds no kernel warm."""
+    frame_seconds: Spread | None = None
+    """Seconds of a chunk over its frames, the first chunk left out; all batches."""
+    at: list[int]
+    """Frames made."""
+    seconds: list[float]
+    """Median seconds a frame since the point before."""
+    rss_bytes: list[int]
+    """Resident memory of the process."""
+    allocated_bytes: list[int] | None = None
+    """Live memory of the CUDA allocator; null without a device."""
+    state_bytes: list[int]
+    """Of what the mixers carry."""
+    state_elements: list[int]
+
+
 class DeviceMemory(Recorded):
     """Device memory as the supervising parent saw it through NVML."""
 
@@ -362,6 +386,8 @@ class Record(Recorded):
     """Null where clips have fewer than three frames."""
     prediction: Prediction | None = None
     """Null where clips were made from noise alone."""
+    rollout: Rollout | None = None
+    """Null where clips were made whole."""
     backends: dict[str, list[str]] = Field(default_factory=dict)
     """Kernels that ran, by op."""
     device_memory: DeviceMemory | None = None

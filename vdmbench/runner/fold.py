@@ -15,6 +15,7 @@ from vdmbench.records import (
     PhaseReading,
     Prediction,
     Record,
+    Rollout,
     Sampling,
     Status,
     TemporalProfiles,
@@ -55,6 +56,8 @@ def fold(
             found["training"] = Training.model_validate(event["training"])
         elif kind == "sampled":
             found["sampling"] = Sampling.model_validate(event["sampling"])
+        elif kind == "rolled_out":
+            found["rollout"] = Rollout.model_validate(event["rollout"])
         elif kind == "judged":
             found["metrics"][event["metric"]] = MetricResult.model_validate(event["result"])
         elif kind == "profiled":

@@ -85,6 +85,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     from vdmbench import engine
     from vdmbench.matching import resolve
     from vdmbench.measure import capture, hardware_cohort
+    from vdmbench.runner.artifacts import ROLLOUT
     from vdmbench.runner.checkpoint import Checkpoints
     from vdmbench.runner.memory_limit import enforce
     from vdmbench.runner.memory_snapshot import SNAPSHOT, memory_history
@@ -128,6 +129,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
             resume=resumed,
             checkpoint_every=task.run.checkpoint_every,
             reference_cache=task.reference_cache,
+            rollout_file=folder / ROLLOUT,
             stop=last_checkpoint.asked,
             ranks=ranks,
         )
@@ -178,9 +180,12 @@ class _Scribe:
                 append({"type": "trained", "training": event.training.model_dump()}, durable=True)
                 self.follow(event)
             case engine.Sampled():
-                for name, path in write_samples(self._folder, event.clips, event.real).items():
+                written = write_samples(self._folder, event.clips, event.real, stored=event.stored)
+                for name, path in written.items():
                     append({"type": "artifact", "name": name, "path": path})
                 append({"type": "sampled", "sampling": event.sampling.model_dump()}, durable=True)
+            case engine.RolledOut():
+                append({"type": "rolled_out", "rollout": event.rollout.model_dump()}, durable=True)
             case engine.Judged():
                 append({"type": "judged", "metric": event.metric, "result": event.result.model_dump()}, durable=True)
             case engine.Profiled():

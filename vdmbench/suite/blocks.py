@@ -176,6 +176,13 @@ class Train(Declared):
         return self
 
 
+class Rollout(Declared):
+    """Clips made chunk by chunk, each from noise given those before (diffusion forcing); for causal mixers."""
+
+    chunk: int = Field(default=1, gt=0)
+    """Frames that are denoised together."""
+
+
 class Sample(Declared):
     """How clips are generated."""
 
@@ -195,6 +202,8 @@ class Sample(Declared):
     """Arithmetic of the forward pass."""
     frames: int | None = Field(default=None, gt=0)
     """Length of generated clips, and of the real ones that judge them; null: as trained, data.frames."""
+    rollout: Rollout | None = None
+    """Make clips chunk by chunk, in memory that does not grow where the mixer's state does not; null: whole clips at once."""
     known_frames: int | None = Field(default=None, gt=0)
     """First frames of held-out test clips that are given and continued; null: clips are made from noise alone."""
 

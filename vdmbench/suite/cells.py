@@ -21,11 +21,15 @@ from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
 from vdmbench.suite.pattern import FORMS, TemporalLayers
+from vdmbench.suite.rollout import check_rollout
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
 LPIPS_SIZE = 32
 
-_LEFT_OUT: dict[str, dict[str, Any]] = {"sample": {"frames": None, "known_frames": None}, "evaluate": {"lpips": False}}
+_LEFT_OUT: dict[str, dict[str, Any]] = {
+    "sample": {"frames": None, "known_frames": None, "rollout": None},
+    "evaluate": {"lpips": False},
+}
 """Fields that dumps of a cell leave out where they have these values, so that cells from before these fields are the same."""
 
 
@@ -106,6 +110,14 @@ class CellInputs(_Dumped):
     @model_validator(mode="after")
     def _sampler_fits_the_process(self) -> CellInputs:
         check_sampler(self.diffusion, self.sample)
+        return self
+
+    @model_validator(mode="after")
+    def _rollout_can_go_on(self) -> CellInputs:
+        if self.sample.rollout is not None:
+            check_rollout(
+                self.sample, self.sampled_frames, self.diffusion, self.train, self.network.model_dump(), self.temporal
+            )
         return self
 
     @property
