@@ -7,7 +7,7 @@ from tests.report.synthetic import make_record, make_records
 from vdmbench.records import PhaseReading
 from vdmbench.report import Study, draw
 from vdmbench.report.figures import NothingToDraw
-from vdmbench.report.findings import frontier_table, improvement_table, scaling_table
+from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
 from vdmbench.report.frontier import dominating, frontier_gap, points_of, undominated, widths
 from vdmbench.report.improvement import performance_profile, probability_of_improvement
 from vdmbench.report.scaling import crossover, exponent
@@ -56,6 +56,20 @@ def test_both_questions_of_the_paper_as_numbers() -> None:
     table = frontier_table(study)
     row = next(row for row in table.rows if row[2].text == "a")
     assert row[4].text.startswith("-2")
+    levels = {row[2].text: row for row in levels_table(study).rows}
+    needs = {label: row[4].value for label, row in levels.items()}
+    assert needs["a"] / needs["b"] == pytest.approx(0.8, abs=0.01)  # memory at one distance
+    gives = {label: row[6].value for label, row in levels.items()}
+    assert gives["a"] / gives["b"] == pytest.approx(0.8**0.5, abs=0.01)  # distance at one memory
+    assert levels["a"][3].value == levels["b"][3].value
+
+
+def test_a_frontier_that_does_not_reach_a_level_says_nothing() -> None:
+    study = Study.of([*_widths("a", 0.8, 1.0), *_widths("b", 1.0, 1.0), *_widths("one", 1.0, 1.0, bases=(32,))])
+    rows = {row[2].text: row for row in levels_table(study).rows}
+    assert set(rows) == {"a", "b"}  # one width has no frontier
+    apart = Study.of([*_widths("a", 0.8, 1.0), *_widths("far", 20.0, 20.0)])
+    assert levels_table(apart).rows == []
 
 
 def test_nothing_is_said_beyond_the_common_range_nor_from_one_width() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 
 import numpy as np
@@ -8,10 +9,11 @@ from pydantic import ValidationError
 
 from tests.report.synthetic import make_record, make_records, moving_squares, store
 from vdmbench.records import MetricResult, ResultsError
-from vdmbench.report.baseline import InvalidThresholds, baseline_of, load_thresholds, update_baseline
+from vdmbench.report.baseline import baseline_of, update_baseline
 from vdmbench.report.gate import Verdict, compare_cells, compare_folders
 from vdmbench.report.results import as_cells
-from vdmbench.report.thresholds import Threshold, Thresholds
+from vdmbench.report.thresholds import InvalidThresholds, load_thresholds
+from vdmbench.suite.gate import Threshold, Thresholds
 
 BASE = as_cells(make_records(frames=(16, 32), cuda=False))
 
@@ -181,6 +183,20 @@ def test_thresholds_from_a_file(tmp_path) -> None:
             load_thresholds(path)
     with pytest.raises(InvalidThresholds, match="cannot be read"):
         load_thresholds(tmp_path / "absent.toml")
+
+
+def test_a_suites_own_limits_hold_where_the_file_says_nothing(tmp_path) -> None:
+    base = store(tmp_path / "base", [make_record("s4d")])
+    new = store(tmp_path / "new", [make_record("s4d", memory_factor=1.05, distance_factor=1.05)])
+    assert compare_folders(base, new).exit_code == 1  # memory: 5 %
+    declared = {"memory": {"percent": 8, "absolute": 0}, "distance": {"percent": 2, "absolute": 0}}
+    (new / "suite.json").write_text(json.dumps({"gate": declared}))
+    regressions = {row.quantity for row in compare_folders(base, new).rows if row.verdict == "regression"}
+    assert regressions == {"fvd"}
+    (tmp_path / "vdmbench.toml").write_text("[gate]\ndistance = {percent = 20, absolute = 0}\n")
+    limits = load_thresholds(tmp_path / "vdmbench.toml", results=new)
+    assert (limits.distance.percent, limits.memory.percent) == (20, 8)
+    assert compare_folders(base, new, limits).exit_code == 0
 
 
 def test_a_new_baseline_needs_a_reason_and_carries_records_alone(tmp_path) -> None:

@@ -6,12 +6,13 @@ import os
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.report.synthetic import make_record
 from vdmbench.report import Study, aggregate, comparison_table, main_table
 from vdmbench.report.quantities import UnknownQuantity, choose_scale, find_quantity, significant
-from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
+from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
 from vdmbench.report.tables import column_scales, failures_table, shown_value
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -65,6 +66,19 @@ def test_csv_carries_full_numbers_with_unit_and_leaves_the_unknown_empty(study) 
     assert cell["Peak training memory (GiB) n"] == "3"
     lost = next(row for row in rows if row["Variant"] == "attention" and row["Frames"] == "32")
     assert lost["Peak training memory (GiB)"] == ""
+
+
+def test_a_frame_of_a_table_has_its_numbers_unrounded_and_the_unknown_as_null(study, tmp_path) -> None:
+    table = main_table(study)
+    table_frame(table).to_parquet(tmp_path / "main.parquet")
+    frame = pd.read_parquet(tmp_path / "main.parquet")
+    assert len(frame) == len(table.rows)
+    number = next(index for index, column in enumerate(table.columns) if column.key == "fvd")
+    expected = [row[number].value for row in table.rows]
+    assert [None if pd.isna(value) else value for value in frame["fvd"]] == expected
+    assert None in expected
+    assert frame["fvd.n"].max() == 3
+    assert frame["variant"].tolist() == [row[1].text for row in table.rows]
 
 
 def test_under_three_seeds_nothing_is_bold() -> None:

@@ -16,7 +16,7 @@ def compare(
     baseline: Annotated[str, typer.Argument(help="Results folder of the baseline, or REVISION:path for one in git.")],
     new: Annotated[Path, typer.Argument(help="Results folder to judge.")],
     thresholds: Annotated[
-        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")
+        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one; it goes before the suite's gate.")
     ] = None,
     portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Make the new results the baseline.")] = False,
@@ -29,8 +29,9 @@ def compare(
 
     Example: vdmbench compare results/baselines/tiny results/tiny --portable
     """
-    from vdmbench.report.baseline import baseline_of, load_thresholds, update_baseline
+    from vdmbench.report.baseline import baseline_of, update_baseline
     from vdmbench.report.gate import compare_folders
+    from vdmbench.report.thresholds import load_thresholds
 
     if update:
         for path in update_baseline(new, Path(baseline), reason):
@@ -38,6 +39,6 @@ def compare(
         return
     file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
     with baseline_of(baseline) as folder:
-        comparison = compare_folders(folder, new, load_thresholds(file) if file else None, portable=portable)
+        comparison = compare_folders(folder, new, load_thresholds(file, results=new), portable=portable)
     typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
     raise typer.Exit(comparison.exit_code)

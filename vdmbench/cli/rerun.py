@@ -40,7 +40,7 @@ def rerun(
     Example: vdmbench rerun 'mamba seed=0' --results results/tiny --portable
     """
     from vdmbench.records import ResultsFolder
-    from vdmbench.report.baseline import load_thresholds
+    from vdmbench.report.thresholds import load_thresholds
     from vdmbench.report.gate import compare_cells
     from vdmbench.report.results import Cell as ReportedCell
     from vdmbench.report.results import read_results
@@ -48,7 +48,7 @@ def rerun(
     found = find_cell(cell, results)
     record = found.history.latest
     file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
-    limits = load_thresholds(file) if file else None
+    limits = load_thresholds(file, results=found.results.path)
     again = _declared_by(record)
     refuse_code([again], found.named, allow_code=allow_code)
     folder = ResultsFolder(into or _free_folder(found))

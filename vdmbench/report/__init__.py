@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from vdmbench.report.results import read_results
     from vdmbench.report.study import Study
     from vdmbench.report.tables import comparison_table, main_table
-    from vdmbench.report.thresholds import Thresholds
     from vdmbench.report.write import write_figure, write_report, write_tables
+    from vdmbench.suite.gate import Thresholds
 
 _PUBLIC = {
-    "aggregate": "aggregation",
-    "draw": "figures",
-    "tidy": "frame",
-    "Comparison": "gate",
-    "Thresholds": "thresholds",
-    "compare_folders": "gate",
-    "read_results": "results",
-    "Study": "study",
-    "comparison_table": "tables",
-    "main_table": "tables",
-    "write_figure": "write",
-    "write_report": "write",
-    "write_tables": "write",
+    "aggregate": "vdmbench.report.aggregation",
+    "draw": "vdmbench.report.figures",
+    "tidy": "vdmbench.report.frame",
+    "Comparison": "vdmbench.report.gate",
+    "Thresholds": "vdmbench.suite.gate",
+    "compare_folders": "vdmbench.report.gate",
+    "read_results": "vdmbench.report.results",
+    "Study": "vdmbench.report.study",
+    "comparison_table": "vdmbench.report.tables",
+    "main_table": "vdmbench.report.tables",
+    "write_figure": "vdmbench.report.write",
+    "write_report": "vdmbench.report.write",
+    "write_tables": "vdmbench.report.write",
 }
 
 __all__ = [
@@ -57,4 +57,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use: the gate needs no matplotlib, the tables need no Pillow."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'vdmbench.report' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"vdmbench.report.{_PUBLIC[name]}"), name)
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -1,4 +1,4 @@
-"""Baselines of the gate: where they come from, what limits hold, and how a new one is made."""
+"""Baselines of the gate: where they come from, and how a new one is made."""
 
 from __future__ import annotations
 
@@ -6,37 +6,12 @@ import io
 import subprocess
 import tarfile
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from vdmbench.records import ResultsError, write_atomically
 from vdmbench.report.results import read_results, results_folders
-from vdmbench.report.thresholds import Thresholds
-
-
-class InvalidThresholds(ValueError):
-    """A ``vdmbench.toml`` whose limits cannot be used."""
-
-
-def load_thresholds(path: Path) -> Thresholds:
-    """The ``[gate]`` table of a TOML file; what it leaves out keeps its default. Raises :class:`InvalidThresholds`."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("gate", {})
-    except OSError as error:
-        raise InvalidThresholds(f"{path}: cannot be read ({error.strerror or error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidThresholds(f"{path}: not TOML: {error}") from None
-    try:
-        return Thresholds.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, ("gate", *first["loc"])))
-        known = f"; known: {', '.join(Thresholds.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        raise InvalidThresholds(f"{path}: {where}: {first['msg']}{known}") from None
 
 
 @contextmanager

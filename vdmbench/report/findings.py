@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from vdmbench.report.frontier import Gap, dominating, frontier_gap, points_of, widths
+from vdmbench.report.frontier import Gap, Reading, common_level, dominating, frontier_gap, points_of, read_at, widths
 from vdmbench.report.improvement import probability_of_improvement, tasks
 from vdmbench.report.panels import panels
+from vdmbench.report.quantities import choose_scale
 from vdmbench.report.scaling import Crossover, Estimate, crossover, exponent
 from vdmbench.report.statistics import LEVEL, holm
 from vdmbench.report.study import Study
-from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header
+from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header, shown_value
 
 
 def frontier_table(study: Study) -> Table:
@@ -75,6 +76,55 @@ def _gap_entry(gap: Gap | None, *, bold: bool) -> Entry:
     if not math.isnan(gap.low):
         text += f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
     return Entry(text, 100 * gap.relative, bold=bold)
+
+
+def levels_table(study: Study) -> Table:
+    """The same frontiers read at one common place: memory at one distance, and distance at one memory."""
+    memory = study.quantity("peak_train_memory")
+    metrics = [study.quantity(name) for name in study.metrics]
+    scale = choose_scale(memory, study.frame["peak_train_memory"].dropna())
+    columns = [
+        Column("where", "Where"),
+        Column("metric", "Metric"),
+        Column("variant", "Variant"),
+        Column("at_distance", "At distance", True),
+        Column("memory", f"memory ({scale.unit})", True),
+        Column("at_memory", f"At memory ({scale.unit})", True),
+        Column("distance", "distance", True),
+    ]
+    rows = []
+    for metric in metrics:
+        for panel in panels(study, widths(study)):
+            by_distance = {label: points_of(study, panel.groups, label, metric, memory) for label in study.labels}
+            by_memory = {label: points_of(study, panel.groups, label, memory, metric) for label in study.labels}
+            distance, size = common_level(by_distance), common_level(by_memory)
+            for label in study.labels:
+                needs = None if distance is None else read_at(by_distance[label], distance)
+                gives = None if size is None else read_at(by_memory[label], size)
+                if needs is None and gives is None:
+                    continue
+                rows.append([
+                    Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label),
+                    _level(distance), _reading(needs, scale.factor), _level(size, scale.factor), _reading(gives),
+                ])
+    notes = [
+        "Each frontier, interpolated between the widths that were run, at the middle of the range that all of them span; "
+        "interval: bootstrap over seeds. A dash: a frontier that does not reach there."
+    ]
+    return _without_empty(Table("levels", "Memory at one distance, distance at one memory", columns, rows, notes))
+
+
+def _level(value: float | None, factor: float = 1.0) -> Entry:
+    return Entry(ABSENT) if value is None else Entry(shown_value(value / factor), value / factor)
+
+
+def _reading(reading: Reading | None, factor: float = 1.0) -> Entry:
+    if reading is None:
+        return Entry(ABSENT)
+    text = shown_value(reading.value / factor)
+    if not math.isnan(reading.low):
+        text += f" ({shown_value(reading.low / factor)} to {shown_value(reading.high / factor)})"
+    return Entry(text, reading.value / factor, n=reading.n)
 
 
 def improvement_table(study: Study) -> Table:

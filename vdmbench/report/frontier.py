@@ -97,6 +97,46 @@ def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
     return Gap(math.expm1(estimate), math.expm1(low), math.expm1(high), p, n)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What one variant's frontier says at one place, interpolated."""
+
+    value: float
+    low: float
+    """95 % interval; NaN below three seeds."""
+    high: float
+    n: int
+
+
+def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
+    """The geometric middle of the range of x that all frontiers of two or more widths span; None where there is none."""
+    fronts = [_front(np.log([point.means for point in own])) for own in points.values() if len(own) > 1]
+    fronts = [front for front in fronts if len(front) > 1]
+    if not fronts:
+        return None
+    low, high = max(front[0, 0] for front in fronts), min(front[-1, 0] for front in fronts)
+    return float(math.exp((low + high) / 2)) if low < high else None
+
+
+def read_at(points: Sequence[Point], level: float) -> Reading | None:
+    """y of a frontier at x = ``level``; None beyond its ends."""
+    at = math.log(level)
+
+    def log_value(means: np.ndarray) -> np.ndarray:
+        return np.array([_interpolated(_front(row), at) for row in np.log(means).reshape(len(means), -1, 2)])
+
+    answer = bootstrap([values for point in points for values in (point.x, point.y)], log_value) if points else None
+    if answer is None:
+        return None
+    estimate, low, high, _, n = answer
+    return Reading(math.exp(estimate), math.exp(low), math.exp(high), n)
+
+
+def _interpolated(front: np.ndarray, at: float) -> float:
+    inside = len(front) > 1 and front[0, 0] <= at <= front[-1, 0]
+    return float(np.interp(at, front[:, 0], front[:, 1])) if inside else math.nan
+
+
 def _mean_gap(of: np.ndarray, to: np.ndarray) -> float:
     """Mean of log y_of - log y_to over the common range of log x; (points, 2) each; NaN where there is none."""
     of, to = _front(of), _front(to)

@@ -32,7 +32,8 @@ from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.report.results import Cell, read_results, results_folders
 from vdmbench.report.statistics import LEVEL, paired_effect
 from vdmbench.report.tables import shown_value
-from vdmbench.report.thresholds import Thresholds
+from vdmbench.report.thresholds import limit, load_thresholds
+from vdmbench.suite.gate import Thresholds
 
 
 class Verdict(StrEnum):
@@ -141,12 +142,14 @@ def _shown(value: float | None) -> str:
 def compare_folders(baseline: Path, new: Path, thresholds: Thresholds | None = None, *, portable: bool = False) -> Comparison:
     """Judge the records under ``new`` by those under ``baseline``.
 
+    :param thresholds: null takes those that the suite of ``new`` declares.
     :param portable: judge only what does not depend on the machine; memory and time are listed as not judged.
     """
     for side, path in (("baseline", baseline), ("new side", new)):
         if not results_folders(path):
             return Comparison([], f"the {side} has no results: {path}")
-    return compare_cells(read_results([baseline]), read_results([new]), thresholds, portable=portable)
+    limits = thresholds or load_thresholds(results=new)
+    return compare_cells(read_results([baseline]), read_results([new]), limits, portable=portable)
 
 
 def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thresholds | None = None, *,
@@ -298,8 +301,8 @@ def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> Non
 def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: Values) -> Verdict:
     if quantity.reach == "exact":
         return Verdict.UNCHANGED if was == now else Verdict.REGRESSION
-    limit = limits.limit(quantity, str(row.get(quantity.source or "")))
+    allowed = limit(limits, quantity, str(row.get(quantity.source or "")))
     change = now - was
-    if abs(change) <= limit.absolute or abs(change) <= limit.percent / 100 * abs(was):
+    if abs(change) <= allowed.absolute or abs(change) <= allowed.percent / 100 * abs(was):
         return Verdict.UNCHANGED
     return Verdict.REGRESSION if (change > 0) == (quantity.better == "lower") else Verdict.IMPROVED

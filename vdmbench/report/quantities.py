@@ -165,6 +165,16 @@ BUILT_IN: tuple[Quantity, ...] = (
 
 def metric_quantity(name: str) -> Quantity:
     """The quantity of a declared metric; its protocol stands in the column ``<name>.protocol``."""
+    if name == "faithfulness":
+        return Quantity(
+            name,
+            "Faithfulness",
+            "",
+            "higher",
+            "portable",
+            "Share of what a clip was told (shape, colour, direction) that a small reader finds in it; real clips are the ceiling.",
+            f"{name}.protocol",
+        )
     return Quantity(
         name,
         name,

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import re
+from typing import Any
 
 import pandas as pd
 
@@ -71,6 +72,20 @@ def csv_text(table: Table) -> str:
             fields += [number(entry.deviation), "" if entry.n is None else str(entry.n)] if column.spread else []
         writer.writerow(fields)
     return buffer.getvalue()
+
+
+def table_frame(table: Table) -> pd.DataFrame:
+    """The numbers of a table unrounded, in the headers' units, by the columns' keys; text where no numbers stand."""
+    columns: dict[str, Any] = {}
+    for column, entries in zip(table.columns, zip(*table.rows, strict=True), strict=True):
+        if not column.numeric:
+            columns[column.key] = pd.array([entry.text for entry in entries], dtype="string")
+            continue
+        columns[column.key] = pd.array([entry.value for entry in entries], dtype="Float64")
+        if column.spread:
+            columns[f"{column.key}.deviation"] = pd.array([entry.deviation for entry in entries], dtype="Float64")
+            columns[f"{column.key}.n"] = pd.array([entry.n for entry in entries], dtype="Int64")
+    return pd.DataFrame(columns)
 
 
 def latex(table: Table) -> str:

@@ -90,13 +90,15 @@ def metric_header(study: Study, metric: str) -> str:
     return protocols[0] if len(protocols) == 1 else metric.upper()
 
 
-def _identifying(study: Study) -> list[Column]:
+def identifying(study: Study) -> list[Column]:
+    """Columns that say where a row's numbers belong: suite and hardware where there are several, and the sweep point."""
     columns = [Column("suite", "Suite")] if len(study.suites) > 1 else []
     columns += [Column("cohort", "Hardware")] if len(study.cohorts) > 1 else []
     return columns + [Column(name, name.capitalize()) for name in study.coordinates]
 
 
-def _where(study: Study, group: Group) -> list[Entry]:
+def where(study: Study, group: Group) -> list[Entry]:
+    """A row's entries for the columns of :func:`identifying`."""
     entries = [Entry(group.suite)] if len(study.suites) > 1 else []
     entries += [Entry(group.cohort or ABSENT)] if len(study.cohorts) > 1 else []
     for _, value in group.point:
@@ -121,7 +123,7 @@ def main_table(study: Study) -> Table:
     """A row for every variant at every sweep point: mean ± deviation over seeds, failures by name."""
     quantities = quantities_shown(study)
     scales = column_scales(study, quantities)
-    columns = [*_identifying(study), Column("variant", "Variant"), Column("cells", "Cells")]
+    columns = [*identifying(study), Column("variant", "Variant"), Column("cells", "Cells")]
     for quantity in quantities:
         title = (
             metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scales[quantity.name])
@@ -139,7 +141,7 @@ def main_table(study: Study) -> Table:
             measured = [_entry(study.outcomes(quantity)[group][label], scales[quantity.name],
                                bold=winners[quantity.name] == label, scatter=quantity.reach != "exact")
                         for quantity in quantities]
-            rows.append([*_where(study, group), Entry(label), _cells_entry(statuses[label]), *measured])
+            rows.append([*where(study, group), Entry(label), _cells_entry(statuses[label]), *measured])
     return Table("main", "Results", columns, rows, _main_notes(study), frozenset(breaks - {0}))
 
 
@@ -183,7 +185,7 @@ def comparison_table(study: Study) -> Table:
         raise NotComparable("no reference to compare with; name a variant (--reference)")
     quantities = [quantity for quantity in quantities_shown(study) if quantity.reach != "exact"]
     against = {quantity.name: effects(study, quantity) for quantity in quantities}
-    columns = [*_identifying(study), Column("variant", "Variant")]
+    columns = [*identifying(study), Column("variant", "Variant")]
     columns += [
         Column(
             quantity.name,
@@ -200,7 +202,7 @@ def comparison_table(study: Study) -> Table:
             if label != reference and label in study.statuses[group]:
                 entries = [_difference(against[quantity.name][group][label], study.outcomes(quantity)[group], label, reference)
                            for quantity in quantities]
-                rows.append([*_where(study, group), Entry(label), *entries])
+                rows.append([*where(study, group), Entry(label), *entries])
     notes = [
         f"Variant minus {reference}, as a share of {reference}, over the seeds that both have; in parentheses the 95 % "
         "interval (bootstrap over seeds with Student quantiles; at least three pairs).",
@@ -223,7 +225,7 @@ def _difference(effect: Effect | None, outcomes: dict[str, Outcome], label: str,
 
 def failures_table(study: Study) -> Table:
     """Every cell that did not end well, with where and why."""
-    columns = [*_identifying(study), Column("variant", "Variant"), Column("seed", "Seed", True), Column("status", "Status"),
+    columns = [*identifying(study), Column("variant", "Variant"), Column("seed", "Seed", True), Column("status", "Status"),
                Column("phase", "Phase"), Column("message", "Message"), Column("attempts", "Attempts", True)]
     rows = []
     for cell, group, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
@@ -231,7 +233,7 @@ def failures_table(study: Study) -> Table:
         if record.status != "ok":
             rows.append(
                 [
-                    *_where(study, group),
+                    *where(study, group),
                     Entry(label),
                     Entry(str(record.seed), record.seed),
                     Entry(record.status, failed=True),

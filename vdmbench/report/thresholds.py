@@ -1,50 +1,66 @@
-"""How much of a change counts, by quantity: per cent and absolute limits of the gate, with defaults for a CPU."""
+"""Which limit of a gate holds for which quantity, and where a gate's limits are read."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from vdmbench.report.quantities import Quantity
+from vdmbench.report.results import results_folders
+from vdmbench.suite.gate import Threshold, Thresholds
 
 
-class Threshold(BaseModel):
-    """A change counts where it exceeds both limits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    percent: float = Field(ge=0)
-    """Of the baseline's value."""
-    absolute: float = Field(ge=0)
-    """In base units: bytes, seconds, or the metric's own."""
+class InvalidThresholds(ValueError):
+    """Limits that cannot be used; the message names the file and the field."""
 
 
-class Thresholds(BaseModel):
-    """What counts as a change, by quantity."""
+def limit(thresholds: Thresholds, quantity: Quantity, source: str | None = None) -> Threshold:
+    """The limit of one quantity; ``source`` is the counter that gave its values."""
+    if quantity.name in thresholds.metrics:
+        return thresholds.metrics[quantity.name]
+    if quantity.name == "peak_sample_memory" and (source or "").startswith("RSS"):
+        return thresholds.resident_sampling
+    by_unit = {"bytes": thresholds.memory, "s": thresholds.time, "s/clip": thresholds.time, "dB": thresholds.decibels}
+    return thresholds.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, thresholds.distance)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    memory: Threshold = Threshold(percent=3, absolute=4 * 2**20)
-    """Peaks, in bytes."""
-    resident_sampling: Threshold = Threshold(percent=10, absolute=32 * 2**20)
-    """Peaks of sampling where memory is the process's resident set: reruns scatter by 8 %, those of training by 1.5 %."""
-    time: Threshold = Threshold(percent=25, absolute=1e-4)
-    """A cell's time against the other cells of its run, in seconds."""
-    common_time: Threshold = Threshold(percent=80, absolute=0)
-    """The factor by which a whole run is slower."""
-    distance: Threshold = Threshold(percent=10, absolute=1e-6)
-    """Declared metrics; a metric of its own may stand in ``metrics``."""
-    final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
-    """Training loss."""
-    decibels: Threshold = Threshold(percent=1, absolute=0.25)
-    """PSNR of predicted frames, and recall."""
-    metrics: dict[str, Threshold] = Field(default_factory=dict)
-    """By metric name, before ``distance``."""
+def load_thresholds(path: Path | None = None, *, results: Path | None = None) -> Thresholds:
+    """What the suite that made ``results`` declares as its ``gate``, under the ``[gate]`` table of a TOML file.
 
-    def limit(self, quantity: Quantity, source: str | None = None) -> Threshold:
-        """The limit of one quantity; ``source`` is the counter that gave its values."""
-        if quantity.name in self.metrics:
-            return self.metrics[quantity.name]
-        if quantity.name == "peak_sample_memory" and (source or "").startswith("RSS"):
-            return self.resident_sampling
-        by_unit = {"bytes": self.memory, "s": self.time, "s/clip": self.time, "dB": self.decibels}
-        return self.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, self.distance)
+    What neither says keeps its default. Raises :class:`InvalidThresholds`.
+    """
+    declared = _of_suite(results) if results is not None else {}
+    return _checked(declared | (_of_file(path) if path is not None else {}), path or results)
+
+
+def _of_suite(results: Path) -> dict[str, Any]:
+    for folder in results_folders(results):
+        kept = folder / "suite.json"
+        if kept.is_file():
+            gate = json.loads(kept.read_bytes()).get("gate")
+            return gate if isinstance(gate, dict) else {}
+    return {}
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("gate", {})
+    except OSError as error:
+        raise InvalidThresholds(f"{path}: cannot be read ({error.strerror or error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidThresholds(f"{path}: not TOML: {error}") from None
+    return _checked(table, path).model_dump(exclude_unset=True)
+
+
+def _checked(table: dict[str, Any], where: Path | None) -> Thresholds:
+    try:
+        return Thresholds.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("gate", *first["loc"])))
+        known = f"; known: {', '.join(Thresholds.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        raise InvalidThresholds(f"{where}: {field}: {first['msg']}{known}") from None

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from vdmbench.records import write_atomically
 from vdmbench.report.aggregation import aggregate
-from vdmbench.report.findings import frontier_table, improvement_table, scaling_table
-from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown
+from vdmbench.report.behaviour import behaviour_table
+from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
+from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
 from vdmbench.report.results import read_results
+from vdmbench.report.streaming import streaming_table
 from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table, column_scales, comparison_table, failures_table, main_table
 
@@ -31,12 +33,13 @@ def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
     tables.append(main_table(study))
     if study.reference is not None:
         tables.append(comparison_table(study))
-    tables += [frontier_table(study), improvement_table(study), scaling_table(study), failures_table(study)]
+    tables += [frontier_table(study), levels_table(study), improvement_table(study), scaling_table(study)]
+    tables += [streaming_table(study), behaviour_table(study), failures_table(study)]
     return [table for table in tables if table.rows]
 
 
 def write_tables(study: Study, tables: Sequence[Table], out: Path) -> list[Path]:
-    """``tables/<name>.{md,csv,tex,html}``, ``tables/numbers.tex``, ``data/cells.{csv,parquet}`` and ``data/summary.csv``."""
+    """``tables/<name>.{md,csv,tex,html,parquet}``, ``tables/numbers.tex``, ``data/cells.{csv,parquet}``, ``data/summary.csv``."""
     summary = aggregate(study)
     scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
     texts = {f"tables/{table.name}.{ending}": form(table) for table in tables for ending, form in _FORMATS.items()}
@@ -47,9 +50,11 @@ def write_tables(study: Study, tables: Sequence[Table], out: Path) -> list[Path]
         (out / folder).mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_atomically(out / name, text.encode())
-    parquet = out / "data" / "cells.parquet"
-    study.frame.to_parquet(parquet, index=False)
-    return [*(out / name for name in texts), parquet]
+    frames = {out / "tables" / f"{table.name}.parquet": table_frame(table) for table in tables}
+    frames[out / "data" / "cells.parquet"] = study.frame
+    for path, frame in frames.items():
+        frame.to_parquet(path, index=False)
+    return [*(out / name for name in texts), *frames]
 
 
 def write_figure(study: Study, name: str, out: Path, style: str = "default") -> list[Path]:

@@ -17,8 +17,10 @@ from vdmbench.suite.blocks import (
     Train,
 )
 from vdmbench.suite.claims import Claim, InvalidClaim, check_claim
+from vdmbench.suite.condition import Conditioning
 from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 from vdmbench.suite.errors import closest, problem_at
+from vdmbench.suite.gate import Thresholds
 from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
 
@@ -54,6 +56,8 @@ class Suite(Declared):
     """What is held equal; null compares the variants as declared."""
     data: Data
     """Which video."""
+    condition: Conditioning | None = None
+    """What networks are told of a clip; null: nothing."""
     diffusion: Diffusion = DiscreteDiffusion()
     """The diffusion process."""
     train: Train
@@ -64,6 +68,8 @@ class Suite(Declared):
     """How they are judged."""
     claims: list[Claim] = Field(default_factory=list)
     """Hypotheses that the report supports, refutes or leaves open."""
+    gate: Thresholds = Thresholds()
+    """What `vdmbench compare` takes for a change between two runs of it; part of no cell."""
     run: Run = Run()
     """Where and for how long."""
     tiny: dict[str, Any] = Field(default_factory=dict)
@@ -116,6 +122,14 @@ class Suite(Declared):
                         raise problem_at(path, f"no variant is called '{name}', {hint}")
             if reference in match.exempt:
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
+        return self
+
+    @model_validator(mode="after")
+    def _gate_names_metrics(self) -> Suite:
+        metrics = [metric.name for metric in self.evaluate.metrics]
+        for name in self.gate.metrics:
+            if name not in metrics:
+                raise problem_at(("gate", "metrics", name), f"the suite has no metric '{name}', {closest(name, metrics)}")
         return self
 
     @model_validator(mode="after")

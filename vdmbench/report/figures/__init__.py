@@ -16,6 +16,7 @@ from vdmbench.report.figures.prediction import prediction_figure
 from vdmbench.report.figures.profiles import profiles_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
+from vdmbench.report.figures.streaming import streaming_figure
 from vdmbench.report.figures.training import training_figure
 from vdmbench.report.study import Study
 
@@ -37,6 +38,10 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "prediction": (
         prediction_figure,
         "PSNR of each predicted frame; grey: the last known frame repeated. Higher is better.",
+    ),
+    "streaming": (
+        streaming_figure,
+        "Clips made chunk by chunk, one batch of them: seconds a frame, memory, and what mixers carry, against frames made.",
     ),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
     "differences": (differences_figure, "Paired differences to the reference: a dot a seed, the mean with its 95 % interval."),

@@ -26,14 +26,19 @@ class Clips:
 
 
 def read_clips(cell: Cell, name: str) -> np.ndarray | None:
-    """An array of the cell's samples.npz; None where there is none. Raises ResultsError for one of another form."""
-    path = cell.artifact("samples.npz")
-    if path is None:
-        return None
-    with np.load(path, allow_pickle=False) as archive:
-        if name not in archive:
+    """An array of the cell's samples.npz; clips of a rollout, which lie in samples.npy, as they are looked at. None where there
+    is none. Raises ResultsError for one of another form."""
+    path = cell.artifact("samples.npy") if name == "samples" else None
+    if path is not None:
+        clips = np.load(path, mmap_mode="r", allow_pickle=False)
+    else:
+        path = cell.artifact("samples.npz")
+        if path is None:
             return None
-        clips = archive[name]
+        with np.load(path, allow_pickle=False) as archive:
+            if name not in archive:
+                return None
+            clips = archive[name]
     if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] not in (1, 3):
         raise ResultsError(
             f"{path}: '{name}' must be uint8 (clips, frames, height, width, 1 or 3), got {clips.dtype} {clips.shape}"

@@ -21,6 +21,8 @@ from vdmbench.report.figures.samples import Clips
 ROWS = 3
 """Clips of each variant."""
 FRAMES_PER_SECOND = 8
+LONGEST = 240
+"""Frames of a wall; longer clips are shown by as many at most, evenly over their length."""
 SMALLEST_TILE = 96
 """Pixels that a named wall gives a clip's shorter side, by whole factors."""
 _GAP = 2
@@ -49,7 +51,8 @@ def wall_frames(clips: Clips, *, named: bool = False) -> list[Image.Image]:
     columns = [videos[:ROWS] for videos in clips.rows.values()]
     height, frames = min(map(len, columns)), min(videos.shape[1] for videos in columns)
     factor = max(1, -(-SMALLEST_TILE // min(columns[0].shape[2:4]))) if named else 1
-    images = [Image.fromarray(_tiled([videos[:height, frame] for videos in columns])).convert("RGB") for frame in range(frames)]
+    shown = range(0, frames, -(-frames // LONGEST))
+    images = [Image.fromarray(_tiled([videos[:height, frame] for videos in columns])).convert("RGB") for frame in shown]
     if not named:
         return images
     images = [image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST) for image in images]

@@ -1,0 +1,72 @@
+"""How clips behave in time, each on its own pixels: the table that stands real clips beside generated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vdmbench.records import TemporalProfile
+from vdmbench.report.study import Group, Study
+from vdmbench.report.tables import ABSENT, Column, Entry, Table, identifying, shown_value, where
+
+REAL = "real"
+
+
+def behaviour_table(study: Study) -> Table:
+    """A row for real clips and for every variant at every sweep point, means over seeds; no rows without profiles."""
+    columns = [
+        *identifying(study),
+        Column("variant", "Clips"),
+        Column("flicker", "Flicker (% of range)", True),
+        Column("dynamic_degree", "Moving pixels (%)", True),
+        Column("next", "Alike, next frame", True),
+        Column("far", "Alike, furthest gap", True),
+        Column("cut_rate", "Cuts in 100 frames", True),
+    ]
+    rows: list[list[Entry]] = []
+    breaks = set()
+    for group in study.groups:
+        real, generated = _profiles(study, group)
+        if real:
+            breaks.add(len(rows))
+            rows.append([*where(study, group), Entry(REAL), *_entries(real)])
+            rows += [[*where(study, group), Entry(label), *_entries(found)] for label, found in generated.items()]
+    if all(row[-1].value is None for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    notes = [
+        "On the clips' own luma, generated and as many held-out real ones. Flicker: a frame's deviation from the mean of its "
+        "neighbours, nothing for a still video, so that it is read beside the share of pixels that ever move. Alike: "
+        "correlation of two frames, next to each other and as far apart as the largest power of two below the clip's length. "
+        "Nearer to the real row is better; neither more nor less is."
+    ]
+    return Table("behaviour", "Behaviour in time", columns, rows, notes, frozenset(breaks - {0}))
+
+
+def _profiles(study: Study, group: Group) -> tuple[list[TemporalProfile], dict[str, list[TemporalProfile]]]:
+    """Of the real clips, and of each variant's; one for each seed that has them."""
+    real: list[TemporalProfile] = []
+    generated: dict[str, list[TemporalProfile]] = {}
+    for cell, of, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
+        profiles = cell.record.temporal_profiles
+        if of == group and profiles is not None:
+            real.append(profiles.real)
+            generated.setdefault(label, []).append(profiles.generated)
+    return real, {label: generated[label] for label in study.labels if label in generated}
+
+
+def _entries(profiles: Sequence[TemporalProfile]) -> list[Entry]:
+    columns: list[list[float | None]] = [
+        [100 * profile.flicker for profile in profiles],
+        [100 * profile.dynamic_degree for profile in profiles],
+        [profile.similarity.get(1) for profile in profiles],
+        [profile.similarity[max(profile.similarity)] if profile.similarity else None for profile in profiles],
+        [profile.cut_rate for profile in profiles],
+    ]
+    return [_mean(column) for column in columns]
+
+
+def _mean(values: Sequence[float | None]) -> Entry:
+    known = [value for value in values if value is not None]
+    if not known:
+        return Entry(ABSENT)
+    mean = sum(known) / len(known)
+    return Entry(shown_value(mean), mean, n=len(known))
