@@ -105,3 +105,17 @@ def test_another_size_begins_another_stream():
     built = network_of(UNET, "mamba")
     with pytest.raises(ValueError, match="begin another stream"):
         built.step(torch.zeros(1, 1, 3, 8, 8), torch.tensor([1]), built.initial_stream(2, 8, 8))
+
+
+@pytest.mark.parametrize("mixer", CAUSAL)
+@torch.no_grad()
+def test_a_state_after_frames_is_as_large_as_one_that_saw_them(mixer: str):
+    (first, *_) = network_of(DIT, mixer).temporal_layers().values()
+    state = first.initial_state(2)
+    for _ in range(5):
+        _, state = first.step(torch.randn(2, 16).double(), state)
+
+    def shapes(part):
+        return part.shape if isinstance(part, torch.Tensor) else [shapes(each) for each in part]
+
+    assert shapes(first.state_after(2, 5)) == shapes(state)

@@ -59,11 +59,13 @@ def rollout(
     *,
     clips: range,
     beginning: Float[Tensor, "clips known channels height width"] | None = None,
+    stream: Stream | None = None,
 ) -> Iterator[Chunk]:
     """Make ``clips`` (their indices) of ``shape`` (frames, channels, height, width) by ``sample.rollout``, a chunk at a time.
 
     Clip i has the same noise in every variant and at every batch size. What is let into the stream is what leaves, in 256
     steps a channel, told the process's clean level; the frames of ``beginning`` are let in first, and come out first.
+    With a ``stream``, that of an earlier chunk, the clips go on from there, by noise from the first of their draws.
 
     Raises ValueError where the network needs whole clips, or the last chunk does not divide into its patches.
     """
@@ -72,9 +74,10 @@ def rollout(
     size, (frames, *image) = sample.rollout.chunk, shape
     noise = ClipNoise(seed, clips, (size, *image), device=device)
     sampler, timer = sampler_of(sample), StepTimer(device=str(device))
-    stream = network.initial_stream(len(clips), *shape[2:])
+    if stream is None:
+        stream = network.initial_stream(len(clips), *shape[2:])
     given = 0 if beginning is None else beginning.shape[1]
-    done = 0
+    done = stream.frames
     while done < frames:
         length = min(size, (given if done < given else frames) - done)
         with timer.step(), torch.inference_mode(), autocast(sample.precision, device):

@@ -16,8 +16,9 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
-from vdmbench.diffusion import KnownFrames
+from vdmbench.diffusion import KnownFrames, Process
 from vdmbench.engine.process import make_process
+from vdmbench.engine.rollout import rollout
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.engine.training import Trainer
 from vdmbench.matching.cost import IMAGE_CHANNELS, built_on_meta
@@ -27,8 +28,11 @@ from vdmbench.memory.stand_in import stand_in_device
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
+from vdmbench.networks.denoiser import Denoiser
+from vdmbench.networks.streaming import Stream
 from vdmbench.ops import simulating
 from vdmbench.records import PlannedMemory
+from vdmbench.suite.blocks import Sample
 from vdmbench.suite.diffusion import DiscreteDiffusion
 from vdmbench.suite.pattern import described
 
@@ -143,11 +147,25 @@ def run_steps(
             return KnownFrames.first(sample.known_frames or 1, torch.zeros(len(clips), *shape, device=device))
 
         with tracker.phase("sample"):
+            if sample.rollout is not None:
+                _last_chunks(sampled, diffusion, shortened, shape, device)
+                return tracker.finish()
             sample_clips(
                 sampled, diffusion, shortened, shape, 0, device, lambda done, total: None,
                 known=beginnings if sample.known_frames else None,
             )
     return tracker.finish()
+
+
+def _last_chunks(
+    network: torch.nn.Module, diffusion: Process, sample: Sample, shape: tuple[int, int, int, int], device: torch.device
+) -> None:
+    """The last two chunks of a rollout, of which the second finds what mixers carry as large as it becomes."""
+    assert isinstance(network, Denoiser) and sample.rollout is not None
+    before = max(0, shape[0] - 2 * sample.rollout.chunk)
+    stream = Stream(min(sample.batch_size, sample.clips), *shape[2:], frames=before)
+    for _ in rollout(network, diffusion, sample, shape, 0, device, clips=range(stream.batch), stream=stream):
+        pass
 
 
 def _claim_state(tracker: StorageTracker, optimiser: torch.optim.Optimizer) -> None:

@@ -12,7 +12,7 @@ from vdmbench.suite.blocks import Sample, Train
 from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 
 _OF_TRAINING = {"batch_size", "devices", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
-_OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision"}
+_OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision", "rollout"}
 _OF_PROCESS = {"process", "levels", "parameterisation", "min_snr_gamma"}
 
 

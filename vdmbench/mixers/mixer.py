@@ -56,6 +56,16 @@ class Mixer(nn.Module):
         """
         raise self._no_steps()
 
+    def state_after(self, batch: int, frames: int) -> State:
+        """A state as large as after so many frames, of zeros: for what memory takes, without making the frames.
+
+        Raises ValueError where the mixer is not causal, and NotImplementedError where it grows and does not say how.
+        """
+        state = self.initial_state(batch)
+        if state_elements(state) != batch * self.state_size(frames):
+            raise NotImplementedError(f"{type(self).__name__} keeps more the more frames it has seen, and has no state_after")
+        return state
+
     def _no_steps(self) -> Exception:
         if self.causal:
             return NotImplementedError(f"{type(self).__name__} is causal and has no initial_state and step")

@@ -56,6 +56,11 @@ class Pair(Mixer):
             raise self._no_steps()
         return self.first.initial_state(batch), self.second.initial_state(batch)
 
+    def state_after(self, batch: int, frames: int) -> State:
+        if not self.causal:
+            raise self._no_steps()
+        return self.first.state_after(batch, frames), self.second.state_after(batch, frames)
+
     def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
         if not self.causal:
             raise self._no_steps()

@@ -61,10 +61,14 @@ class SlidingAttention(Mixer):
 
     def initial_state(self, batch: int) -> State:
         """Keys, not rotated yet, and values of no frame."""
+        return self.state_after(batch, 0)
+
+    def state_after(self, batch: int, frames: int) -> State:
         if not self.causal:
             raise self._no_steps()
-        empty = self.heads.to_out.weight.new_empty(batch, self.heads.count, 0, self.heads.dim)
-        return empty, empty
+        weight, kept = self.heads.to_out.weight, min(frames, self.window)
+        keys, values = (weight.new_zeros(batch, self.heads.count, kept, self.heads.dim) for _ in range(2))
+        return keys, values
 
     def step(self, x: Float[Tensor, "batch channels"], state: State) -> tuple[Float[Tensor, "batch channels"], State]:
         if not self.causal:

@@ -21,7 +21,8 @@ class Stream:
     what becomes of it need be let in.
 
     Attributes:
-        states: of each mixer in which frames meet; none before the first chunk.
+        states: of each mixer in which frames meet. A mixer without one begins with its first state; or, where frames have passed
+            that nobody kept, with zeros of the size that they would have left, for what memory takes.
     """
 
     batch: int
@@ -65,7 +66,7 @@ class Carry:
         """What the mixer makes of the chunk's frames, one after the other, given those before."""
         state = self._stream.states.get(mixer)
         if state is None:
-            state = mixer.initial_state(len(x))
+            state = mixer.state_after(len(x), self.first) if self.first else mixer.initial_state(len(x))
         frames = []
         for frame in x.unbind(1):
             mixed, state = mixer.step(frame, state)
