@@ -180,7 +180,7 @@ class _Scribe:
                 append({"type": "trained", "training": event.training.model_dump()}, durable=True)
                 self.follow(event)
             case engine.Sampled():
-                written = write_samples(self._folder, event.clips, event.real, stored=event.stored)
+                written = write_samples(self._folder, event.clips, event.real, stored=event.stored, facts=event.facts)
                 for name, path in written.items():
                     append({"type": "artifact", "name": name, "path": path})
                 append({"type": "sampled", "sampling": event.sampling.model_dump()}, durable=True)
@@ -197,4 +197,8 @@ class _Scribe:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    code = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is on disk. Taking the interpreter and its libraries down would cost a second, which the record waits for.
+    os._exit(code)
