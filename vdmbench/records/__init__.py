@@ -3,6 +3,7 @@
 from vdmbench.records.atomic import write_atomically
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
 from vdmbench.records.merging import Merged, merge_results
+from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.progress import Progress, progress_of
 from vdmbench.records.schema import (
@@ -20,11 +21,8 @@ from vdmbench.records.schema import (
     Phase,
     PhaseReading,
     PlannedMemory,
-    Prediction,
-    PredictionScore,
     Probe,
     RankReading,
-    RecallScore,
     Record,
     Rollout,
     Sampling,

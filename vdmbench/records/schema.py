@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from vdmbench.records.prediction import Prediction
+from vdmbench.records.recorded import Recorded
 
 RECORD_SCHEMA = 1
 
@@ -17,12 +20,6 @@ UNFINISHED: frozenset[Status] = frozenset({"started", "interrupted", "skipped"})
 """Statuses that say nothing of the cell: it is still to be run."""
 Phase = Literal["build", "warm-up", "train", "sample", "evaluate"]
 PHASES: tuple[Phase, ...] = ("build", "warm-up", "train", "sample", "evaluate")
-
-
-class Recorded(BaseModel):
-    """Strict about keys, and carries NaN and infinity through JSON as strings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
 class Attempt(Recorded):
@@ -165,6 +162,10 @@ class Training(Recorded):
     loss_steps: list[int] = Field(default_factory=list)
     loss: list[float] = Field(default_factory=list)
     """Training curve, thinned to at most 200 points, each the mean since the one before."""
+    compile_seconds: float | None = None
+    """Of the first warm-up step, in which kernels are compiled; null where they are not."""
+    graph_breaks: int | None = None
+    """Places at which compiled code hands over to Python; null where nothing is compiled."""
 
 
 class Sampling(Recorded):
@@ -175,6 +176,8 @@ class Sampling(Recorded):
     frames_per_second: float
     sampler: str
     steps: int
+    compile_seconds: float | None = None
+    """Of a pass through the network before the first clip, in which kernels are compiled; null where they are not."""
 
 
 class MetricResult(Recorded):
@@ -239,63 +242,6 @@ class TemporalProfiles(Recorded):
 
     generated: TemporalProfile
     real: TemporalProfile
-
-
-class PredictionScore(Recorded):
-    """One score of predicted frames against the true ones."""
-
-    value: float
-    """Mean over clips and predicted frames."""
-    interval: tuple[float, float] | None = None
-    """Over draws of clips; null for one clip."""
-    by_frame: list[float]
-    """Mean over clips at each predicted frame."""
-    copied: float
-    """The same mean for the last known frame repeated: the floor that no model is needed for."""
-    copied_by_frame: list[float]
-
-
-class RecallScore(Recorded):
-    """What is predicted where the camera is back at a view of the known frames; PSNR in dB, from the mean squared error."""
-
-    revisits: int
-    """Predicted frames that show a view of the known ones."""
-    psnr: float | None
-    """At revisits."""
-    novel_psnr: float | None
-    """At predicted frames of views that were not seen before."""
-    gain: float | None
-    """``psnr`` minus ``novel_psnr``; null where there are no revisits, or nothing novel."""
-    interval: tuple[float, float] | None = None
-    """Of the gain, over draws of clips; null where too few clips come back."""
-    copied_gain: float | None = None
-    """The gain of the last known frame repeated, which remembers nothing."""
-    consistency: float | None = None
-    """At every return, against the clip's own frame of the first visit."""
-    by_gap: dict[int, float] = Field(default_factory=dict)
-    """``psnr`` by frames since the first visit: up to 1, 2, 4, ..."""
-
-
-class Prediction(Recorded):
-    """Continuations of held-out test clips, against how they really went on."""
-
-    known_frames: int
-    """First frames of each clip, which were given."""
-    clips: int
-    rule: Literal["frame-levels", "replacement"]
-    """How known frames entered: told as clean to a network trained with a noise level a frame, or noised to the level of the
-    rest and put in their places at every step."""
-    best_of: int = 1
-    """Continuations drawn for each clip; one: nothing was picked."""
-    confidence: float = 0.95
-    """Coverage of the intervals."""
-    psnr: PredictionScore
-    """dB, mean over frames of each frame's own; 100 at most."""
-    ssim: PredictionScore
-    lpips: PredictionScore | None = None
-    """Null where it was not asked for."""
-    recall: RecallScore | None = None
-    """Null where the source knows of no revisits among predicted frames."""
 
 
 class Rollout(Recorded):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from vdmbench.figure_style import (
     Look,
@@ -28,6 +28,8 @@ from vdmbench.report.panels import Panel, panels
 from vdmbench.report.study import Study
 
 FLOOR = "0.55"
+MOST_TICKS = 6
+"""Windows that are named one by one."""
 Curve = Mapping[float, float]
 """Value by frame."""
 
@@ -54,7 +56,8 @@ def length_figure(study: Study, style: Style) -> ReportFigure:
             axes.plot(list(floor), list(floor.values()), color=FLOOR, linewidth=1.6, zorder=2)
             log_axis(axes.yaxis, [value for value in (*seen, *floor.values()) if value > 0])
             _mark_training(axes, [record for records in found.values() for record in records])
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            few = len(floor) <= MOST_TICKS
+            axes.xaxis.set_major_locator(FixedLocator(list(floor)) if few else MaxNLocator(5, integer=True))
             axes.set_title(panel.title)
             axes.set_xlabel("First frame of the window")
             axes.set_ylabel(f"{metric.upper()} of a window")
