@@ -167,5 +167,7 @@ sources.add("moving-mnist", "vdmbench.data.files.published:MovingMNIST", f"{_SOU
 
 metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
             "Fréchet distance on spatio-temporal-energy features (not FVD); no download")
+metrics.add("faithfulness", "vdmbench.metrics.faithfulness:Faithfulness", "vdmbench.suite.options.metrics:FaithfulnessOptions",
+            "how often clips of one sprite show what they were told, read by a small classifier; higher is better")
 metrics.add("fvd", "vdmbench.metrics.catalogue:fvd", "vdmbench.suite.options.metrics:FvdOptions",
             "Fréchet video distance on the I3D it is defined on; weights are fetched once")

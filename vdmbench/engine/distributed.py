@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn
 
+from vdmbench.networks.conditional import Conditional
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.records import PhaseReading, RankReading
 
@@ -143,8 +144,9 @@ _COUNTS = ("alloc_retries", "ooms")
 
 
 def _blocks(network: Denoiser) -> list[nn.Module]:
-    """The parts of a denoiser that hold temporal layers, as they follow one another."""
-    layers = set(network.temporal_layers().values())
+    """The parts of a denoiser that hold layers with a mixer, as they follow one another."""
+    network = network.network if isinstance(network, Conditional) else network
+    layers: set[nn.Module] = set(network.mixer_layers().values())
     parts = [each for child in network.children() for each in (child if isinstance(child, nn.ModuleList) else [child])]
     return [part for part in parts if not layers.isdisjoint(part.modules())]
 

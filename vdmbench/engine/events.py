@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from vdmbench.data.told import ClipFacts
 from vdmbench.records import (
     MetricResult,
     Parameters,
@@ -85,6 +86,8 @@ class Sampled:
     real: UInt8[Tensor, "real frames channels height width"]
     stored: bool = False
     """Whether the clips are in the file that the engine was told to write them to."""
+    facts: ClipFacts | None = None
+    """What the network was told of each clip."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from vdmbench import registry
 from vdmbench.data.source import Source
 from vdmbench.diffusion import Process
 from vdmbench.engine.process import make_process
+from vdmbench.metrics.faithfulness import Faithfulness
 from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.suite import CellInputs
+from vdmbench.suite.cells import Reference
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def make_source(inputs: CellInputs, split: Literal["train", "test"]) -> Source:
+def make_source(inputs: CellInputs | Reference, split: Literal["train", "test"]) -> Source:
     """One split of the declared data: of test videos, those that hold clips as long as are sampled."""
-    frames = inputs.data.frames if split == "train" else inputs.sampled_frames
+    frames = inputs.data.frames if split == "train" else inputs.sample.frames or inputs.data.frames
     declared = inputs.data.source.model_dump()
     entry = registry.sources[declared.pop("name")]
     source: Source = entry.load()(split=split, frames=frames, size=inputs.data.size, **declared)
@@ -61,7 +63,16 @@ def make_source(inputs: CellInputs, split: Literal["train", "test"]) -> Source:
 
 
 def make_metrics(inputs: CellInputs) -> dict[str, VideoDistance]:
-    """The declared metrics, by name."""
+    """The declared distances, by name."""
+    return {name: metric for name, metric in _metrics(inputs).items() if not isinstance(metric, Faithfulness)}
+
+
+def make_faithfulness(inputs: CellInputs) -> dict[str, Faithfulness]:
+    """What judges clips against what they were told, by name; empty where it is not declared."""
+    return {name: metric for name, metric in _metrics(inputs).items() if isinstance(metric, Faithfulness)}
+
+
+def _metrics(inputs: CellInputs) -> dict[str, VideoDistance | Faithfulness]:
     metrics = {}
     for chosen in inputs.evaluate.metrics:
         declared = chosen.model_dump()

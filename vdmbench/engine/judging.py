@@ -10,8 +10,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from vdmbench.data.told import facts_of
+from vdmbench.engine.conditioning import attributes_told
 from vdmbench.engine.events import EngineEvent, Judged, Predicted, Profiled, Progress
-from vdmbench.engine.experiment import make_metrics
+from vdmbench.engine.experiment import make_faithfulness, make_metrics
 from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import RealClips
 from vdmbench.metrics import temporal
@@ -32,18 +34,24 @@ def judge(
     """Tell ``emit`` what each metric makes of ``clips``, how they and as many real ones behave in time, and, where they
     continue real ones, how near they come to these."""
     # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
-    metrics = make_metrics(inputs)
+    metrics, faithful = make_metrics(inputs), make_faithfulness(inputs)
     profiled = clips.shape[1] >= temporal.MINIMUM_FRAMES
-    parts = len(metrics) + profiled + (continued is not None)
+    parts = len(metrics) + len(faithful) + profiled + (continued is not None)
     for number, (name, metric) in enumerate(metrics.items(), start=1):
         reference = metric.to(device).reference(
             real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=reference_cache
         )
         emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
         emit(Progress("evaluate", number, parts))
+    for name, reading in faithful.items():
+        shown = real.held_out[: len(clips)]
+        captions = facts_of(real.source, shown, real.frames, ["caption"]).captions or []
+        result = reading(clips, real.batches(shown), captions, attributes_told(inputs.condition))
+        emit(Judged(name, MetricResult.from_metric(result)))
+        emit(Progress("evaluate", len(metrics) + 1, parts))
     if profiled:
         emit(Profiled(_profiles(inputs, clips, real, device)))
-        emit(Progress("evaluate", len(metrics) + 1, parts))
+        emit(Progress("evaluate", len(metrics) + len(faithful) + 1, parts))
     if continued is not None:
         emit(Predicted(continued.scores(clips, with_lpips=inputs.evaluate.lpips)))
         emit(Progress("evaluate", parts, parts))

@@ -16,6 +16,8 @@ import torch
 from torch import nn
 
 from vdmbench.data.loading import TrainingBatches
+from vdmbench.data.told import ClipFacts
+from vdmbench.engine.conditioning import Teller, of_each_batch
 from vdmbench.engine.distributed import Ranks
 from vdmbench.engine.events import (
     BackendsUsed,
@@ -36,10 +38,11 @@ from vdmbench.engine.judging import judge
 from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.rollout import roll_out
-from vdmbench.engine.sampling import sample_clips
+from vdmbench.engine.sampling import PerBatch, sample_clips
 from vdmbench.engine.training import Trainer, thin
 from vdmbench.measure import PhaseMeter, StepTimer
 from vdmbench.networks import count_parameters
+from vdmbench.networks.conditional import Told
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.ops.backends import recording
 from vdmbench.records import Parameters, Phase, PhaseReading, Sampling, Spread, Training
@@ -102,6 +105,8 @@ class _Run:
         self.real_clips = choose_real_clips(
             cell.test_source, self.inputs.sampled_frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
         )
+        condition = self.inputs.condition
+        self.teller = None if condition is None else Teller(condition, cell.train_source)
         self.continued = Continued.of(self.inputs, self.real_clips, cell.diffusion, cell.device)
 
     def all(self, resume: TrainingState | None) -> None:
@@ -155,7 +160,8 @@ class _Run:
         self.emit(PhaseEnded(phase, self.ranks.together(ended) if together else ended))
 
     def _trainer_of(self, network: nn.Module) -> Trainer:
-        return Trainer(network, self.cell.diffusion, self.train, self.inputs.seed, self.cell.device, self.ranks)
+        drop = self.inputs.condition.drop if self.inputs.condition else 0.0
+        return Trainer(network, self.cell.diffusion, self.train, self.inputs.seed, self.cell.device, self.ranks, drop=drop)
 
     def _build(self) -> Denoiser:
         """On the device; a network that is to be sharded on the CPU, for the device may not hold it whole."""
@@ -177,9 +183,17 @@ class _Run:
         for _ in range(first, steps):
             yield [next(batches) for _ in range(parts)]
 
+    def _told(self, step: int) -> list[Told] | None:
+        """Of each batch of ``step``; None where the network has no condition."""
+        if self.teller is None:
+            return None
+        parts = range(step * self.train.accumulate, (step + 1) * self.train.accumulate)
+        windows, source = self.batches.windows, self.cell.train_source
+        return [self.teller.told(source, self.batches.chosen(part), windows.frames) for part in parts]
+
     def _warm_up(self, trainer: Trainer) -> None:
         for step, clips in enumerate(self._step_batches(0, self.train.warm_up)):
-            trainer.step(clips)
+            trainer.step(clips, self._told(step))
             self.emit(Progress("warm-up", step + 1, self.train.warm_up))
 
     def _train(self, trainer: Trainer, resume: TrainingState | None) -> nn.Module:
@@ -188,8 +202,9 @@ class _Run:
         first, steps = trainer.done, self.train.steps
         timer = StepTimer(device=str(self.cell.device))
         for step, clips in enumerate(self._step_batches(first, steps), start=first):
+            told = self._told(step)
             with timer.step():
-                loss = trainer.step(clips)
+                loss = trainer.step(clips, told)
             self.emit(Progress("train", step + 1, steps, loss))
             stopping = self.ranks.any(self.stop())
             due = stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps
@@ -217,6 +232,21 @@ class _Run:
         )
         return trainer.sampled_network
 
+    def _denoiser(self, network: nn.Module) -> PerBatch | None:
+        """The network told of each clip what the held-out test clip of the same number shows; None without a condition."""
+        teller, real = self.teller, self.real_clips
+        if teller is None:
+            return None
+
+        def told(clips: range) -> Told:
+            return teller.told(real.source, real.held_out[clips.start : clips.stop], real.frames)
+
+        return of_each_batch(network, told, self.sample.guidance, self.cell.device)
+
+    def _facts(self) -> ClipFacts | None:
+        real = self.real_clips
+        return None if self.teller is None else self.teller.facts(real.source, real.held_out, real.frames)
+
     def _sample(self, network: nn.Module) -> torch.Tensor:
         frames, size = self.inputs.sampled_frames, self.inputs.data.size
         timer = StepTimer(device=str(self.cell.device))
@@ -232,7 +262,7 @@ class _Run:
         rolled = None
         with timer.step():
             if self.sample.rollout is None:
-                clips = sample_clips(network, *asked, known=known)
+                clips = sample_clips(network, *asked, known=known, denoiser=self._denoiser(network))
             else:
                 assert isinstance(network, Denoiser), "a sharded network rolls nothing out"
                 clips, rolled = roll_out(network, *asked, known=known, path=self.rollout_file)
@@ -254,6 +284,7 @@ class _Run:
                 clips,
                 shown,
                 stored=rolled is not None and self.rollout_file is not None,
+                facts=self._facts(),
             )
         )
         return clips

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from vdmbench.data.loading import to_model_range
-from vdmbench.diffusion import Process
+from vdmbench.diffusion import Denoiser, Process
 from vdmbench.engine.distributed import Ranks, mapped
 from vdmbench.engine.events import NonFiniteLoss, TrainingState
+from vdmbench.networks.conditional import Told
 from vdmbench.suite.blocks import Precision, Train
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,6 +37,9 @@ class Trainer:
     Batches, levels and noise of a step are functions of (seed, step) alone: every variant sees the same ones, and a run
     that was cut short goes on as if it had not been. Levels and noise are drawn for the batch of all ranks, of which each takes
     its part, so that the loss is that of one process.
+
+    Args:
+        drop: share of clips that a network with a condition is told nothing of.
     """
 
     def __init__(
@@ -46,9 +50,12 @@ class Trainer:
         seed: int,
         device: torch.device,
         ranks: Ranks | None = None,
+        *,
+        drop: float = 0.0,
     ) -> None:
         self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
         self.ranks = ranks or Ranks()
+        self.drop = drop
         self.average = None if train.ema is None else self.ranks.average_of(network, train.ema)
         self._parallel = self.ranks.parallel(network, device)
         if self.average is not None and self.ranks.sharded:
@@ -72,7 +79,9 @@ class Trainer:
         """The averaged network where there is one, else the trained one."""
         return self.network if self.average is None else self.average.module
 
-    def _loss(self, clips: UInt8[Tensor, "batch frames channels height width"], part: int) -> Float[Tensor, ""]:
+    def _loss(
+        self, clips: UInt8[Tensor, "batch frames channels height width"], part: int, told: Told | None
+    ) -> Float[Tensor, ""]:
         generator = torch.Generator(self.device).manual_seed(draw_seed("train", self.seed, self.done, part))
         x0 = to_model_range(clips.to(self.device, non_blocking=True))
         batch = len(x0) * self.ranks.count
@@ -81,26 +90,43 @@ class Trainer:
         noise = torch.randn((batch, *x0.shape[1:]), generator=generator, device=self.device)[own]
         if self.ranks.count > 1:
             noise = noise.clone()  # of its own storage, so that the noise of the other ranks is not kept
+        denoiser: Denoiser = self._parallel if told is None else self._telling(told, self._kept(batch, part)[own])
         with autocast(self.settings.precision, self.device):
-            return self.diffusion.loss(self._parallel, x0, t, noise).mean() / self.settings.accumulate
+            return self.diffusion.loss(denoiser, x0, t, noise).mean() / self.settings.accumulate
 
-    def step(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> float:
-        """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`."""
-        loss = float(self.ranks.mean(self.update(batches)))
+    def _kept(self, batch: int, part: int) -> Bool[Tensor, " batch"]:
+        """Which clips are told what they show: drawn apart from levels and noise, which stay those of unconditional training."""
+        generator = torch.Generator().manual_seed(draw_seed("drop", self.seed, self.done, part))
+        return torch.rand(batch, generator=generator) >= self.drop
+
+    def _telling(self, told: Told, keep: Bool[Tensor, " batch"]) -> Denoiser:
+        here = told.keeping(keep).to(self.device)
+        return lambda x, t: self._parallel(x, t, here)
+
+    def step(
+        self, batches: list[UInt8[Tensor, "batch frames channels height width"]], told: list[Told] | None = None
+    ) -> float:
+        """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`.
+
+        ``told`` is what the network is told of each batch, where it has a condition.
+        """
+        loss = float(self.ranks.mean(self.update(batches, told)))
         if not math.isfinite(loss):
             raise NonFiniteLoss(self.done, loss)
         self.done += 1
         self.losses.append(loss)
         return loss
 
-    def update(self, batches: list[UInt8[Tensor, "batch frames channels height width"]]) -> Float[Tensor, ""]:
+    def update(
+        self, batches: list[UInt8[Tensor, "batch frames channels height width"]], told: list[Told] | None = None
+    ) -> Float[Tensor, ""]:
         """The work of :meth:`step` on the device, and the loss left there: all that memory is planned from."""
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for part, clips in enumerate(batches):
             with self.ranks.exchange(self._parallel, last=part + 1 == len(batches)):
-                loss = self._loss(clips, part)
+                loss = self._loss(clips, part, None if told is None else told[part])
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         if self.settings.clip_norm is not None:

@@ -58,7 +58,7 @@ def _source_digest() -> str:
     """Of PyTorch's version and of our own source that decides what is allocated: an edit there forgets every answer."""
     digest = hashlib.sha256(torch.__version__.encode())
     for room in _DECIDES_MEMORY:
-        for path in sorted((_PACKAGE / room).glob("*.py")):
+        for path in sorted((_PACKAGE / room).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

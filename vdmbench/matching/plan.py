@@ -9,7 +9,7 @@ from typing import Any
 from vdmbench.matching.cost import cost, count, structure
 from vdmbench.matching.lengths import refuse_untrained_length
 from vdmbench.matching.memory import Peaks, Source, measured, require_device, simulated
-from vdmbench.matching.resolve import Resolved, declared_setting, has_width, resolve
+from vdmbench.matching.resolve import Resolved, declared_setting, has_width, network_of, resolve
 from vdmbench.matching.solver import (
     WIDTHS,
     Bracket,
@@ -197,7 +197,7 @@ def _value(match: Match, workload: Workload, source: Source) -> int | None:
 def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
     data = reference.data
     return Workload(
-        reference.network.model_dump(), reference.temporal, data.frames, data.size, reference.train, reference.sample,
+        network_of(reference, reference.network), reference.temporal, data.frames, data.size, reference.train, reference.sample,
         diffusion)
 
 

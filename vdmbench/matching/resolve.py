@@ -9,6 +9,7 @@ from typing import Any
 from vdmbench.matching.cost import Choice
 from vdmbench.matching.workload import Workload
 from vdmbench.suite import CellInputs
+from vdmbench.suite.cells import Reference
 from vdmbench.suite.pattern import each_replaced, mixers_of
 
 Knobs = Mapping[str, int | float]
@@ -32,7 +33,7 @@ class Resolved:
 
 def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
     """Set the knobs that are given; the rest is as declared."""
-    network, mixer = inputs.network.model_dump(), inputs.temporal
+    network, mixer = network_of(inputs, inputs.network), inputs.temporal
     if "base_channels" in knobs:
         network["base_channels"] = knobs["base_channels"]
     if "mixer_width" in knobs:
@@ -44,6 +45,15 @@ def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
         block = batch_block(inputs)
         changed[block] = getattr(inputs, block).model_copy(update={"batch_size": int(knobs["batch_size"])})
     return Resolved(inputs.model_copy(update=changed), network, mixer)
+
+
+def network_of(inputs: CellInputs | Reference, network: Any) -> dict[str, Any]:
+    """The declared ``network`` as it is built for a cell: with the encoders of what it is told, where it is told something."""
+    if inputs.condition is None:
+        return dict(network.model_dump())
+    from vdmbench.engine.conditioning import conditional_options
+
+    return {**network.model_dump(), "condition": conditional_options(inputs)}
 
 
 def batch_block(inputs: CellInputs) -> str:

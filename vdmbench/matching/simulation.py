@@ -6,6 +6,7 @@ to death, and the births and deaths are replayed through a model of CUDA's cachi
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection
 from typing import Any
 
@@ -17,9 +18,10 @@ from torch._subclasses.fake_tensor import (
 )
 
 from vdmbench.diffusion import KnownFrames, Process
+from vdmbench.engine.conditioning import of_each_batch
 from vdmbench.engine.process import make_process
 from vdmbench.engine.rollout import rollout
-from vdmbench.engine.sampling import sample_clips
+from vdmbench.engine.sampling import PerBatch, sample_clips
 from vdmbench.engine.training import Trainer
 from vdmbench.matching.cost import IMAGE_CHANNELS, built_on_meta
 from vdmbench.matching.workload import Workload
@@ -30,6 +32,7 @@ from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.streaming import Stream
+from vdmbench.networks.conditional import Conditional, Told
 from vdmbench.ops import simulating
 from vdmbench.records import PlannedMemory
 from vdmbench.suite.blocks import Sample
@@ -131,10 +134,11 @@ def run_steps(
         batches = [torch.zeros(own, *shape, dtype=torch.uint8) for _ in range(min(train.accumulate, 2))]
         with tracker.phase("train"):
             for _ in range(STEPS):
-                trainer.update(batches)
+                trainer.update(batches, _stand_ins(trainer.network, [(len(each), workload.frames) for each in batches]))
                 _claim_state(tracker, trainer.optimiser)
     sampled = trainer.sampled_network
     del trainer
+    gc.collect()  # as the engine does: blocks that are computed again refer to themselves
     tracker.trace.empty_cache()
     # Two batches where there are two: the clips of one are alive while the next is begun.
     shortened = sample.model_copy(
@@ -153,15 +157,30 @@ def run_steps(
             sample_clips(
                 sampled, diffusion, shortened, shape, 0, device, lambda done, total: None,
                 known=beginnings if sample.known_frames else None,
+                denoiser=_denoiser(sampled, workload.sampled_frames, sample.guidance, device),
             )
     return tracker.finish()
+
+
+def _stand_ins(network: torch.nn.Module, clips: list[tuple[int, int]]) -> list[Told] | None:
+    """Something to be told of batches of so many clips and frames, from the CPU; None of a network without a condition."""
+    if not isinstance(network, Conditional):
+        return None
+    return [network.stand_in(count, frames, torch.device("cpu")) for count, frames in clips]
+
+
+def _denoiser(network: torch.nn.Module, frames: int, guidance: float, device: torch.device) -> PerBatch | None:
+    if not isinstance(network, Conditional):
+        return None
+    return of_each_batch(network, lambda clips: network.stand_in(len(clips), frames, torch.device("cpu")), guidance, device)
 
 
 def _last_chunks(
     network: torch.nn.Module, diffusion: Process, sample: Sample, shape: tuple[int, int, int, int], device: torch.device
 ) -> None:
     """The last two chunks of a rollout, of which the second finds what mixers carry as large as it becomes."""
-    assert isinstance(network, Denoiser) and sample.rollout is not None
+    assert isinstance(network, Denoiser)
+    assert sample.rollout is not None
     before = max(0, shape[0] - 2 * sample.rollout.chunk)
     stream = Stream(min(sample.batch_size, sample.clips), *shape[2:], frames=before)
     for _ in rollout(network, diffusion, sample, shape, 0, device, clips=range(stream.batch), stream=stream):

@@ -44,7 +44,8 @@ class Workload:
         if process.get("min_snr_gamma") is not None:
             process["min_snr_gamma"] = True
         sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]),
-                      frames=self.sampled_frames, known=self.sample.known_frames is not None)
+                      frames=self.sampled_frames, known=self.sample.known_frames is not None,
+                      guided=self.sample.guidance != 1)
         shapes = structure(self.network, self.mixer).digest
         declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, process,
                     shapes]

@@ -7,6 +7,7 @@ from typing import Any
 
 from vdmbench import registry
 from vdmbench.mixers.making import MakeMixer, mixer_maker
+from vdmbench.networks.conditional import Conditional
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.placement import BlockPlacement, Placement
 
@@ -17,7 +18,8 @@ def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
     Under ``torch.device("meta")`` nothing is allocated.
 
     Args:
-        network: ``{"name": ..., **options}``, options as validated by the name's option model.
+        network: ``{"name": ..., **options}``, options as validated by the name's option model; under ``condition`` those of
+            :class:`~vdmbench.networks.conditional.Conditional`, where the network is told something.
         mixer: likewise; or of such ``{"stem": ..., "levels": [...], "middle": ...}`` for a network with levels, ``{"pattern":
             [{"mixer": ..., "scan": ...}, ...], "repeat": None}`` for one with blocks in a row.
 
@@ -28,8 +30,9 @@ def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
     """
     options = dict(network)
     make_network = registry.networks[options.pop("name")].load()
+    condition = options.pop("condition", None)
     built: Denoiser = make_network(mixer=_makers(mixer), **options)
-    return built
+    return built if condition is None else Conditional(built, **condition)
 
 
 def _makers(mixer: Mapping[str, Any]) -> MakeMixer | Placement | BlockPlacement:

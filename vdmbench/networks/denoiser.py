@@ -23,10 +23,12 @@ class Denoiser(nn.Module):
     Attributes:
         channels: image channels.
         condition_width: features of each part of a :class:`~vdmbench.networks.condition.Condition`.
+        attends_to_tokens: whether a condition may hold tokens.
     """
 
     channels: int
     condition_width: int
+    attends_to_tokens: bool = False
 
     def forward(
         self,

@@ -117,7 +117,7 @@ class DiT(Denoiser):
             raise ValueError(f"base_channels must be a multiple of 8, got {base_channels}")
         if depth < 1 or channels < 1:
             raise ValueError(f"depth and channels must be positive, got {depth} and {channels}")
-        self.channels, self.condition_width = channels, base_channels
+        self.channels, self.condition_width, self.attends_to_tokens = channels, base_channels, cross_attention
         self.patches = Patches(base_channels, patch, channels)
         self.time_embedding = TimeEmbedding(FREQUENCIES, base_channels)
         self.nothing = NothingToken(base_channels) if cross_attention else None

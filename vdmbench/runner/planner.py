@@ -28,7 +28,7 @@ def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-_ASKED_OF = {"network", *FORMS, "match", "reference", "data", "train", "sample"}
+_ASKED_OF = {"network", *FORMS, "condition", "match", "reference", "data", "train", "sample"}
 
 
 def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
@@ -82,6 +82,7 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
 
 def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
+    from vdmbench.engine.conditioning import check_condition
     from vdmbench.metrics.cuts import load_cut_detector
     from vdmbench.metrics.lpips import load_lpips
 
@@ -89,6 +90,7 @@ def _check_data(inputs: CellInputs) -> None:
     choose_real_clips(
         make_source(inputs, "test"), inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
     )
+    check_condition(inputs)
     if inputs.evaluate.cuts:
         load_cut_detector()
     if inputs.evaluate.lpips:
@@ -143,7 +145,7 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
     if run.memory_snapshot and device.type != "cuda":
         return ["a memory snapshot is the history of CUDA's allocator, and this runs on a CPU: leave out --memory-snapshot"]
     return [
-        *_once(cells, ("data", "evaluate", "sample"), _check_data),
+        *_once(cells, ("data", "condition", "evaluate", "sample"), _check_data),
         *_once(cells, (*FORMS, "train"), lambda each: _check_mixer(each, device)),
         *_once(cells, (*FORMS, "train"), lambda each: _check_devices(each, device)),
     ]

@@ -108,7 +108,7 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
 
 INDIFFERENT = ("steps", "learning_rate", "warm_up")
 """Of training: neither cost, memory nor any check depends on these, and suites sweep them."""
-_CHECKED = {"data", "evaluate", "sample", "train", *FORMS}
+_CHECKED = {"condition", "data", "evaluate", "sample", "train", *FORMS}
 
 
 def _distinct(cells: Sequence[Cell]) -> list[CellInputs]:

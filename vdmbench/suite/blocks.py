@@ -206,6 +206,8 @@ class Sample(Declared):
     """Make clips chunk by chunk, in memory that does not grow where the mixer's state does not; null: whole clips at once."""
     known_frames: int | None = Field(default=None, gt=0)
     """First frames of held-out test clips that are given and continued; null: clips are made from noise alone."""
+    guidance: float = Field(default=1.0, ge=0)
+    """Scale of classifier-free guidance by the condition; 1 is none, at half the cost."""
 
     @model_validator(mode="after")
     def _fits_sampler(self) -> Sample:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
+from vdmbench.suite.condition import Conditioning, check_faithfulness, check_guidance
 from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
@@ -27,7 +28,7 @@ from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 LPIPS_SIZE = 32
 
 _LEFT_OUT: dict[str, dict[str, Any]] = {
-    "sample": {"frames": None, "known_frames": None, "rollout": None},
+    "sample": {"frames": None, "known_frames": None, "rollout": None, "guidance": 1.0},
     "evaluate": {"lpips": False},
 }
 """Fields that dumps of a cell leave out where they have these values, so that cells from before these fields are the same."""
@@ -37,6 +38,8 @@ class _Dumped(TemporalLayers):
     @model_serializer(mode="wrap")
     def _without_what_is_not_asked(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         tree: dict[str, Any] = TemporalLayers._without_the_others(self, dump)
+        if tree.get("condition") is None:
+            tree.pop("condition", None)
         for block, unset in _LEFT_OUT.items():
             if block in tree:
                 tree[block] = {key: value for key, value in tree[block].items() if key not in unset or value != unset[key]}
@@ -47,6 +50,7 @@ class Reference(_Dumped):
     """What others are brought to: its network, and what else the quantity that is matched depends on."""
 
     network: NetworkChoice
+    condition: Conditioning | None = None
     data: Data
     train: Train
     sample: Sample
@@ -62,6 +66,8 @@ class CellInputs(_Dumped):
     match: Match | None
     """Null also for variants that are exempt, and for the reference itself."""
     reference: Reference | None
+    condition: Conditioning | None = None
+    """Null: nothing is told."""
     data: Data
     diffusion: Diffusion
     train: Train
@@ -110,6 +116,8 @@ class CellInputs(_Dumped):
     @model_validator(mode="after")
     def _sampler_fits_the_process(self) -> CellInputs:
         check_sampler(self.diffusion, self.sample)
+        check_guidance(self.condition, self.sample)
+        check_faithfulness(self.condition, self.evaluate, self.sampled_frames)
         return self
 
     @model_validator(mode="after")
@@ -150,11 +158,11 @@ class Cell:
         return " ".join([self.variant, *coordinates, f"seed={self.seed}"])
 
 
-_SHARED = ("network", "data", "diffusion", "train", "sample", "evaluate")
+_SHARED = ("network", "condition", "data", "diffusion", "train", "sample", "evaluate")
 
 
 def _base_tree(suite: Suite, name: str, variant: Variant) -> dict[str, Any]:
-    tree: dict[str, Any] = {block: getattr(suite, block).model_dump() for block in _SHARED}
+    tree: dict[str, Any] = {block: value and value.model_dump() for block in _SHARED for value in [getattr(suite, block)]}
     match = suite.match
     as_declared = match is None or name == match.reference_variant or name in match.exempt
     return tree | variant.model_dump(exclude={"set"}) | {"match": None if as_declared or match is None else match.model_dump()}

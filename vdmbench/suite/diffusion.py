@@ -129,10 +129,12 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
 
 
 def evaluations(diffusion: DiscreteDiffusion | FlowDiffusion | EDMDiffusion, sample: Sample) -> int:
-    """Forward passes of the network for a batch of samples; two for each level but the last of Heun's method."""
+    """Forward passes of the network for a batch of samples; two for each level but the last of Heun's method, and twice as many
+    with guidance."""
     levels = diffusion.steps if sample.steps is None and isinstance(diffusion, DiscreteDiffusion) else sample.steps
     assert levels is not None, "check_sampler asks for the steps of other processes"
-    return 2 * levels - 1 if sample.sampler == "heun" else levels
+    once = 2 * levels - 1 if sample.sampler == "heun" else levels
+    return once if sample.guidance == 1 else 2 * once
 
 
 def check_sampler(diffusion: DiscreteDiffusion | FlowDiffusion | EDMDiffusion, sample: Sample) -> None:

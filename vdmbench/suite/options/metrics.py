@@ -39,6 +39,17 @@ class FrechetOptions(DistanceOptions):
         return self
 
 
+class FaithfulnessOptions(Declared):
+    """How often a clip shows the shape, colour and direction that it was told."""
+
+    bootstrap: int = Field(1000, ge=20)
+    """Bootstrap draws over clips."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Coverage of the interval."""
+    seed: int = Field(0, ge=0)
+    """Seed of the bootstrap."""
+
+
 class FvdOptions(DistanceOptions):
     """The Fréchet video distance on I3D."""
 
