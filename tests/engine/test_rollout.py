@@ -8,10 +8,13 @@ import torch
 
 from tests.engine.test_run import Heard, run
 from vdmbench import engine
+from vdmbench.cli.options import shipped_suites
 from vdmbench.engine.process import make_process
 from vdmbench.engine.rollout import roll_out, rollout
+from vdmbench.matching import solve
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.networks import build
+from vdmbench.suite import expand, load_suite
 from vdmbench.suite.blocks import Sample
 from vdmbench.suite.diffusion import PROCESSES
 
@@ -148,3 +151,16 @@ def test_known_frames_begin_a_rollout():
     sampled = heard.one(engine.Sampled)
     assert torch.equal(sampled.clips[:, :3], sampled.real[:4, :3])
     assert heard.one(engine.RolledOut).rollout.at == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("name", "variant"), [("streaming", "sliding-attention"), ("five_minutes", "uni-ssm")])
+def test_shipped_suites_run_in_their_tiny_form(name: str, variant: str):
+    cells = [each.inputs for each in expand(*load_suite(shipped_suites()[name], tiny=True))]
+    inputs = next(each for each in cells if each.variant == variant)
+    resolved, heard = solve(inputs).resolved, Heard()
+    engine.run_cell(engine.prepare(inputs, resolved.network, resolved.mixer, CPU), heard)
+    record, frames = heard.one(engine.RolledOut).rollout, inputs.sampled_frames
+    assert frames > inputs.data.frames
+    assert record.at[-1] == frames
+    drift = heard.one(engine.Judged).result.details["drift"]
+    assert [point["frame"] for point in drift] == list(range(0, frames, inputs.data.frames))

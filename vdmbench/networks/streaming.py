@@ -21,8 +21,8 @@ class Stream:
     what becomes of it need be let in.
 
     Attributes:
-        states: of each mixer in which frames meet. A mixer without one begins with its first state; or, where frames have passed
-            that nobody kept, with zeros of the size that they would have left, for what memory takes.
+        states: of each mixer in which frames meet. A mixer without one begins with its first state; or, where frames have
+            passed that nobody kept, with zeros of the size that they would have left, for what memory takes.
     """
 
     batch: int
