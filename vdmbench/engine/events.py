@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vdmbench.data.told import ClipFacts
 from vdmbench.records import (
+    Encoding,
     MetricResult,
     Parameters,
     Phase,
@@ -91,6 +92,13 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """The latents that were diffused, and what the autoencoder alone costs in quality."""
+
+    encoding: Encoding
+
+
+@dataclass(frozen=True)
 class RolledOut:
     """Clips were made chunk by chunk, at that cost."""
 
@@ -134,6 +142,7 @@ EngineEvent = (
     | CheckpointDue
     | Trained
     | Sampled
+    | Encoded
     | RolledOut
     | Judged
     | Profiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from vdmbench import registry
 from vdmbench.data.source import Source
 from vdmbench.diffusion import Process
+from vdmbench.engine.latents import LatentSpace, latent_space
 from vdmbench.engine.process import make_process
 from vdmbench.metrics.faithfulness import Faithfulness
 from vdmbench.metrics.video_distance import VideoDistance
@@ -33,6 +35,8 @@ class Experiment:
     train_source: Source
     test_source: Source
     device: torch.device
+    latents: LatentSpace | None = None
+    """What is diffused in place of pixels."""
 
     def build_network(self, on: torch.device | None = None) -> Denoiser:
         """The same weights at every call: they depend on the seed alone, and on the type of device where they are drawn, which
@@ -81,7 +85,21 @@ def _metrics(inputs: CellInputs) -> dict[str, VideoDistance | Faithfulness]:
     return metrics
 
 
-def prepare(inputs: CellInputs, network: Mapping[str, Any], mixer: Mapping[str, Any], device: torch.device) -> Experiment:
-    """Open the data and make the process. Raises ValueError subclasses that say what is missing."""
+def prepare(
+    inputs: CellInputs,
+    network: Mapping[str, Any],
+    mixer: Mapping[str, Any],
+    device: torch.device,
+    *,
+    latents_cache: Path | None = None,
+) -> Experiment:
+    """Open the data and make the process; and, of a cell with an autoencoder, the latents in ``latents_cache``, where they are
+    not there yet. Raises ValueError subclasses that say what is missing."""
     diffusion = make_process(inputs.diffusion, device)
-    return Experiment(inputs, network, mixer, diffusion, make_source(inputs, "train"), make_source(inputs, "test"), device)
+    train, test = make_source(inputs, "train"), make_source(inputs, "test")
+    latents = None
+    if inputs.autoencoder is not None:
+        if latents_cache is None:
+            raise ValueError("a cell with an autoencoder needs a folder for its latents: give latents_cache")
+        latents = latent_space(inputs.autoencoder, train, latents_cache, device)
+    return Experiment(inputs, network, mixer, diffusion, train, test, device, latents)

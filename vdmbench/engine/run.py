@@ -7,9 +7,10 @@ The engine reads no file but the data's, starts no process, and knows nothing of
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -17,12 +18,14 @@ from torch import nn
 
 from vdmbench.data.loading import TrainingBatches
 from vdmbench.data.told import ClipFacts
+from vdmbench.engine.acceleration import compiled, graph_breaks, prepared_for_sampling
 from vdmbench.engine.conditioning import Teller, of_each_batch
 from vdmbench.engine.distributed import Ranks
 from vdmbench.engine.events import (
     BackendsUsed,
     Built,
     CheckpointDue,
+    Encoded,
     EngineEvent,
     PhaseEnded,
     PhaseStarted,
@@ -35,11 +38,13 @@ from vdmbench.engine.events import (
 )
 from vdmbench.engine.experiment import Experiment
 from vdmbench.engine.judging import judge
+from vdmbench.engine.latents import Batches, LatentBatches, LatentSpace, decoded
 from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import choose_real_clips
+from vdmbench.engine.reconstruction import reconstruction
 from vdmbench.engine.rollout import roll_out
 from vdmbench.engine.sampling import PerBatch, sample_clips
-from vdmbench.engine.training import Trainer, thin
+from vdmbench.engine.training import Trainer, autocast, thin
 from vdmbench.measure import PhaseMeter, StepTimer
 from vdmbench.networks import count_parameters
 from vdmbench.networks.conditional import Told
@@ -47,7 +52,6 @@ from vdmbench.networks.denoiser import Denoiser
 from vdmbench.ops.backends import recording
 from vdmbench.records import Parameters, Phase, PhaseReading, Sampling, Spread, Training
 
-CHANNELS = 3
 SHOWN_REAL = 8
 
 Emit = Callable[[EngineEvent], None]
@@ -95,13 +99,18 @@ class _Run:
         self.rollout_file = rollout_file
         self.inputs, self.train, self.sample = cell.inputs, cell.inputs.train, cell.inputs.sample
         self.meter = PhaseMeter(str(cell.device))
-        self.batches = TrainingBatches(
-            cell.train_source,
-            frames=self.inputs.data.frames,
-            batch_size=self.train.batch_size // ranks.count,
-            seed=self.inputs.seed,
-            rank=ranks.index,
-        )
+        self.compile_seconds: float | None = None
+        self.batches: Batches
+        if cell.latents is not None:
+            self.batches = LatentBatches(cell.latents, self.inputs.data.frames, self.train.batch_size, self.inputs.seed)
+        else:
+            self.batches = TrainingBatches(
+                cell.train_source,
+                frames=self.inputs.data.frames,
+                batch_size=self.train.batch_size // ranks.count,
+                seed=self.inputs.seed,
+                rank=ranks.index,
+            )
         self.real_clips = choose_real_clips(
             cell.test_source, self.inputs.sampled_frames, real=self.inputs.evaluate.real_clips, held_out=self.sample.clips
         )
@@ -117,11 +126,16 @@ class _Run:
             del network
         if self.train.warm_up:
             with self._phase("warm-up"):
+                untouched = trainer.state() if self.train.compile else None
                 self._warm_up(trainer)
-                # Built again from the seed, so that training starts from weights that no step has touched.
-                del trainer
-                self._release()
-                trainer = self._trainer_of(self._build())
+                if untouched is not None:  # compiled kernels belong to this network: it goes back to where it began
+                    trainer.restore(untouched)
+                    del untouched
+                else:
+                    # Built again from the seed, so that training starts from weights that no step has touched.
+                    del trainer
+                    self._release()
+                    trainer = self._trainer_of(self._build())
         with self._phase("train"), recording() as used:
             trained = self._train(trainer, resume)
             # Sampling is measured without gradients, optimiser and raw weights.
@@ -133,16 +147,18 @@ class _Run:
         if not (self.ranks.leads or self.ranks.sharded):
             return
         with self._phase("sample", together=self.ranks.sharded):
-            clips = self._sample(trained)  # of a sharded network on every rank, which gather it for each other
+            sampled = self._sample(trained)  # of a sharded network on every rank, which gather it for each other
         self.ranks.leave()
         if not self.ranks.leads:
             return
         with self._phase("evaluate", together=False):
             del trained
             self._release()
+            if self.cell.latents is not None:
+                sampled = self._decoded(sampled, self.cell.latents)
             judge(
                 self.inputs,
-                clips,
+                sampled.clips,
                 self.real_clips,
                 self.cell.device,
                 self.emit,
@@ -158,6 +174,17 @@ class _Run:
             yield
         ended = PhaseReading(**reading)
         self.emit(PhaseEnded(phase, self.ranks.together(ended) if together else ended))
+
+    def _decoded(self, sampled: Sampled, space: LatentSpace) -> Sampled:
+        """The clips of sampled latents, told; and what the autoencoder makes of held-out real ones, told beside them."""
+        device, began = self.cell.device, time.perf_counter()
+        autoencoder = space.autoencoder(device)
+        clips = decoded(autoencoder, sampled.clips, device)
+        seconds = time.perf_counter() - began
+        self.emit(sampled := replace(sampled, clips=clips))
+        reconstructed = reconstruction(autoencoder, self.inputs, self.real_clips, device, self.reference_cache)
+        self.emit(Encoded(space.encoding.model_copy(update={"decode_seconds": seconds, **reconstructed})))
+        return sampled
 
     def _trainer_of(self, network: nn.Module) -> Trainer:
         drop = self.inputs.condition.drop if self.inputs.condition else 0.0
@@ -192,8 +219,11 @@ class _Run:
         return [self.teller.told(source, self.batches.chosen(part), windows.frames) for part in parts]
 
     def _warm_up(self, trainer: Trainer) -> None:
+        began = time.perf_counter()
         for step, clips in enumerate(self._step_batches(0, self.train.warm_up)):
             trainer.step(clips, self._told(step))
+            if self.compile_seconds is None and self.train.compile:
+                self.compile_seconds = time.perf_counter() - began
             self.emit(Progress("warm-up", step + 1, self.train.warm_up))
 
     def _train(self, trainer: Trainer, resume: TrainingState | None) -> nn.Module:
@@ -227,6 +257,8 @@ class _Run:
                     final_loss=sum(tail) / len(tail),
                     loss_steps=ends,
                     loss=means,
+                    compile_seconds=self.compile_seconds,
+                    graph_breaks=graph_breaks() if self.train.compile else None,
                 )
             )
         )
@@ -243,26 +275,45 @@ class _Run:
 
         return of_each_batch(network, told, self.sample.guidance, self.cell.device)
 
+    def _compiled(self, network: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, float]:
+        """``network`` compiled, and run for each size of batch that is to come; the seconds that took."""
+        began = time.perf_counter()
+        called, diffusion = compiled(network.eval()), self.cell.diffusion
+        denoiser = self._denoiser(called)
+        clips, most = self.sample.clips, self.sample.batch_size
+        for count in dict.fromkeys([min(most, clips), clips % most or most]):
+            noise = torch.zeros(count, *shape, device=self.cell.device)
+            with torch.inference_mode(), autocast(self.sample.precision, self.cell.device):
+                one = called if denoiser is None else denoiser(range(count))
+                diffusion.denoise(one, noise, diffusion.visited(self.sample.steps)[0])
+        return called, time.perf_counter() - began
+
     def _facts(self) -> ClipFacts | None:
         real = self.real_clips
         return None if self.teller is None else self.teller.facts(real.source, real.held_out, real.frames)
 
-    def _sample(self, network: nn.Module) -> torch.Tensor:
-        frames, size = self.inputs.sampled_frames, self.inputs.data.size
+    def _sample(self, network: nn.Module) -> Sampled:
+        frames, size = self.inputs.sampled_frames, self.inputs.denoised_size
+        shape = (frames, self.inputs.denoised_channels, size, size)
         timer = StepTimer(device=str(self.cell.device))
         known = self.continued.beginnings if self.continued else None
         asked = (
             self.cell.diffusion,
             self.sample,
-            (frames, CHANNELS, size, size),
+            shape,
             self.inputs.seed,
             self.cell.device,
             lambda done, total: self.emit(Progress("sample", done, total)),
         )
-        rolled = None
+        rolled, compile_seconds = None, None
+        network = prepared_for_sampling(network, self.train, self.sample)
+        if self.sample.compile:
+            network, compile_seconds = self._compiled(network, shape)
         with timer.step():
             if self.sample.rollout is None:
-                clips = sample_clips(network, *asked, known=known, denoiser=self._denoiser(network))
+                clips = sample_clips(
+                    network, *asked, known=known, denoiser=self._denoiser(network), latents=self.cell.latents is not None
+                )
             else:
                 assert isinstance(network, Denoiser), "a sharded network rolls nothing out"
                 clips, rolled = roll_out(network, *asked, known=known, path=self.rollout_file)
@@ -272,19 +323,20 @@ class _Run:
         # Beside continuations stands what they should have become.
         beside = self.real_clips.held_out if self.continued else self.real_clips.real
         shown = next(self.real_clips.batches(beside))[:SHOWN_REAL]
-        self.emit(
-            Sampled(
-                Sampling(
-                    clips=len(clips),
-                    seconds_per_clip=seconds / len(clips),
-                    frames_per_second=len(clips) * (frames - (self.sample.known_frames or 0)) / seconds,
-                    sampler=self.sample.sampler,
-                    steps=len(self.cell.diffusion.visited(self.sample.steps)),
-                ),
-                clips,
-                shown,
-                stored=rolled is not None and self.rollout_file is not None,
-                facts=self._facts(),
-            )
+        sampled = Sampled(
+            Sampling(
+                clips=len(clips),
+                seconds_per_clip=seconds / len(clips),
+                frames_per_second=len(clips) * (frames - (self.sample.known_frames or 0)) / seconds,
+                sampler=self.sample.sampler,
+                steps=len(self.cell.diffusion.visited(self.sample.steps)),
+                compile_seconds=compile_seconds,
+            ),
+            clips,
+            shown,
+            stored=rolled is not None and self.rollout_file is not None,
+            facts=self._facts(),
         )
-        return clips
+        if self.cell.latents is None:
+            self.emit(sampled)
+        return sampled

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from vdmbench.data.loading import to_uint8
@@ -51,12 +51,13 @@ def sample_clips(
     *,
     denoiser: PerBatch | None = None,
     known: Callable[[range], KnownFrames] | None = None,
-) -> UInt8[Tensor, "clips frames channels height width"]:
+    latents: bool = False,
+) -> UInt8[Tensor, "clips frames channels height width"] | Float[Tensor, "clips frames channels rows columns"]:
     """Generate ``sample.clips`` clips of ``shape`` (frames, channels, height, width), as uint8 on the CPU.
 
     Clip i starts from the same noise in every variant and at every batch size. ``progress`` hears of levels visited and in
     all. ``denoiser`` makes what is sampled with from the indices of a batch's clips, where it is not ``network`` alone;
-    ``known`` tells the frames of these clips that are given.
+    ``known`` tells the frames of these clips that are given. ``latents`` are not quantised: they come as they are.
     """
     network.eval()
     sampler = sampler_of(sample)
@@ -79,5 +80,5 @@ def sample_clips(
                 known=None if known is None else known(batch),
                 progress=tell,
             )
-        done.append(to_uint8(clips).cpu())
+        done.append(clips.cpu() if latents else to_uint8(clips).cpu())
     return torch.cat(done)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vdmbench.data.loading import to_model_range
 from vdmbench.diffusion import Denoiser, Process
+from vdmbench.engine.acceleration import compiled, prepared_for_training
 from vdmbench.engine.distributed import Ranks, mapped
 from vdmbench.engine.events import NonFiniteLoss, TrainingState
 from vdmbench.networks.conditional import Told
@@ -53,6 +54,7 @@ class Trainer:
         *,
         drop: float = 0.0,
     ) -> None:
+        network = prepared_for_training(network, train)
         self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
         self.ranks = ranks or Ranks()
         self.drop = drop
@@ -60,6 +62,8 @@ class Trainer:
         self._parallel = self.ranks.parallel(network, device)
         if self.average is not None and self.ranks.sharded:
             self.ranks.parallel(self.average.module, device)
+        if train.compile:
+            self._parallel = compiled(self._parallel)
         optimiser = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
         self.optimiser = optimiser(
             network.parameters(),
@@ -83,7 +87,8 @@ class Trainer:
         self, clips: UInt8[Tensor, "batch frames channels height width"], part: int, told: Told | None
     ) -> Float[Tensor, ""]:
         generator = torch.Generator(self.device).manual_seed(draw_seed("train", self.seed, self.done, part))
-        x0 = to_model_range(clips.to(self.device, non_blocking=True))
+        x0 = clips.to(self.device, non_blocking=True)
+        x0 = to_model_range(x0) if x0.dtype is torch.uint8 else x0.float()  # pixels, or latents
         batch = len(x0) * self.ranks.count
         own = self.ranks.share(batch)
         t = self.diffusion.draw_levels(batch, x0.shape[1], generator)[own]

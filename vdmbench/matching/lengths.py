@@ -17,7 +17,8 @@ def refuse_untrained_length(resolved: Resolved) -> None:
     if sampled == data.frames:
         return
     trained_on, asked_for = (
-        sequence_lengths(resolved.network, resolved.mixer, frames=frames, size=data.size) for frames in (data.frames, sampled)
+        sequence_lengths(resolved.network, resolved.mixer, frames=frames, size=resolved.inputs.denoised_size)
+        for frames in (data.frames, sampled)
     )
     layers = built_on_meta(resolved.network, resolved.mixer).mixer_layers()
     for path, layer in layers.items():

@@ -84,6 +84,7 @@ def measured(workload: Workload, phase: str) -> int | None:
         "network": workload.network, "mixer": workload.mixer, "frames": workload.frames, "size": workload.size,
         "train": workload.train.model_dump(), "sample": workload.sample.model_dump(),
         "diffusion": workload.diffusion.model_dump(), "phase": phase,
+        "latents": workload.latents,
     })  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "vdmbench.matching.probe"], input=question, capture_output=True, text=True, check=False

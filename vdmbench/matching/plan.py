@@ -61,9 +61,10 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     resolved = resolve(inputs, search.knobs)
     refuse_untrained_length(resolved)
     data = resolved.inputs.data
-    priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=data.size)
-    sharded = resolved.inputs.train.sharding != "none"
-    peaks: Peaks = simulated(resolved.workload) if (memory and not sharded) or search.probes else {}
+    priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=resolved.inputs.denoised_size)
+    train, sample = resolved.inputs.train, resolved.inputs.sample
+    simulable = train.sharding == "none" and not train.compile and not sample.compile
+    peaks: Peaks = simulated(resolved.workload) if simulable and (memory or search.probes) else {}
     first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
     return Solution(resolved, Solved(
         **first, also=matched[1] if len(matched) > 1 else None, knobs=search.knobs, probes=search.probes,
@@ -195,10 +196,11 @@ def _value(match: Match, workload: Workload, source: Source) -> int | None:
 
 
 def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
-    data = reference.data
+    data, autoencoder = reference.data, reference.autoencoder
+    size = data.size // (autoencoder.factor if autoencoder else 1)
     return Workload(
-        network_of(reference, reference.network), reference.temporal, data.frames, data.size, reference.train, reference.sample,
-        diffusion)
+        network_of(reference, reference.network), reference.temporal, data.frames, size, reference.train, reference.sample,
+        diffusion, autoencoder is not None)
 
 
 def _structure(resolved: Resolved, setting: float | None) -> str:

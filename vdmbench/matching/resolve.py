@@ -27,8 +27,10 @@ class Resolved:
     @property
     def workload(self) -> Workload:
         """What its memory depends on."""
-        data, inputs = self.inputs.data, self.inputs
-        return Workload(self.network, self.mixer, data.frames, data.size, inputs.train, inputs.sample, inputs.diffusion)
+        inputs = self.inputs
+        return Workload(
+            self.network, self.mixer, inputs.data.frames, inputs.denoised_size, inputs.train, inputs.sample, inputs.diffusion,
+            inputs.autoencoder is not None)  # fmt: skip
 
 
 def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
@@ -49,11 +51,14 @@ def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
 
 def network_of(inputs: CellInputs | Reference, network: Any) -> dict[str, Any]:
     """The declared ``network`` as it is built for a cell: with the encoders of what it is told, where it is told something."""
+    options = dict(network.model_dump())
+    if inputs.autoencoder is not None:
+        options["channels"] = inputs.autoencoder.channels
     if inputs.condition is None:
-        return dict(network.model_dump())
+        return options
     from vdmbench.engine.conditioning import conditional_options
 
-    return {**network.model_dump(), "condition": conditional_options(inputs)}
+    return {**options, "condition": conditional_options(inputs)}
 
 
 def batch_block(inputs: CellInputs) -> str:

@@ -18,21 +18,22 @@ from torch._subclasses.fake_tensor import (
 )
 
 from vdmbench.diffusion import KnownFrames, Process
+from vdmbench.engine.acceleration import prepared_for_sampling
 from vdmbench.engine.conditioning import of_each_batch
 from vdmbench.engine.process import make_process
 from vdmbench.engine.rollout import rollout
 from vdmbench.engine.sampling import PerBatch, sample_clips
 from vdmbench.engine.training import Trainer
-from vdmbench.matching.cost import IMAGE_CHANNELS, built_on_meta
+from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.allocator import least_capacity, replay
 from vdmbench.memory.stand_in import stand_in_device
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
+from vdmbench.networks.conditional import Conditional, Told
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.streaming import Stream
-from vdmbench.networks.conditional import Conditional, Told
 from vdmbench.ops import simulating
 from vdmbench.records import PlannedMemory
 from vdmbench.suite.blocks import Sample
@@ -62,6 +63,7 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
     :raises ValueError: network, mixer and size do not fit together.
     """
     refuse_sharded(workload)
+    _refuse_compiled(workload, phases)
     temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
     trace = trace_workload(workload, phases)
     replayed = replay(trace)
@@ -83,6 +85,15 @@ def refuse_sharded(workload: Workload) -> None:
             f"train.sharding is '{workload.train.sharding}', and what each device then holds is neither simulated nor probed: "
             "match parameters, FLOPs or state instead, or leave sharding out"
         )
+
+
+def _refuse_compiled(workload: Workload, phases: Collection[str]) -> None:
+    for phase, block in (("train", workload.train), ("sample", workload.sample)):
+        if block.compile and phase in phases:
+            raise CannotSimulate(
+                f"{phase}.compile is set, and what compiled kernels keep is not simulated: match parameters, FLOPs or "
+                "state instead, or leave compile out"
+            )
 
 
 def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, device: str = "cuda") -> MemoryTrace:
@@ -124,19 +135,21 @@ def run_steps(
     trainer = Trainer(network, diffusion, train, 0, device)
     if trainer.average is not None:
         tracker.claim("EMA", *trainer.average.parameters(), *trainer.average.buffers())
+    channels = network.channels
     del network
-    shape = (workload.frames, IMAGE_CHANNELS, workload.size, workload.size)
+    shape = (workload.frames, channels, workload.size, workload.size)
     tracker.trace.empty_cache()
     if "train" in phases:
         # A third batch of a step finds what the second found: gradients that are there already.
         # Of several devices each has its part of the batch; the buckets that gradients are exchanged in are not simulated.
         own = train.batch_size // train.devices
-        batches = [torch.zeros(own, *shape, dtype=torch.uint8) for _ in range(min(train.accumulate, 2))]
+        stored = torch.float16 if workload.latents else torch.uint8
+        batches = [torch.zeros(own, *shape, dtype=stored) for _ in range(min(train.accumulate, 2))]
         with tracker.phase("train"):
             for _ in range(STEPS):
                 trainer.update(batches, _stand_ins(trainer.network, [(len(each), workload.frames) for each in batches]))
                 _claim_state(tracker, trainer.optimiser)
-    sampled = trainer.sampled_network
+    sampled = prepared_for_sampling(trainer.sampled_network, train, sample)
     del trainer
     gc.collect()  # as the engine does: blocks that are computed again refer to themselves
     tracker.trace.empty_cache()

@@ -11,8 +11,10 @@ from vdmbench.matching.cost import Choice, structure
 from vdmbench.suite.blocks import Sample, Train
 from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 
-_OF_TRAINING = {"batch_size", "devices", "accumulate", "optimiser", "clip_norm", "ema", "precision"}
-_OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision", "rollout"}
+_OF_TRAINING = {
+    "batch_size", "devices", "accumulate", "optimiser", "clip_norm", "ema", "precision", "checkpointing", "channels_last",
+}
+_OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision", "rollout", "channels_last"}
 _OF_PROCESS = {"process", "levels", "parameterisation", "min_snr_gamma"}
 
 
@@ -27,6 +29,8 @@ class Workload:
     train: Train
     sample: Sample
     diffusion: Diffusion = field(default_factory=DiscreteDiffusion)
+    latents: bool = False
+    """Whether training reads latents instead of pixels; size is theirs then, and channels are the network's."""
 
     @property
     def sampled_frames(self) -> int:
@@ -46,6 +50,7 @@ class Workload:
         sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]),
                       frames=self.sampled_frames, known=self.sample.known_frames is not None,
                       guided=self.sample.guidance != 1)
+        train.update(latents=self.latents)
         shapes = structure(self.network, self.mixer).digest
         declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, process,
                     shapes]

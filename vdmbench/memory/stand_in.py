@@ -78,6 +78,8 @@ def stand_in_device(kind: str) -> Iterator[torch.device]:
         mock.patch.object(torch._VF, "lstm", _lstm, create=True),
         mock.patch.object(torch, "Generator", _generator),
         casts.cleared_with_autocast(),
+        # Backward in the thread that knows these modes: activation checkpointing runs forward passes in it.
+        torch.autograd.set_multithreading_enabled(False),
     ):
         yield torch.device(DEVICE)
 

@@ -1,6 +1,7 @@
 """Records: what an attempt leaves, written once and durably, read back with doubt. Never imports torch."""
 
 from vdmbench.records.atomic import write_atomically
+from vdmbench.records.encoding import Encoding
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
 from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
@@ -44,6 +45,7 @@ __all__ = [
     "CellHistory",
     "DamagedEvents",
     "DeviceMemory",
+    "Encoding",
     "Event",
     "EventLog",
     "EventTail",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from vdmbench.records.encoding import Encoding
 from vdmbench.records.prediction import Prediction
 from vdmbench.records.recorded import Recorded
 
@@ -334,6 +335,8 @@ class Record(Recorded):
     """Null where clips were made from noise alone."""
     rollout: Rollout | None = None
     """Null where clips were made whole."""
+    encoding: Encoding | None = None
+    """Null where pixels were diffused."""
     backends: dict[str, list[str]] = Field(default_factory=dict)
     """Kernels that ran, by op."""
     device_memory: DeviceMemory | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from vdmbench.records import (
     DamagedEvents,
     DeviceMemory,
+    Encoding,
     Event,
     Exit,
     MetricResult,
@@ -58,6 +59,8 @@ def fold(
             found["sampling"] = Sampling.model_validate(event["sampling"])
         elif kind == "rolled_out":
             found["rollout"] = Rollout.model_validate(event["rollout"])
+        elif kind == "encoded":
+            found["encoding"] = Encoding.model_validate(event["encoding"])
         elif kind == "judged":
             found["metrics"][event["metric"]] = MetricResult.model_validate(event["result"])
         elif kind == "profiled":

@@ -28,7 +28,7 @@ def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-_ASKED_OF = {"network", *FORMS, "condition", "match", "reference", "data", "train", "sample"}
+_ASKED_OF = {"network", *FORMS, "condition", "autoencoder", "match", "reference", "data", "train", "sample"}
 
 
 def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
@@ -134,6 +134,13 @@ def _check_devices(inputs: CellInputs, device: torch.device) -> None:
         )
 
 
+def _check_compiler(inputs: CellInputs, device: torch.device) -> None:
+    from vdmbench.engine.acceleration import require_compiler
+
+    if inputs.train.compile or inputs.sample.compile:
+        require_compiler(device)
+
+
 def problems(cells: list[CellInputs], run: Run) -> list[str]:
     """What stands in the way of running ``cells``: device, data, backends."""
     from vdmbench.engine import pick_device  # the engine loads much that a plan alone does not need
@@ -148,6 +155,7 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         *_once(cells, ("data", "condition", "evaluate", "sample"), _check_data),
         *_once(cells, (*FORMS, "train"), lambda each: _check_mixer(each, device)),
         *_once(cells, (*FORMS, "train"), lambda each: _check_devices(each, device)),
+        *_once(cells, ("train", "sample"), lambda each: _check_compiler(each, device)),
     ]
 
 

@@ -110,7 +110,9 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
             }
         )
     resolved = resolve(task.inputs, task.solved.knobs)
-    cell = engine.prepare(resolved.inputs, resolved.network, resolved.mixer, device)
+    cell = engine.prepare(
+        resolved.inputs, resolved.network, resolved.mixer, device, latents_cache=task.reference_cache.parent / "latents"
+    )
     checkpoints = Checkpoints(task.checkpoint_folder)
     resumed = checkpoints.latest()
     if ranks.leads:
@@ -186,6 +188,8 @@ class _Scribe:
                 append({"type": "sampled", "sampling": event.sampling.model_dump()}, durable=True)
             case engine.RolledOut():
                 append({"type": "rolled_out", "rollout": event.rollout.model_dump()}, durable=True)
+            case engine.Encoded():
+                append({"type": "encoded", "encoding": event.encoding.model_dump()}, durable=True)
             case engine.Judged():
                 append({"type": "judged", "metric": event.metric, "result": event.result.model_dump()}, durable=True)
             case engine.Profiled():

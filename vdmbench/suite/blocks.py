@@ -148,6 +148,12 @@ class Train(Declared):
     """Arithmetic of the forward pass (autocast); weights stay fp32."""
     warm_up: int = Field(default=2, ge=0)
     """Steps run before the first one that counts, to fill caches and tune kernels; their updates are undone."""
+    checkpointing: bool = False
+    """Keep of each block its input alone and compute it again in the backward pass: less memory, a forward pass more."""
+    compile: bool = False
+    """Train through PyTorch's compiler; compiling falls in the warm-up and is recorded apart."""
+    channels_last: bool = False
+    """Keep the weights of convolutions channels last in memory too, as the activations of unet3d always are."""
 
     @field_validator("betas")
     @classmethod
@@ -167,6 +173,14 @@ class Train(Declared):
             )
         if self.sharding != "none" and self.devices == 1:
             raise ValueError("sharding divides the network among devices: set 'devices' to 2 or more, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _compiles_apart(self) -> Train:
+        if self.compile and not self.warm_up:
+            raise ValueError("compile would fall in the steps that are timed: set 'warm_up' to 1 or more")
+        if self.compile and self.devices > 1:
+            raise ValueError("compile is of a network on one device: set 'devices' to 1, or leave it out")
         return self
 
     @model_validator(mode="after")
@@ -208,6 +222,16 @@ class Sample(Declared):
     """First frames of held-out test clips that are given and continued; null: clips are made from noise alone."""
     guidance: float = Field(default=1.0, ge=0)
     """Scale of classifier-free guidance by the condition; 1 is none, at half the cost."""
+    compile: bool = False
+    """Sample through PyTorch's compiler; compiling comes before the clips that are timed and is recorded apart."""
+    channels_last: bool = False
+    """Keep the weights of convolutions channels last in memory too while sampling."""
+
+    @model_validator(mode="after")
+    def _whole_clips_are_compiled(self) -> Sample:
+        if self.compile and self.rollout is not None:
+            raise ValueError("a rollout steps the network chunk by chunk, which is not compiled: leave 'compile' out")
+        return self
 
     @model_validator(mode="after")
     def _fits_sampler(self) -> Sample:

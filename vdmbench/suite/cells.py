@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from vdmbench.suite.autoencoder import PIXEL_CHANNELS, AutoencoderBlock, check_latents
 from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
 from vdmbench.suite.condition import Conditioning, check_faithfulness, check_guidance
 from vdmbench.suite.diffusion import Diffusion, check_sampler
@@ -28,8 +29,16 @@ from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 LPIPS_SIZE = 32
 
 _LEFT_OUT: dict[str, dict[str, Any]] = {
-    "sample": {"frames": None, "known_frames": None, "rollout": None, "guidance": 1.0},
+    "sample": {
+        "frames": None,
+        "known_frames": None,
+        "rollout": None,
+        "guidance": 1.0,
+        "compile": False,
+        "channels_last": False,
+    },
     "evaluate": {"lpips": False},
+    "train": {"checkpointing": False, "compile": False, "channels_last": False},
 }
 """Fields that dumps of a cell leave out where they have these values, so that cells from before these fields are the same."""
 
@@ -40,6 +49,8 @@ class _Dumped(TemporalLayers):
         tree: dict[str, Any] = TemporalLayers._without_the_others(self, dump)
         if tree.get("condition") is None:
             tree.pop("condition", None)
+        if tree.get("autoencoder") is None:
+            tree.pop("autoencoder", None)
         for block, unset in _LEFT_OUT.items():
             if block in tree:
                 tree[block] = {key: value for key, value in tree[block].items() if key not in unset or value != unset[key]}
@@ -51,6 +62,7 @@ class Reference(_Dumped):
 
     network: NetworkChoice
     condition: Conditioning | None = None
+    autoencoder: AutoencoderBlock | None = None
     data: Data
     train: Train
     sample: Sample
@@ -68,6 +80,8 @@ class CellInputs(_Dumped):
     reference: Reference | None
     condition: Conditioning | None = None
     """Null: nothing is told."""
+    autoencoder: AutoencoderBlock | None = None
+    """Null: pixels are diffused."""
     data: Data
     diffusion: Diffusion
     train: Train
@@ -130,6 +144,23 @@ class CellInputs(_Dumped):
                 raise problem_at(("condition",), "sample.rollout tells its network nothing: leave one of the two out")
         return self
 
+    @model_validator(mode="after")
+    def _latents_fit(self) -> CellInputs:
+        if self.autoencoder is not None:
+            channels = getattr(self.network, "channels", self.autoencoder.channels)
+            check_latents(self.autoencoder, self.data, channels, self.train, self.sample)
+        return self
+
+    @property
+    def denoised_channels(self) -> int:
+        """Of what the network denoises: pixels or latents."""
+        return self.autoencoder.channels if self.autoencoder else PIXEL_CHANNELS
+
+    @property
+    def denoised_size(self) -> int:
+        """Rows, and columns, of what the network denoises: pixels or places of latents."""
+        return self.data.size // (self.autoencoder.factor if self.autoencoder else 1)
+
     @property
     def sampled_frames(self) -> int:
         """Length of generated clips, and of the real ones that judge them."""
@@ -160,7 +191,7 @@ class Cell:
         return " ".join([self.variant, *coordinates, f"seed={self.seed}"])
 
 
-_SHARED = ("network", "condition", "data", "diffusion", "train", "sample", "evaluate")
+_SHARED = ("network", "condition", "autoencoder", "data", "diffusion", "train", "sample", "evaluate")
 
 
 def _base_tree(suite: Suite, name: str, variant: Variant) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from vdmbench.suite.autoencoder import AutoencoderBlock
 from vdmbench.suite.blocks import (
     Data,
     Evaluate,
@@ -58,6 +59,8 @@ class Suite(Declared):
     """Which video."""
     condition: Conditioning | None = None
     """What networks are told of a clip; null: nothing."""
+    autoencoder: AutoencoderBlock | None = None
+    """Whose latents are diffused; null: pixels."""
     diffusion: Diffusion = DiscreteDiffusion()
     """The diffusion process."""
     train: Train

@@ -1,0 +1,107 @@
+"""Diffusion of latents: trained once, kept, read, decoded, and judged beside what the autoencoder alone costs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.suite.texts import MINIMAL
+from vdmbench import engine
+from vdmbench.cli.options import shipped_suites
+from vdmbench.engine.latents import LatentBatches, latent_space
+from vdmbench.matching import solve
+from vdmbench.suite import SuiteError, expand, load_suite, parse_suite
+
+TINY = "autoencoder={factor: 2, channels: 4, width: 8, steps: 3, batch_size: 4}"
+SMALL = ("data.source={name: sprites, train_videos: 3, test_videos: 8, video_frames: 9}", "sample.clip_x0=false")
+
+
+def inputs_of(*overrides: str, variant: str = "floor"):
+    cells = expand(*parse_suite(MINIMAL, "s.yaml", overrides))
+    return next(cell.inputs for cell in cells if cell.variant == variant)
+
+
+def run(inputs, cache) -> dict[type, engine.EngineEvent]:
+    heard: list[engine.EngineEvent] = []
+    resolved = solve(inputs).resolved
+    cell = engine.prepare(inputs, resolved.network, resolved.mixer, torch.device("cpu"), latents_cache=cache)
+    engine.run_cell(cell, heard.append)
+    return {type(event): event for event in heard}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    inputs = inputs_of(TINY, *SMALL)
+    source = engine.make_source(inputs, "train")
+    cache = tmp_path_factory.mktemp("latents")
+    return latent_space(inputs.autoencoder, source, cache, torch.device("cpu")), source, inputs, cache
+
+
+def test_kept_latents_are_those_of_the_videos(space):
+    made, source, _, _ = space
+    batches = LatentBatches(made, frames=6, batch_size=2, seed=5)
+    (first, second) = batches.chosen(1)
+    batch = batches.batch(1)
+    assert batch.shape == (2, 6, 4, 8, 8)
+    autoencoder = made.autoencoder(torch.device("cpu"))
+    for window, latents in zip((first, second), batch, strict=True):
+        clip = torch.from_numpy(source.clip(window.video, window.start, 6)).permute(0, 3, 1, 2)
+        own = autoencoder.encode(clip[None] / 127.5 - 1)[0]
+        torch.testing.assert_close(latents.float(), own, rtol=2e-3, atol=2e-3)  # kept as float16
+    from vdmbench.data.loading import TrainingBatches
+
+    assert batches.chosen(1) == TrainingBatches(source, frames=6, batch_size=2, seed=5).chosen(1)
+
+
+def test_an_autoencoder_is_trained_once(space, monkeypatch):
+    made, source, inputs, cache = space
+    monkeypatch.setattr("vdmbench.engine.latents.trained_autoencoder", None)  # would fail
+    again = latent_space(inputs.autoencoder, source, cache, torch.device("cpu"))
+    assert (again.folder, again.encoding) == (made.folder, made.encoding)
+    assert again.encoding.latent_bytes == 3 * 9 * 4 * 8 * 8 * 2 < (made.folder / "latents.npy").stat().st_size
+    with pytest.raises(TypeError):  # another one is not found
+        latent_space(inputs.autoencoder.model_copy(update={"seed": 1}), source, cache, torch.device("cpu"))
+
+
+def test_a_full_disk_is_told_before_anything_is_encoded(space, tmp_path, monkeypatch):
+    _, source, inputs, _ = space
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(ValueError, match="or a larger factor or fewer channels"):
+        latent_space(inputs.autoencoder, source, tmp_path, torch.device("cpu"))
+
+
+def test_null_is_what_cells_without_the_field_are():
+    assert inputs_of("autoencoder=null").identity() == inputs_of().identity()
+    assert "autoencoder" not in inputs_of().model_dump()
+
+
+@pytest.mark.parametrize(("override", "remedy"), [
+    ("sample.clip_x0=true", "set 'clip_x0: false'"),
+    ("data.size=15", "multiple of the autoencoder's factor"),
+    ("sample.known_frames=2", "leave it out, or the autoencoder"),
+    ("network.channels=5", "leave it out"),
+    ("train.devices=2", "set it to 1"),
+])
+def test_what_latents_cannot_have_is_refused(override, remedy):
+    with pytest.raises(SuiteError, match=remedy):
+        inputs_of(TINY, *SMALL, override)
+
+
+def test_networks_are_planned_at_the_latents_size():
+    pixels, latents = (solve(inputs_of(*SMALL, *more), memory=True).solved for more in ((), (TINY,)))
+    assert latents.flops_forward < 0.35 * pixels.flops_forward
+    assert latents.memory["train"].allocated_peak_bytes < pixels.memory["train"].allocated_peak_bytes
+
+
+def test_the_tiny_latent_suite_runs(tmp_path):
+    cells = expand(*load_suite(shipped_suites()["latent"], tiny=True))
+    assert [cell.inputs.autoencoder is not None for cell in cells] == [False, False, True, True]
+    told = run(cells[2].inputs, tmp_path)
+    sampled, encoding = told[engine.Sampled], told[engine.Encoded].encoding
+    assert sampled.clips.dtype == torch.uint8
+    assert sampled.clips.shape == (4, 6, 3, 16, 16)
+    assert encoding.psnr > 5
+    assert encoding.reconstructions.keys() == {"ste-fd"}
+    assert encoding.reconstructed == 4
+    assert encoding.train_seconds > 0
+    assert told[engine.Judged].result.value > 0

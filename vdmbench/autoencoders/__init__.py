@@ -1,0 +1,7 @@
+"""Autoencoders: between video and the latents that a network denoises."""
+
+from vdmbench.autoencoders.autoencoder import Autoencoder
+from vdmbench.autoencoders.convolutional import ConvAutoencoder
+from vdmbench.autoencoders.reconstruction import psnr
+
+__all__ = ["Autoencoder", "ConvAutoencoder", "psnr"]
