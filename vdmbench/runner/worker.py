@@ -9,7 +9,9 @@ the others write one thing, the outcome, where what ended the attempt happened t
 
 from __future__ import annotations
 
+import os
 import signal
+import os
 import sys
 import time
 import traceback
