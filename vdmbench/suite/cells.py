@@ -109,7 +109,7 @@ class CellInputs(_Dumped):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as what was declared: models of choices are made while a table is read, and cannot be named from elsewhere."""
+        """Pickled as what was declared: models of choices are made while a table is read, and have no name elsewhere."""
         return CellInputs.model_validate, (self.model_dump(mode="json"),)
 
     @model_validator(mode="after")
@@ -140,8 +140,11 @@ class CellInputs(_Dumped):
             check_rollout(
                 self.sample, self.sampled_frames, self.diffusion, self.train, self.network.model_dump(), self.temporal
             )
-            if self.condition is not None:
-                raise problem_at(("condition",), "sample.rollout tells its network nothing: leave one of the two out")
+            for block in ("condition", "autoencoder"):
+                if getattr(self, block) is not None:
+                    raise problem_at((block,), f"sample.rollout makes pixels, told nothing: leave it or {block} out")
+            if self.sample.compile:
+                raise problem_at(("sample", "compile"), "sample.rollout runs its network uncompiled: leave one of the two out")
         return self
 
     @model_validator(mode="after")
