@@ -16,7 +16,7 @@ def compare(
     baseline: Annotated[str, typer.Argument(help="Results folder of the baseline, or REVISION:path for one in git.")],
     new: Annotated[Path, typer.Argument(help="Results folder to judge.")],
     thresholds: Annotated[
-        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one; it goes before the suite's gate.")
+        Path | None, typer.Option(help="File with a [gate] table, before the suite's; else vdmbench.toml, if there is one.")
     ] = None,
     portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Make the new results the baseline.")] = False,

@@ -40,10 +40,10 @@ def rerun(
     Example: vdmbench rerun 'mamba seed=0' --results results/tiny --portable
     """
     from vdmbench.records import ResultsFolder
-    from vdmbench.report.thresholds import load_thresholds
     from vdmbench.report.gate import compare_cells
     from vdmbench.report.results import Cell as ReportedCell
     from vdmbench.report.results import read_results
+    from vdmbench.report.thresholds import load_thresholds
 
     found = find_cell(cell, results)
     record = found.history.latest

@@ -88,7 +88,7 @@ def _actions(source: Source, window: Window, frames: int) -> Tensor:
 
 
 def motion_of(pose: Float[np.ndarray, "frames 3"]) -> Float[np.ndarray, "frames 3"]:
-    """From each pose (x, y, heading in radians) to the next, as the walker feels it: ahead, aside, turned. The last one rests."""
+    """From each pose (x, y, heading in radians) to the next, as the walker feels it: ahead, aside, turned. The last rests."""
     step, turned = np.diff(pose[:, :2], axis=0), np.diff(pose[:, 2])
     cosine, sine = np.cos(pose[:-1, 2]), np.sin(pose[:-1, 2])
     ahead, aside = cosine * step[:, 0] + sine * step[:, 1], cosine * step[:, 1] - sine * step[:, 0]

@@ -100,7 +100,7 @@ class Trainer:
             return self.diffusion.loss(denoiser, x0, t, noise).mean() / self.settings.accumulate
 
     def _kept(self, batch: int, part: int) -> Bool[Tensor, " batch"]:
-        """Which clips are told what they show: drawn apart from levels and noise, which stay those of unconditional training."""
+        """Which clips are told what they show: drawn apart from levels and noise, which stay as without a condition."""
         generator = torch.Generator().manual_seed(draw_seed("drop", self.seed, self.done, part))
         return torch.rand(batch, generator=generator) >= self.drop
 

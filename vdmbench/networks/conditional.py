@@ -119,7 +119,8 @@ class Conditional(Denoiser):
         if told.texts is None:
             return nothing, None, None
         tokens, mask = (told.texts, told.mask) if self.text_encoder is None else self.text_encoder(told.texts)
-        assert tokens is not None and mask is not None, "tokens come with which of them count"
+        assert tokens is not None, "there is a text encoder, or its tokens"
+        assert mask is not None, "tokens come with which of them count"
         counted = mask[..., None].to(tokens.dtype)
         mean = (tokens * counted).sum(1) / counted.sum(1)
         vector = torch.where(keep[:, None], self.to_vector(mean), nothing)

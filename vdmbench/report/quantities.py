@@ -172,7 +172,7 @@ def metric_quantity(name: str) -> Quantity:
             "",
             "higher",
             "portable",
-            "Share of what a clip was told (shape, colour, direction) that a small reader finds in it; real clips are the ceiling.",
+            "Share of what a clip was told (shape, colour, direction) that a small reader sees in it; real clips: the ceiling.",
             f"{name}.protocol",
         )
     return Quantity(

@@ -39,7 +39,7 @@ def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
 
 
 def write_tables(study: Study, tables: Sequence[Table], out: Path) -> list[Path]:
-    """``tables/<name>.{md,csv,tex,html,parquet}``, ``tables/numbers.tex``, ``data/cells.{csv,parquet}``, ``data/summary.csv``."""
+    """``tables/<name>.{md,csv,tex,html,parquet}``, ``numbers.tex``, ``data/cells.{csv,parquet}`` and ``data/summary.csv``."""
     summary = aggregate(study)
     scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
     texts = {f"tables/{table.name}.{ending}": form(table) for table in tables for ending, form in _FORMATS.items()}
