@@ -143,8 +143,6 @@ class CellInputs(_Dumped):
             for block in ("condition", "autoencoder"):
                 if getattr(self, block) is not None:
                     raise problem_at((block,), f"sample.rollout makes pixels, told nothing: leave it or {block} out")
-            if self.sample.compile:
-                raise problem_at(("sample", "compile"), "sample.rollout runs its network uncompiled: leave one of the two out")
         return self
 
     @model_validator(mode="after")
