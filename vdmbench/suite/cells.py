@@ -140,9 +140,8 @@ class CellInputs(_Dumped):
             check_rollout(
                 self.sample, self.sampled_frames, self.diffusion, self.train, self.network.model_dump(), self.temporal
             )
-            for block in ("condition", "autoencoder"):
-                if getattr(self, block) is not None:
-                    raise problem_at((block,), f"sample.rollout makes pixels, told nothing: leave it or {block} out")
+            if self.condition is not None:
+                raise problem_at(("condition",), "sample.rollout tells its network nothing: leave one of the two out")
         return self
 
     @model_validator(mode="after")
