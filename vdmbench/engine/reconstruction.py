@@ -18,7 +18,7 @@ def reconstruction(
     autoencoder: Autoencoder, inputs: CellInputs, real: RealClips, device: torch.device, reference_cache: Path | None
 ) -> dict[str, Any]:
     """``psnr``, ``reconstructions`` and ``reconstructed`` of an :class:`~vdmbench.records.Encoding`: as many held-out clips as
-    are generated, which is the ceiling that generated ones are read against."""
+    are generated: where a network that has learned the latents perfectly would stand."""
     clips = torch.cat(list(real.batches(real.held_out)))
     back = decoded(autoencoder, encoded(autoencoder, clips, device), device)
     distances = {}

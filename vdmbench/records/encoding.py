@@ -29,6 +29,6 @@ class Encoding(Recorded):
     psnr: float | None = None
     """dB, of held-out test clips, encoded and decoded."""
     reconstructions: dict[str, float] = Field(default_factory=dict)
-    """Distance of these to the real clips, by metric: what no diffusion of such latents can be expected to beat."""
+    """Distance of these to the real clips, by metric: where a network that has learned the latents perfectly would stand."""
     reconstructed: int | None = None
     """Clips of both."""
