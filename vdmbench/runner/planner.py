@@ -28,7 +28,7 @@ def _key(inputs: CellInputs, *fields: str) -> str:
     return json.dumps([inputs.model_dump(mode="json").get(field) for field in fields], sort_keys=True)
 
 
-_ASKED_OF = {"network", *FORMS, "condition", "autoencoder", "match", "reference", "data", "train", "sample"}
+_ASKED_OF = {"network", *FORMS, "condition", "autoencoder", "match", "reference", "data", "diffusion", "train", "sample"}
 
 
 def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
