@@ -109,6 +109,7 @@ def test_nan_and_infinity_come_back_as_they_went(results):
         (b"", "not JSON"),
         (b"\x00\xff{", "not JSON"),
         (b'{"record_schema": 1, "identi', "not JSON"),
+        (rb'{"record_schema": 1, "message": "\ud800"}', "not JSON"),
         (b"[]", "record schema None"),
         (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1"),
         (b'{"record_schema": 1}', "identity: Field required"),

@@ -87,6 +87,8 @@ def parse_record(text: bytes, path: Path) -> Record:
     """Validate a record file; raises :class:`ResultsError` that names it."""
     try:
         fields = json.loads(text)
+        if rb"\u" in text:  # half of a surrogate pair would be taken here, and could not be written again
+            json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ResultsError(f"{path}: not JSON ({len(text)} bytes); move the file away and run the suite again") from None
     schema = fields.get("record_schema") if isinstance(fields, dict) else None
