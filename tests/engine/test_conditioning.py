@@ -27,7 +27,7 @@ from vdmbench.suite.blocks import Run, Sample, Train
 from vdmbench.suite.condition import Conditioning
 
 ONE_SPRITE = "data.source={name: sprites, sprites: 1}"
-CAPTION = "condition={on: [caption], text: {encoder: bytes, width: 16, depth: 1, length: 48}}"
+CAPTION = "condition={tell: [caption], text: {encoder: bytes, width: 16, depth: 1, length: 48}}"
 UNET = {"name": "unet3d", "base_channels": 8, "multipliers": [1]}
 CPU = torch.device("cpu")
 
@@ -118,7 +118,7 @@ def test_actions_are_recorded_ones_or_the_motion_of_a_pose():
     assert facts.actions.shape == (2, 8, 3)
     quarter = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, np.pi / 2], [1.0, 2.0, -np.pi]])
     np.testing.assert_allclose(motion_of(quarter), [[1, 0, np.pi / 2], [2, 0, np.pi / 2], [0, 0, 0]], atol=1e-9)
-    teller = Teller(Conditioning(on=["actions", "label"]), maze)
+    teller = Teller(Conditioning(tell=["actions", "label"]), maze)
     told = teller.told(maze, [Window(0, 0)], 8)
     assert (told.actions.shape, told.labels.shape) == ((1, 8, 3), (1,))
     assert told.texts is told.mask is told.keep is None
@@ -137,7 +137,7 @@ def test_what_the_data_does_not_know_is_refused_before_any_work(tmp_path):
 
     for on, remedy in (("label", "leave 'label' out"), ("actions", "use data.source maze")):
         with pytest.raises(ValueError, match=remedy):
-            solve(inputs(folder, f"condition={{on: [{on}]}}"))
+            solve(inputs(folder, f"condition={{tell: [{on}]}}"))
     (problem,) = problems([inputs(folder, CAPTION)], Run(device="cpu"))
     assert "folder of its name" in problem
     crowd = inputs(CAPTION, "data.frames=8", "evaluate.metrics=[faithfulness]")

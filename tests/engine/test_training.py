@@ -50,7 +50,7 @@ def test_accumulated_gradients_are_means():
     gradients = []
     for part in (0, 1):
         alone = trainer()
-        alone._loss(clips(2, part), part).backward()
+        alone._loss(clips(2, part), part, None).backward()
         gradients.append(alone.network.weight.grad.item())
     both = trainer(accumulate=2)
     both.step([clips(2, 0), clips(2, 1)])

@@ -7,7 +7,7 @@ import pytest
 from tests.suite.texts import MINIMAL
 from vdmbench.suite import SuiteError, expand, parse_suite
 
-CAPTION = "condition={on: [caption]}"
+CAPTION = "condition={tell: [caption]}"
 
 
 def inputs(*overrides: str):
@@ -20,23 +20,23 @@ def test_cells_without_a_condition_are_those_from_before_it():
     assert "guidance" not in dumped["sample"]
     assert inputs(CAPTION).identity() != inputs().identity()
     again = type(inputs()).model_validate(inputs(CAPTION, "sample.guidance=3").model_dump(mode="json"))
-    assert (again.condition.on, again.sample.guidance) == (["caption"], 3)
+    assert (again.condition.tell, again.sample.guidance) == (["caption"], 3)
 
 
 def test_what_is_told_can_be_swept():
-    cells = expand(*parse_suite(MINIMAL, overrides=[CAPTION, "sweep={condition.on: [[label], [caption]]}"]))
-    assert {tuple(cell.inputs.condition.on) for cell in cells} == {("label",), ("caption",)}
+    cells = expand(*parse_suite(MINIMAL, overrides=[CAPTION, "sweep={condition.tell: [[label], [caption]]}"]))
+    assert {tuple(cell.inputs.condition.tell) for cell in cells} == {("label",), ("caption",)}
 
 
 @pytest.mark.parametrize(
     ("overrides", "remedy"),
     [
         (["sample.guidance=3"], "set 'condition', or leave guidance out"),
-        (["condition={on: [label], drop: 0}", "sample.guidance=3"], "set condition.drop, such as 0.1"),
-        (["condition={on: []}"], "at least 1 item"),
-        (["condition={on: [label, label]}"], "named twice"),
-        (["condition={on: [caption], text: {encoder: pretrained, path: nowhere}}"], "nothing is downloaded"),
-        (["evaluate.metrics=[faithfulness]"], "set condition {on: [caption]}"),
+        (["condition={tell: [label], drop: 0}", "sample.guidance=3"], "set condition.drop, such as 0.1"),
+        (["condition={tell: []}"], "at least 1 item"),
+        (["condition={tell: [label, label]}"], "named twice"),
+        (["condition={tell: [caption], text: {encoder: pretrained, path: nowhere}}"], "nothing is downloaded"),
+        (["evaluate.metrics=[faithfulness]"], "set condition {tell: [caption]}"),
         ([CAPTION, "evaluate.metrics=[faithfulness]"], "raise data.frames"),
     ],
 )
@@ -49,7 +49,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(overrides, remedy):
 def test_a_pretrained_encoder_is_part_of_the_identity_by_its_content(tmp_path):
     (tmp_path / "config.json").write_text('{"d_model": 24}')
     (tmp_path / "model.safetensors").write_bytes(b"one")
-    declare = f"condition={{on: [caption], text: {{encoder: pretrained, path: '{tmp_path}'}}}}"
+    declare = f"condition={{tell: [caption], text: {{encoder: pretrained, path: '{tmp_path}'}}}}"
     first = inputs(declare)
     assert first.condition.text.features == 24
     (tmp_path / "model.safetensors").write_bytes(b"two")

@@ -51,7 +51,7 @@ def labels_of(source: Source) -> tuple[str, ...]:
     if not source.labels:
         raise DataError(
             f"source {type(source).__name__} has no classes: put the videos of each class in a folder of its name, below "
-            f"{source.split}/, or leave 'label' out of condition.on"
+            f"{source.split}/, or leave 'label' out of condition.tell"
         )
     return source.labels
 
@@ -61,7 +61,7 @@ def _described(source: Source, window: Window, frames: int) -> Description:
     if description is None:
         raise DataError(
             f"{source.name(window.video)} has neither class nor caption: put the videos of each class in a folder of its name, "
-            f"below {source.split}/, or leave 'label' and 'caption' out of condition.on"
+            f"below {source.split}/, or leave 'label' and 'caption' out of condition.tell"
         )
     return description
 
@@ -75,7 +75,7 @@ def _actions(source: Source, window: Window, frames: int) -> Tensor:
     else:
         raise DataError(
             f"{source.name(window.video)} has neither actions nor a pose for each frame: record them (vdmbench data record), "
-            "use data.source maze, or leave 'actions' out of condition.on"
+            "use data.source maze, or leave 'actions' out of condition.tell"
         )
     if actions.ndim == 1 and np.issubdtype(actions.dtype, np.integer):
         if actions.size and not 0 <= actions.min() <= actions.max() < NUMBERS:

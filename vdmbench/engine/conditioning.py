@@ -35,13 +35,13 @@ def conditional_options(inputs: CellInputs | Reference) -> dict[str, Any] | None
     if condition is None:
         return None
     options: dict[str, Any] = {}
-    if "caption" in condition.on:
+    if "caption" in condition.tell:
         options["text"] = condition.text.model_dump(exclude={"path", "sha256"})
-    if {"label", "actions"} & set(condition.on):
+    if {"label", "actions"} & set(condition.tell):
         source = make_source(inputs, "train")
-        if "label" in condition.on:
+        if "label" in condition.tell:
             options["classes"] = len(labels_of(source))
-        if "actions" in condition.on:
+        if "actions" in condition.tell:
             options["actions"] = width_of_actions(source)
     return options
 
@@ -51,14 +51,14 @@ class Teller:
 
     def __init__(self, condition: Conditioning, train_source: Source) -> None:
         self.condition = condition
-        self.labels = labels_of(train_source) if "label" in condition.on else ()
-        text = condition.text if "caption" in condition.on else None
+        self.labels = labels_of(train_source) if "label" in condition.tell else ()
+        text = condition.text if "caption" in condition.tell else None
         self._length = text.length if isinstance(text, ByteText) else 0
         self._pretrained = PretrainedEncoder(text.path, length=text.length) if isinstance(text, PretrainedText) else None
 
     def facts(self, source: Source, windows: list[Window], frames: int) -> ClipFacts:
         """Of each clip. Raises DataError where the source does not know."""
-        return facts_of(source, windows, frames, list(self.condition.on))
+        return facts_of(source, windows, frames, list(self.condition.tell))
 
     def told(self, source: Source, windows: list[Window], frames: int) -> Told:
         """The same as a network takes it, on the CPU. Raises DataError also for a class that training does not know."""
@@ -80,7 +80,7 @@ class Teller:
 
 def attributes_told(condition: Conditioning | None) -> tuple[str, ...]:
     """Of a sprite: a caption tells its shape, colour and direction, a label its shape."""
-    return tuple(ATTRIBUTES) if condition is not None and "caption" in condition.on else ("shape",)
+    return tuple(ATTRIBUTES) if condition is not None and "caption" in condition.tell else ("shape",)
 
 
 def check_condition(inputs: CellInputs) -> None:

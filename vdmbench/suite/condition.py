@@ -73,19 +73,19 @@ TextEncoder = Annotated[
 class Conditioning(Declared):
     """What every variant is told, alike."""
 
-    on: list[Told] = Field(min_length=1)
+    tell: list[Told] = Field(min_length=1)
     """The clip's class, its caption, the actions between its frames (recorded ones, or the motion of its pose)."""
     drop: float = Field(default=0.1, ge=0, lt=1)
     """Share of training clips that are told nothing, for guidance."""
     text: TextEncoder = ByteText()
     """What encodes captions."""
 
-    @field_validator("on")
+    @field_validator("tell")
     @classmethod
-    def _once_each(cls, on: list[Told]) -> list[Told]:
-        if len(set(on)) < len(on):
+    def _once_each(cls, tell: list[Told]) -> list[Told]:
+        if len(set(tell)) < len(tell):
             raise ValueError("a part of the condition is named twice")
-        return sorted(on)
+        return sorted(tell)
 
 
 def check_guidance(condition: Conditioning | None, sample: Sample) -> None:
@@ -106,8 +106,8 @@ def check_faithfulness(condition: Conditioning | None, evaluate: Evaluate, frame
     if all(metric.name != "faithfulness" for metric in evaluate.metrics):
         return
     where = ("evaluate", "metrics")
-    if condition is None or not {"label", "caption"} & set(condition.on):
-        raise problem_at(where, "faithfulness is to what was told: set condition {on: [caption]} or [label], or leave it out")
+    if condition is None or not {"label", "caption"} & set(condition.tell):
+        raise problem_at(where, "faithfulness is to what was told: set condition {tell: [caption]} or [label], or leave it out")
     if frames < READER_FRAMES:
         raise problem_at(
             where, f"faithfulness is read from {READER_FRAMES} frames, clips have {frames}: raise data.frames, or leave it out"
