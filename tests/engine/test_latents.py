@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
+from tests.autoencoders.pretrained_folder import folder_of_autoencoder
 from tests.suite.texts import MINIMAL
 from vdmbench import engine
 from vdmbench.cli.options import shipped_suites
 from vdmbench.engine.latents import LatentBatches, latent_space
 from vdmbench.matching import solve
+from vdmbench.runner.planner import problems
 from vdmbench.suite import SuiteError, expand, load_suite, parse_suite
+from vdmbench.suite.blocks import Run
 
 TINY = "autoencoder={factor: 2, channels: 4, width: 8, steps: 3, batch_size: 4}"
 SMALL = ("data.source={name: sprites, train_videos: 3, test_videos: 8, video_frames: 9}", "sample.clip_x0=false")
@@ -105,3 +111,46 @@ def test_the_tiny_latent_suite_runs(tmp_path):
     assert encoding.reconstructed == 4
     assert encoding.train_seconds > 0
     assert told[engine.Judged].result.value > 0
+
+
+def pretrained(folder, *more: str):
+    return inputs_of(f"autoencoder={{name: diffusers, path: '{folder}'}}", *SMALL, *more)
+
+
+def test_a_cell_on_a_pretrained_autoencoder_runs(tmp_path):
+    vae = folder_of_autoencoder(tmp_path / "vae")
+    inputs = pretrained(vae)
+    told = run(inputs, tmp_path / "latents")
+    encoding = told[engine.Encoded].encoding
+    assert told[engine.Sampled].clips.shape == (4, 6, 3, 16, 16)
+    assert (encoding.train_steps, encoding.train_seconds, encoding.final_loss) == (None, None, None)
+    assert (encoding.autoencoder, encoding.factor, encoding.channels) == (inputs.autoencoder.sha256, 2, 4)
+    assert encoding.encode_seconds > 0
+    assert encoding.reconstructed == 4
+    (kept,) = (tmp_path / "latents").glob("*/autoencoder.safetensors")
+    assert kept.stat().st_size < 1000 < (vae / "diffusion_pytorch_model.safetensors").stat().st_size  # no copy of the weights
+    latents = np.load(kept.parent / "latents.npy").astype(np.float32)
+    assert abs(latents.std((0, 2, 3)) - 1).max() < 0.1
+    assert abs(latents.mean((0, 2, 3))).max() < 0.1
+
+
+def test_latents_are_found_again_by_the_weights_and_not_by_their_place(tmp_path):
+    first, same = folder_of_autoencoder(tmp_path / "a"), folder_of_autoencoder(tmp_path / "b")
+    spaces = []
+    for folder in (first, same, folder_of_autoencoder(tmp_path / "c", seed=1)):
+        inputs = pretrained(folder)
+        source = engine.make_source(inputs, "train")
+        spaces.append(latent_space(inputs.autoencoder, source, tmp_path / "latents", torch.device("cpu")).folder)
+    assert spaces[0] == spaces[1] != spaces[2]
+
+
+def test_what_a_run_on_a_pretrained_autoencoder_wants_is_told_before_it(tmp_path, monkeypatch):
+    inputs = pretrained(folder_of_autoencoder(tmp_path))
+    assert problems([inputs], Run()) == []
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "diffusers", None)
+        (problem,) = problems([inputs], Run())
+        assert "pip install 'vdmbench[latents]'" in problem
+    folder_of_autoencoder(tmp_path, seed=1)
+    (problem,) = problems([inputs], Run())
+    assert "has changed since it was declared: plan again" in problem

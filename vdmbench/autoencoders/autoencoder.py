@@ -24,6 +24,8 @@ class Autoencoder(nn.Module, ABC):
         shift, scale: mean and deviation of each channel before they are taken out.
     """
 
+    together = 64
+    """Images that :meth:`normalise` encodes at once."""
     shift: Tensor
     scale: Tensor
 
@@ -62,12 +64,21 @@ class Autoencoder(nn.Module, ABC):
     @torch.no_grad()
     def normalise(self, images: Float[Tensor, "images 3 height width"]) -> None:
         """Set shift and scale by the latents of these images. Raises ValueError where a channel says nothing."""
-        encoded = torch.cat([self.encoded(part) for part in images.split(64)])
+        encoded = torch.cat([self.encoded(part) for part in images.split(self.together)])
         means, deviations = encoded.mean((0, 2, 3)), encoded.std((0, 2, 3))
         if not (torch.isfinite(deviations).all() and (deviations > 0).all()):
-            raise ValueError("a channel of the latents is constant or not finite: train longer, or with a smaller kl")
+            raise ValueError("a channel of the latents is constant or not finite: train it longer, or with a smaller kl; "
+                             "in place of a pretrained one take another")  # fmt: skip
         self.shift.copy_(means)
         self.scale.copy_(deviations)
+
+    def kept(self) -> dict[str, Tensor]:
+        """What is to be saved of it: all, but weights that lie in a folder of their own."""
+        return self.state_dict()
+
+    def restore(self, kept: dict[str, Tensor]) -> None:
+        """Be again what :meth:`kept` was of."""
+        self.load_state_dict(kept)
 
     @staticmethod
     def _of_channels(values: Tensor) -> Float[Tensor, "channels 1 1"]:

@@ -1,4 +1,4 @@
-"""Latents of the training videos: an autoencoder trained once, its codes kept in a folder, and batches of them.
+"""Latents of the training videos: an autoencoder trained or loaded once, its codes kept in a folder, and batches of them.
 
 Everything lies under one folder, named by a hash of the data and of what was declared of the autoencoder, so that cells that
 share both share the latents. Whoever comes first makes them, under a lock; the others wait.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +23,15 @@ from jaxtyping import Float, Float16
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vdmbench.autoencoders import Autoencoder, ConvAutoencoder
+from vdmbench.autoencoders import Autoencoder, ConvAutoencoder, DiffusersAutoencoder
 from vdmbench.data.ahead import in_order
 from vdmbench.data.loading import TrainingBatches, stack, to_model_range, to_uint8
 from vdmbench.data.source import DataError, Source
 from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.training import draw_seed
 from vdmbench.records import Encoding, write_atomically
-from vdmbench.suite.autoencoder import AutoencoderBlock
+from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
+from vdmbench.suite.diffusers_folder import read_autoencoder_folder
 
 FORMAT = 1
 """Of the folder; another one is made anew."""
@@ -52,12 +54,27 @@ class LatentSpace:
     def autoencoder(self, device: torch.device) -> Autoencoder:
         """Its weights as they were kept, in evaluation mode."""
         built = built_autoencoder(self.declared).to(device)
-        built.load_state_dict(load_file(self.folder / "autoencoder.safetensors", device=str(device)))
+        built.restore(load_file(self.folder / "autoencoder.safetensors", device=str(device)))
         return built.eval().requires_grad_(False)
 
 
-def built_autoencoder(declared: AutoencoderBlock) -> ConvAutoencoder:
-    """Untrained, of the declared sizes."""
+def built_autoencoder(declared: AutoencoderBlock) -> Autoencoder:
+    """Untrained, of the declared sizes; or pretrained, and not normalised yet.
+
+    Raises ValueError where the folder of a pretrained one cannot be used or is no longer what was declared, and
+    :class:`~vdmbench.autoencoders.MissingDiffusers`.
+    """
+    if isinstance(declared, DiffusersAutoencoderBlock):
+        found = read_autoencoder_folder(Path(declared.path))
+        if found != (declared.factor, declared.channels, declared.sha256):
+            raise DataError(
+                f"{declared.path} has changed since it was declared: plan again, for another autoencoder is another cell"
+            )
+        return DiffusersAutoencoder(declared.path)
+    return _untrained(declared)
+
+
+def _untrained(declared: ConvAutoencoderBlock) -> ConvAutoencoder:
     return ConvAutoencoder(factor=declared.factor, channels=declared.channels, width=declared.width)
 
 
@@ -95,7 +112,8 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
 
     Raises DataError where the disk has no room for them, or a channel of them says nothing.
     """
-    key = json.dumps([FORMAT, source.fingerprint(), declared.model_dump()], sort_keys=True)
+    what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
+    key = json.dumps([FORMAT, source.fingerprint(), what], sort_keys=True)
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:20]
     folder.mkdir(parents=True, exist_ok=True)
     lengths = [source.length(video) for video in range(len(source))]
@@ -125,8 +143,15 @@ def _refuse_full_disk(folder: Path, declared: AutoencoderBlock, lengths: list[in
 
 def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torch.device) -> Encoding:
     began = time.perf_counter()
-    autoencoder, loss = trained_autoencoder(declared, source, device)
-    trained = time.perf_counter()
+    autoencoder: Autoencoder
+    training: dict[str, Any] = {"train_steps": None, "train_seconds": None, "final_loss": None}
+    if isinstance(declared, ConvAutoencoderBlock):
+        autoencoder, loss = trained_autoencoder(declared, source, device)
+        training = {"train_steps": declared.steps, "train_seconds": time.perf_counter() - began, "final_loss": loss}
+        began = time.perf_counter()
+    else:
+        autoencoder = built_autoencoder(declared).to(device)
+        _normalise(autoencoder, TrainingBatches(source, frames=1, batch_size=FRAMES, seed=0), 0, device)
     latents_file = folder / f"latents.{os.getpid()}.npy"
     side = source.size // declared.factor
     total = sum(source.length(video) for video in range(len(source)))
@@ -139,29 +164,30 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
                 file.write(encoded(autoencoder, stack(source, [Window(video, start)], frames), device).half().numpy().tobytes())
         file.flush()
         os.fsync(file.fileno())
-    save_file(autoencoder.cpu().state_dict(), folder / "autoencoder.safetensors")
+    save_file(autoencoder.cpu().kept(), folder / "autoencoder.safetensors")
     latents_file.replace(folder / "latents.npy")
     return Encoding(
-        autoencoder=hashlib.sha256((folder / "autoencoder.safetensors").read_bytes()).hexdigest(),
+        autoencoder=(
+            declared.sha256 if isinstance(declared, DiffusersAutoencoderBlock)
+            else hashlib.sha256((folder / "autoencoder.safetensors").read_bytes()).hexdigest()
+        ),
         parameters=sum(parameter.numel() for parameter in autoencoder.parameters()),
         channels=declared.channels,
         factor=declared.factor,
-        train_steps=declared.steps,
-        train_seconds=trained - began,
-        final_loss=loss,
-        encode_seconds=time.perf_counter() - trained,
+        **training,
+        encode_seconds=time.perf_counter() - began,
         latent_bytes=latent_bytes(declared, total, source.size),
     )
 
 
-def trained_autoencoder(declared: AutoencoderBlock, source: Source, device: torch.device) -> tuple[ConvAutoencoder, float]:
+def trained_autoencoder(declared: ConvAutoencoderBlock, source: Source, device: torch.device) -> tuple[ConvAutoencoder, float]:
     """Trained on single frames of ``source`` by Adam; and the mean loss of the last tenth of its steps.
 
     Raises DataError where it diverged.
     """
     torch.manual_seed(draw_seed("autoencoder", declared.seed))
     with device:
-        autoencoder = built_autoencoder(declared)
+        autoencoder = _untrained(declared)
     optimiser = torch.optim.Adam(autoencoder.parameters(), lr=declared.learning_rate)
     batches = TrainingBatches(source, frames=1, batch_size=declared.batch_size, seed=declared.seed)
     losses: list[float] = []
@@ -179,13 +205,18 @@ def trained_autoencoder(declared: AutoencoderBlock, source: Source, device: torc
     if not np.isfinite(tail).all():
         raise DataError("the autoencoder diverged: lower autoencoder.learning_rate")
     autoencoder.eval().requires_grad_(False)
-    count = -(-NORMALISED_ON // declared.batch_size)
-    seen = torch.cat([batches.batch(declared.steps + number)[:, 0] for number in range(count)])[:NORMALISED_ON]
+    _normalise(autoencoder, batches, declared.steps, device)
+    return autoencoder, sum(tail) / len(tail)
+
+
+def _normalise(autoencoder: Autoencoder, batches: TrainingBatches, first: int, device: torch.device) -> None:
+    """By frames of the batches from ``first`` on. Raises DataError where a channel says nothing."""
+    count = -(-NORMALISED_ON // batches.batch_size)
+    seen = torch.cat([batches.batch(first + number)[:, 0] for number in range(count)])[:NORMALISED_ON]
     try:
         autoencoder.normalise(to_model_range(seen.to(device)))
     except ValueError as error:
         raise DataError(f"autoencoder: {error}") from None
-    return autoencoder, sum(tail) / len(tail)
 
 
 @torch.inference_mode()

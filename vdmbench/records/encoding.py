@@ -11,17 +11,18 @@ class Encoding(Recorded):
     """The autoencoder whose latents were diffused; its making is shared by all cells that use it, and in no phase of theirs."""
 
     autoencoder: str
-    """SHA-256 of its weights."""
+    """SHA-256 of its weights; of a pretrained one, of its config.json and weights."""
     parameters: int
     channels: int
     factor: int
     """Pixels to a place of the latents, each way."""
-    train_steps: int
-    train_seconds: float
-    final_loss: float
+    train_steps: int | None
+    """Null, with the next two: it was pretrained."""
+    train_seconds: float | None
+    final_loss: float | None
     """Mean over the last tenth of its steps."""
     encode_seconds: float
-    """Of all training frames."""
+    """Of all training frames; of a pretrained one, loading and normalising it too."""
     latent_bytes: int
     """Of all training frames, on the disk."""
     decode_seconds: float | None = None

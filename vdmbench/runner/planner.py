@@ -104,6 +104,14 @@ def _check_data(inputs: CellInputs) -> None:
             )
 
 
+def _check_autoencoder(inputs: CellInputs) -> None:
+    """A pretrained one is there and can be loaded."""
+    from vdmbench.engine.latents import built_autoencoder
+
+    if inputs.autoencoder is not None:
+        built_autoencoder(inputs.autoencoder)
+
+
 def _check_mixer(inputs: CellInputs, device: torch.device) -> None:
     """Run each mixer once at toy size, as it will be trained, on the real device: a backend that cannot run says so now."""
     from vdmbench.engine.training import autocast
@@ -153,6 +161,7 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
         return ["a memory snapshot is the history of CUDA's allocator, and this runs on a CPU: leave out --memory-snapshot"]
     return [
         *_once(cells, ("data", "condition", "evaluate", "sample"), _check_data),
+        *_once(cells, ("autoencoder",), _check_autoencoder),
         *_once(cells, (*FORMS, "train"), lambda each: _check_mixer(each, device)),
         *_once(cells, (*FORMS, "train"), lambda each: _check_devices(each, device)),
         *_once(cells, ("train", "sample"), lambda each: _check_compiler(each, device)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from vdmbench.suite.errors import problem_at
+from vdmbench.suite.diffusers_folder import read_autoencoder_folder
+from vdmbench.suite.errors import closest, problem_at, union_tag
 from vdmbench.suite.model import Declared
 
 if TYPE_CHECKING:
@@ -15,11 +17,11 @@ if TYPE_CHECKING:
 PIXEL_CHANNELS = 3
 
 
-class AutoencoderBlock(Declared):
+class ConvAutoencoderBlock(Declared):
     """A convolutional autoencoder of single frames, trained on the training videos before the cells that share it."""
 
     name: Literal["conv"] = "conv"
-    """The kind: conv, small and trained here."""
+    """The kind: conv, small and trained here; or diffusers, pretrained, by its folder."""
     factor: Literal[2, 4, 8] = 4
     """Pixels to a place of the latents, each way."""
     channels: int = Field(default=4, gt=0)
@@ -36,6 +38,68 @@ class AutoencoderBlock(Declared):
     """Of Adam, constant."""
     seed: int = Field(default=0, ge=0)
     """Of its weights, frames and noise; one autoencoder serves all seeds of a suite."""
+
+
+class DiffusersAutoencoderBlock(Declared):
+    """A pretrained AutoencoderKL of diffusers, from a folder on this machine; never trained, and nothing is ever downloaded."""
+
+    name: Literal["diffusers"]
+    """Pretrained."""
+    path: str
+    """Folder with config.json and safetensors."""
+    factor: int = Field(default=0, ge=0)
+    """Pixels to a place of the latents, each way; filled in from config.json."""
+    channels: int = Field(default=0, ge=0)
+    """Channels of the latents; filled in from config.json."""
+    sha256: str = ""
+    """Of config.json and the weights, in this order; filled in where it is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_folder(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("path"), str):
+            return given
+        if all(given.get(field) for field in ("factor", "channels", "sha256")):  # read before, perhaps on another machine
+            return given
+        try:
+            found = read_autoencoder_folder(Path(given["path"]))._asdict()
+        except (OSError, ValueError) as error:
+            raise problem_at(("path",), str(error)) from None
+        for field, value in found.items():
+            if given.get(field) and given[field] != value:
+                raise problem_at((field,), f"that of {given['path']} is {value}, got {given[field]}: leave it out")
+        return {**given, **found}
+
+
+_KINDS: dict[str, type[Declared]] = {"conv": ConvAutoencoderBlock, "diffusers": DiffusersAutoencoderBlock}
+
+
+def _name_of(value: Any) -> str:
+    return union_tag(value.get("name", "conv") if isinstance(value, dict) else value.name)
+
+
+def _known_kind(value: Any) -> Any:
+    if isinstance(value, Declared):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("an autoencoder is a mapping, such as {name: conv, factor: 4} or {name: diffusers, path: FOLDER}")
+    name = value.get("name", "conv")
+    if not isinstance(name, str) or name not in _KINDS:
+        raise problem_at(("name",), f"unknown autoencoder '{name}', {closest(str(name), list(_KINDS))}")
+    for field in value:
+        owner = next((kind for kind, block in _KINDS.items() if field in block.model_fields), None)
+        if field not in _KINDS[name].model_fields and owner:
+            raise problem_at((field,), f"'{field}' belongs to autoencoder '{owner}', and this is '{name}': "
+                                       f"leave it out, or set 'name: {owner}'")  # fmt: skip
+    return value
+
+
+AutoencoderBlock = Annotated[
+    Annotated[ConvAutoencoderBlock, Tag(union_tag("conv"))] | Annotated[DiffusersAutoencoderBlock, Tag(union_tag("diffusers"))],
+    Discriminator(_name_of),
+    BeforeValidator(_known_kind),
+]
+"""The autoencoder of a suite; without ``name`` it is the convolutional one."""
 
 
 def check_latents(autoencoder: AutoencoderBlock, data: Data, network_channels: int, train: Train, sample: Sample) -> None:
