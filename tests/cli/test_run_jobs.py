@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from tests.cli.test_run import heed_interrupts
+from tests.faults.episodes import heed_interrupts
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
 

@@ -67,6 +67,8 @@ def _walk(node: yaml.Node, loader: _Loader, path: Path, lines: dict[Path, int]) 
         raise YamlError(f"'{node.value}' cannot be read: {error}", line) from None
 
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""An escape such as "\\ud800" can name it; no file can hold it."""
 _OPENING = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
 _CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
@@ -78,6 +80,8 @@ def _refuse_what_is_not_plain(text: str) -> None:
         line = token.start_mark.line + 1
         if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
             raise YamlError("anchors and aliases are not supported; write the value out", line)
+        if isinstance(token, yaml.ScalarToken) and _HALF_PAIR.search(token.value):
+            raise YamlError("half of a surrogate pair is no text; write the character itself", line)
         if isinstance(token, yaml.TagToken):
             raise YamlError("tags such as !!float are not supported; write the value as it is", line)
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
