@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from vdmbench.metrics.lpips import LPIPS
 from vdmbench.metrics.video import InvalidVideo, check_uint8
@@ -25,6 +24,9 @@ def prediction_scores(
     "Image quality assessment"; ``lpips`` where its network is given. Raises :class:`InvalidVideo` where two sides differ in
     shape.
     """
+    # Here, for it brings plotting and text libraries with it: a second and a hundred MiB of every worker that predicts nothing.
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
     found: dict[str, list[Tensor]] = {}
     for predicted, true in pairs:
         if check_uint8(predicted).shape != check_uint8(true).shape:
