@@ -15,13 +15,12 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
-    create_model,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from vdmbench.registry import Table, UnknownName
+from vdmbench.registry import Entry, Table, UnknownName
 from vdmbench.suite.model import Declared
 from vdmbench.user_code import fingerprint, is_code
 
@@ -69,6 +68,20 @@ def _choice_name(options: str, name: str) -> str:
     return "".join(part.title() for part in name.split("-")) + options.removesuffix("Options") + "Choice"
 
 
+def _named(options: type[Declared], entry: Entry) -> type[Declared]:
+    """The option model with the name that chose it. Its own fields have no docstrings to look for, which takes long."""
+    body = {
+        "__module__": __name__,
+        "__doc__": entry.help,
+        "__annotations__": {"name": Literal[entry.name]},
+        "name": entry.name,
+        "model_config": ConfigDict(use_attribute_docstrings=False),
+    }
+    metaclass: Any = type(options)
+    named: type[Declared] = metaclass(_choice_name(options.__name__, entry.name), (options,), body)
+    return named
+
+
 def choice(table: Table, *, code: bool = False) -> Any:
     """The annotation of a field that takes one name of ``table``; its value is the option model plus ``name``.
 
@@ -77,11 +90,7 @@ def choice(table: Table, *, code: bool = False) -> Any:
     members: list[Any] = []
     for entry in table:
         options: type[Declared] = entry.load_options()
-        name: Any = Literal[entry.name]
-        model = create_model(
-            _choice_name(options.__name__, entry.name), __base__=options, __doc__=entry.help, name=(name, entry.name)
-        )
-        members.append(Annotated[model, Tag(entry.name)])
+        members.append(Annotated[_named(options, entry), Tag(entry.name)])
     if code:
         members.append(Annotated[UserClass, Tag(_CODE)])
     names = [entry.name for entry in table]
