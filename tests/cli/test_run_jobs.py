@@ -15,6 +15,7 @@ import pytest
 from tests.faults.episodes import heed_interrupts
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
+from vdmbench.runner.launch import GRACE_SECONDS
 
 VDMBENCH = [sys.executable, "-c", "from vdmbench.cli.app import main; main()"]
 COMMAND = [*VDMBENCH, "run", "s.yaml", "--results", "r", "run.device=cpu"]
@@ -67,13 +68,13 @@ def test_a_second_interrupt_does_not_wait_for_a_worker_that_does_not_end(here):
     assert "cell 1/1 floor" in run.stderr.readline()
     while not (workers := [each for each in psutil.Process(run.pid).children() if "runner.worker" in " ".join(each.cmdline())]):
         time.sleep(0.02)
-    workers[0].suspend()  # hears no SIGTERM, so that its ten seconds of grace would pass
+    workers[0].suspend()  # hears no SIGTERM, so that its seconds of grace would pass
     run.send_signal(signal.SIGINT)
-    assert "ending: from the keyboard" in run.stderr.readline()
+    assert any("ending: from the keyboard" in line for line in run.stderr)
     before = time.monotonic()
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=100)
-    assert time.monotonic() - before < 8
+    assert time.monotonic() - before < GRACE_SECONDS
     assert run.returncode == 130
     assert "the same command goes on where it stopped" in err
     (record,) = ResultsFolder(here / "r").records()
