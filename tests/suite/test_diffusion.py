@@ -52,6 +52,7 @@ def test_without_a_process_it_is_the_discrete_one_under_one_identity():
             "'process: flow'",
         ),
         (text("{process: flw}"), "s.yaml:16: diffusion.process: unknown process 'flw', did you mean 'flow'?"),
+        (text("{process: [flow]}"), "s.yaml:16: diffusion.process: unknown process '['flow']', did you mean 'flow'?"),
         (text("{process: flow, shft: 3}"), "s.yaml:16: diffusion.shft: unknown key 'shft', did you mean 'shift'?"),
         (text("{shedule: cosine}"), "s.yaml:16: diffusion.shedule: unknown key 'shedule', did you mean 'schedule'?"),
         (text("{process: flow, shift: 0}"), "s.yaml:16: diffusion.shift: input should be greater than 0, got 0"),

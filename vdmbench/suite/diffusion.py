@@ -106,7 +106,7 @@ def _known_process(value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError("a diffusion process is a mapping, such as {process: flow, shift: 3}")
     process = value.get("process", "discrete")
-    if process not in PROCESSES:
+    if not isinstance(process, str) or process not in PROCESSES:
         raise problem_at(("process",), f"unknown process '{process}', {closest(str(process), list(PROCESSES))}")
     return value
 
