@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +150,9 @@ EngineEvent = (
     | Predicted
     | BackendsUsed
 )
+
+Emit = Callable[[EngineEvent], None]
+"""What hears them, as they happen."""
 
 
 class NonFiniteLoss(ArithmeticError):

@@ -168,7 +168,8 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
     latents_file.replace(folder / "latents.npy")
     return Encoding(
         autoencoder=(
-            declared.sha256 if isinstance(declared, DiffusersAutoencoderBlock)
+            declared.sha256
+            if isinstance(declared, DiffusersAutoencoderBlock)
             else hashlib.sha256((folder / "autoencoder.safetensors").read_bytes()).hexdigest()
         ),
         parameters=sum(parameter.numel() for parameter in autoencoder.parameters()),

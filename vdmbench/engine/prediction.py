@@ -49,17 +49,14 @@ class Continued:
         """The known frames of a batch of clips."""
         return KnownFrames.first(self.known, to_model_range(self._true(clips).to(self.device)))
 
-    def scores(
-        self, generated: UInt8[Tensor, "clips frames channels height width"], *, with_lpips: bool = False
-    ) -> Prediction:
+    def scores(self, generated: UInt8[Tensor, "clips frames channels height width"], *, with_lpips: bool = False) -> Prediction:
         """Of the generated clips, and of the last known frame repeated. One continuation a clip: nothing is picked."""
         lpips = load_lpips().to(self.device) if with_lpips else None
-        batches = [range(first, min(first + SCORED_AT_ONCE, len(generated)))
-                   for first in range(0, len(generated), SCORED_AT_ONCE)]
+        batches = [
+            range(first, min(first + SCORED_AT_ONCE, len(generated))) for first in range(0, len(generated), SCORED_AT_ONCE)
+        ]
         scores = self._scored(((generated[each.start : each.stop], self._true(each)) for each in batches), lpips)
-        still = self._scored(
-            ((last_known_repeated(true, self.known), true) for true in map(self._true, batches)), lpips
-        )
+        still = self._scored(((last_known_repeated(true, self.known), true) for true in map(self._true, batches)), lpips)
         table = {name: _score(values, still[name]) for name, values in scores.items()}
         return Prediction(
             known_frames=self.known,

@@ -108,9 +108,7 @@ class Trainer:
         here = told.keeping(keep).to(self.device)
         return lambda x, t: self._parallel(x, t, here)
 
-    def step(
-        self, batches: list[UInt8[Tensor, "batch frames channels height width"]], told: list[Told] | None = None
-    ) -> float:
+    def step(self, batches: list[UInt8[Tensor, "batch frames channels height width"]], told: list[Told] | None = None) -> float:
         """One optimiser step over ``accumulate`` batches; returns the mean loss. Raises :class:`NonFiniteLoss`.
 
         ``told`` is what the network is told of each batch, where it has a condition.

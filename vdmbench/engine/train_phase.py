@@ -1,0 +1,122 @@
+"""The training phase of a cell: its batches, what the network is told of them, warm-up steps, and steps that count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from vdmbench.data.loading import TrainingBatches
+from vdmbench.engine.acceleration import graph_breaks
+from vdmbench.engine.conditioning import Teller
+from vdmbench.engine.distributed import Ranks
+from vdmbench.engine.events import CheckpointDue, Emit, Progress, Stopped, Trained, TrainingState
+from vdmbench.engine.experiment import Experiment
+from vdmbench.engine.latents import Batches, LatentBatches
+from vdmbench.engine.training import Trainer, thin
+from vdmbench.measure import StepTimer
+from vdmbench.networks.conditional import Told
+from vdmbench.records import Spread, Training
+
+
+class TrainPhase:
+    """Steps of a :class:`Trainer` on the declared data.
+
+    Args:
+        ranks: this process among those that take every step together.
+        teller: what the network is told of each batch; None where it has no condition.
+        checkpoint_every: steps between states that are told.
+        stop: asked after every step that counts.
+    """
+
+    def __init__(
+        self,
+        cell: Experiment,
+        emit: Emit,
+        ranks: Ranks,
+        teller: Teller | None,
+        checkpoint_every: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.cell, self.emit, self.ranks, self.teller = cell, emit, ranks, teller
+        self.checkpoint_every, self.stop = checkpoint_every, stop
+        self.settings = cell.inputs.train
+        self.compile_seconds: float | None = None
+        frames, batch_size, seed = cell.inputs.data.frames, self.settings.batch_size, cell.inputs.seed
+        self.batches: Batches
+        if cell.latents is not None:
+            self.batches = LatentBatches(cell.latents, frames, batch_size, seed)
+        else:
+            self.batches = TrainingBatches(
+                cell.train_source, frames=frames, batch_size=batch_size // ranks.count, seed=seed, rank=ranks.index
+            )
+
+    def warm_up(self, trainer: Trainer) -> None:
+        """Steps that do not count, on the first batches; the first one's time, where kernels are compiled, is kept."""
+        began = time.perf_counter()
+        for step, clips in enumerate(self._step_batches(0, self.settings.warm_up)):
+            trainer.step(clips, self._told(step))
+            if self.compile_seconds is None and self.settings.compile:
+                self.compile_seconds = time.perf_counter() - began
+            self.emit(Progress("warm-up", step + 1, self.settings.warm_up))
+
+    def train(self, trainer: Trainer, resume: TrainingState | None) -> nn.Module:
+        """Every declared step from ``resume`` on; returns the network to sample. Raises NonFiniteLoss, and Stopped as asked."""
+        if resume is not None:
+            trainer.restore(resume)
+        first, steps = trainer.done, self.settings.steps
+        timer = StepTimer(device=str(self.cell.device))
+        for step, clips in enumerate(self._step_batches(first, steps), start=first):
+            told = self._told(step)
+            with timer.step():
+                loss = trainer.step(clips, told)
+            self.emit(Progress("train", step + 1, steps, loss))
+            stopping = self.ranks.any(self.stop())
+            due = stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps
+            if due and (state := trainer.state()) is not None:
+                self.emit(CheckpointDue(state))
+                del state
+            if stopping:
+                raise Stopped(step + 1)
+        ends, means = thin(trainer.losses)
+        tail = trainer.losses[-max(1, steps // 10) :]
+        spread = timer.spread()
+        frames = self.settings.batch_size * self.settings.accumulate * self.cell.inputs.data.frames
+        self.emit(
+            Trained(
+                Training(
+                    steps=steps,
+                    first_step=first,
+                    step_seconds=Spread(**asdict(spread)) if spread else None,
+                    frames_per_second=timer.per_second(frames),
+                    final_loss=sum(tail) / len(tail),
+                    loss_steps=ends,
+                    loss=means,
+                    compile_seconds=self.compile_seconds,
+                    graph_breaks=graph_breaks() if self.settings.compile else None,
+                )
+            )
+        )
+        return trainer.sampled_network
+
+    def _step_batches(self, first: int, steps: int) -> Iterator[list[torch.Tensor]]:
+        """The batches of each step. Beside a GPU they are made ahead of use; a CPU has no core that is not measured."""
+        parts = self.settings.accumulate
+        start, stop = first * parts, steps * parts
+        if self.cell.device.type == "cuda":
+            batches = self.batches.prefetch(start, stop, ahead=2 * parts, workers=2)
+        else:
+            batches = map(self.batches.batch, range(start, stop))
+        for _ in range(first, steps):
+            yield [next(batches) for _ in range(parts)]
+
+    def _told(self, step: int) -> list[Told] | None:
+        """Of each batch of ``step``; None where the network has no condition."""
+        if self.teller is None:
+            return None
+        parts = range(step * self.settings.accumulate, (step + 1) * self.settings.accumulate)
+        windows, source = self.batches.windows, self.cell.train_source
+        return [self.teller.told(source, self.batches.chosen(part), windows.frames) for part in parts]
