@@ -10,6 +10,7 @@ import pytest
 from tests.records.attempts import record, results_with
 from tests.suite.texts import MINIMAL
 from vdmbench.records import EventLog, ProcessIdentity, ResultsError, ResultsFolder
+from vdmbench.runner import survey as survey_module
 from vdmbench.runner.survey import survey
 from vdmbench.suite import expand, parse_suite
 
@@ -91,3 +92,12 @@ def test_a_clock_that_was_set_back_makes_no_cell_faster(results):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(ResultsError, match="no results there"):
         survey(ResultsFolder(tmp_path))
+
+
+def test_the_time_of_every_cell_is_read_once_however_many_ask(results, monkeypatch):
+    """``vdmbench status`` asks for each cell: ten thousand cells took minutes when each answer read them all."""
+    found, read = survey(results), []
+    seconds = survey_module._seconds
+    monkeypatch.setattr(survey_module, "_seconds", lambda record: read.append(record.identity) or seconds(record))
+    assert [found.typical_seconds for _ in found.cells] == [100] * len(found.cells)
+    assert len(read) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from statistics import mean
 from typing import Literal
 
@@ -51,7 +52,7 @@ class Survey:
     def running(self) -> list[CellState]:
         return [cell for cell in self.cells if cell.state == "running"]
 
-    @property
+    @cached_property
     def typical_seconds(self) -> float | None:
         """Mean time of the attempts that ended ok here; None before the first."""
         taken = [_seconds(cell.record) for cell in self.cells if cell.record is not None and cell.record.status == "ok"]
