@@ -32,6 +32,7 @@ from vdmbench.metrics.i3d.features import I3DFeatures
 from vdmbench.metrics.i3d.network import I3D
 from vdmbench.metrics.i3d.weights import cached_weights, load_i3d
 
+REST = 0.3
 FEATURES = 400
 BUSY_CLIPS = 64
 
@@ -131,11 +132,16 @@ def trace_rows(rounds: int) -> list[dict[str, Any]]:
 
 
 def take_turns(forms: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, list[float]]:
-    """Seconds of each form in each round, after one untimed call of all."""
+    """Seconds of each form in each round, after one untimed call of all.
+
+    PyTorch and SciPy bring a pool of threads each, and those of the form before go on spinning for a while: a rest lets them
+    sleep, or a form of one millisecond is timed beside what another has left behind.
+    """
     times: dict[str, list[float]] = {name: [] for name in forms}
     with torch.no_grad():
         for number in range(rounds + 1):
             for name, form in forms.items():
+                time.sleep(REST)
                 start = time.perf_counter()
                 form()
                 if device == "cuda":
