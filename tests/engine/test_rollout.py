@@ -7,14 +7,19 @@ import pytest
 import torch
 
 from tests.engine.test_run import Heard, run
+from tests.suite.texts import MINIMAL
 from vdmbench import engine
 from vdmbench.cli.options import shipped_suites
+from vdmbench.data.loading import to_model_range
+from vdmbench.engine.conditioning import of_each_batch
 from vdmbench.engine.process import make_process
 from vdmbench.engine.rollout import roll_out, rollout
+from vdmbench.engine.sampling import sample_clips
 from vdmbench.matching import solve
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.networks import build
-from vdmbench.suite import expand, load_suite
+from vdmbench.networks.conditional import Told
+from vdmbench.suite import expand, load_suite, parse_suite
 from vdmbench.suite.blocks import Sample
 from vdmbench.suite.diffusion import PROCESSES
 
@@ -65,8 +70,6 @@ def test_clips_are_the_same_at_every_batch_size_and_longer_ones_begin_alike():
 
 
 def test_a_first_chunk_is_what_the_sampler_makes_of_a_short_clip():
-    from vdmbench.engine.sampling import sample_clips
-
     sample = sample_of(chunk=3)
     whole = sample_clips(network_of(GROWING), process_of(), sample, (3, 3, 8, 8), 0, CPU, lambda *_: None)
     assert (rolled(GROWING, sample)[:, :3].int() - whole.int()).abs().max() <= 1
@@ -81,6 +84,59 @@ def test_later_frames_follow_from_what_left_before():
     assert torch.equal(given.frames, first.frames)
     for mixer, state in first.stream.states.items():
         assert str(given.stream.states[mixer]) == str(state)
+
+
+TOLD = Told(labels=torch.tensor([0, 2]), actions=torch.randint(256, (2, 6), generator=torch.Generator().manual_seed(0)))
+
+
+def told_network():
+    """A network that is told a class and actions, and follows them from the start."""
+    network = network_of({"name": "mamba"}, {**UNET, "condition": {"classes": 3, "actions": 0}})
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+def told_chunks(told: Told | None, guidance: float = 1, chunk: int = 2):
+    sample = sample_of(chunk=chunk).model_copy(update={"guidance": guidance})
+    return list(rollout(told_network(), process_of(), sample, (6, 3, 8, 8), 0, CPU, clips=range(2), told=told))
+
+
+def frames_of(chunks) -> torch.Tensor:
+    return torch.cat([each.frames for each in chunks], 1).int()
+
+
+def test_an_action_moves_the_frames_from_the_one_that_it_leads_to():
+    other = TOLD.actions.clone()
+    other[:, 3] = (other[:, 3] + 7) % 256
+    changed = frames_of(told_chunks(TOLD)) != frames_of(told_chunks(Told(TOLD.labels, actions=other)))
+    assert changed.any(-1).any(-1).any(-1).any(0).tolist() == [False] * 4 + [True] * 2
+
+
+def test_guidance_keeps_a_stream_of_clips_that_are_told_nothing_beside_theirs():
+    plain, guided = told_chunks(TOLD), told_chunks(TOLD, guidance=3.0)
+    assert frames_of(told_chunks(TOLD, guidance=1.0)).equal(frames_of(plain))
+    assert not frames_of(guided).equal(frames_of(plain))
+    assert [each.stream.nbytes for each in guided] == [2 * each.stream.nbytes for each in plain]
+    # Shown the guided frames, streams of their own remember what the two halves do.
+    shown, network = to_model_range(torch.cat([each.frames for each in guided], 1)), told_network()
+    sample = sample_of(chunk=2)
+    for half, told in ((0, TOLD), (1, None)):
+        *_, last = rollout(
+            network, process_of(), sample, (6, 3, 8, 8), 0, CPU, clips=range(2), beginning=shown, told=told
+        )
+        for alone, both in zip(last.stream.states.values(), guided[-1].stream.states.values(), strict=True):
+            for one, two in zip(alone, both, strict=True):
+                torch.testing.assert_close(two.chunk(2)[half], one, atol=1e-5, rtol=1e-4)
+
+
+def test_a_guided_first_chunk_is_what_the_sampler_makes_of_a_short_clip():
+    network, sample = told_network(), sample_of(chunk=3).model_copy(update={"guidance": 3.0})
+    guided = of_each_batch(network, lambda clips: TOLD, 3.0, CPU)
+    whole = sample_clips(network, process_of(), sample, (3, 3, 8, 8), 0, CPU, lambda *_: None, denoiser=guided)
+    assert (frames_of(told_chunks(TOLD, guidance=3.0, chunk=3))[:, :3] - whole.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("mixer", CONSTANT, ids=lambda mixer: mixer["name"])
@@ -146,6 +202,23 @@ def test_a_cell_rolls_out_longer_clips_than_it_was_trained_on(tmp_path):
     assert heard.all(engine.Progress)[-1].phase == "evaluate"
 
 
+def test_a_cell_that_is_told_its_actions_rolls_out(tmp_path):
+    """Every frame of a held-out walk has its action, also behind the length that was trained."""
+    maze = ("data.source={name: maze, rooms: 2, frames_per_square: 1}", "condition={tell: [actions], drop: 0.2}")
+    heard = run(*ROLLOUT, *maze, "sample.guidance=2", "sample.known_frames=2", variant="uni")
+    sampled, plain = heard.one(engine.Sampled), run(*ROLLOUT, *maze, "sample.known_frames=2", variant="uni")
+    assert sampled.facts.actions.shape[:2] == (4, 8)
+    assert torch.equal(sampled.clips[:, :2], sampled.real[:4, :2])
+    twice, once = heard.one(engine.RolledOut).rollout, plain.one(engine.RolledOut).rollout
+    assert twice.state_elements == [2 * elements for elements in once.state_elements]
+    peaks = []
+    for guidance in (1, 2):
+        declared = parse_suite(MINIMAL, overrides=(*ROLLOUT, *maze, f"sample.guidance={guidance}"))
+        cell = next(each for each in expand(*declared) if each.variant == "uni")
+        peaks.append(solve(cell.inputs, memory=True).solved.memory["sample"].allocated_peak_bytes)
+    assert peaks[0] < peaks[1]
+
+
 def test_known_frames_begin_a_rollout():
     heard: Heard = run(*ROLLOUT, "sample.known_frames=3", variant="uni")
     sampled = heard.one(engine.Sampled)
@@ -153,7 +226,9 @@ def test_known_frames_begin_a_rollout():
     assert heard.one(engine.RolledOut).rollout.at == [4, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize(("name", "variant"), [("streaming", "sliding-attention"), ("five_minutes", "uni-ssm")])
+@pytest.mark.parametrize(
+    ("name", "variant"), [("streaming", "sliding-attention"), ("five_minutes", "uni-ssm"), ("world_model", "gated-delta-net")]
+)
 def test_shipped_suites_run_in_their_tiny_form(name: str, variant: str):
     cells = [each.inputs for each in expand(*load_suite(shipped_suites()[name], tiny=True))]
     inputs = next(each for each in cells if each.variant == variant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,8 +21,8 @@ TOLD = Told(torch.tensor([0, 2]), bytes_of(["a disc", "une étoile"], 12), None,
 CLIPS, TIMES = torch.linspace(-1, 1, 2 * 4 * 3 * 64).view(2, 4, 3, 8, 8), torch.tensor([1, 5])
 
 
-def conditional(network, **condition):
-    built = build({**network, "condition": condition}, {"name": "identity"})
+def conditional(network, mixer="identity", **condition):
+    built = build({**network, "condition": condition}, {"name": mixer})
     with torch.no_grad():  # a dit starts as zero, whatever it is told
         for parameter in built.network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
@@ -55,6 +56,28 @@ def test_an_action_is_told_to_the_frame_that_it_leads_to():
     moved = actions.grad[0].abs().sum(1) > 0
     assert moved.tolist() == [False, True, False, False]  # without a temporal layer, action 1 leads to frame 2 alone
     assert conditional(UNET, actions=0)(CLIPS, TIMES, Told(actions=torch.randint(256, (2, 4)))).shape == CLIPS.shape
+
+
+@pytest.mark.parametrize("network", [UNET, DIT], ids=lambda each: each["name"])
+@pytest.mark.parametrize("size", [1, 2])
+@torch.no_grad()
+def test_chunks_are_told_of_their_own_frames(network, size):
+    built = conditional(network, mixer="mamba", **ALL).double()
+    told = replace(TOLD, actions=TOLD.actions.double())
+    stream, parts = built.initial_stream(2, 8, 8), []
+    for first in range(0, 4, size):
+        part, stream = built.step(CLIPS[:, first : first + size].double(), TIMES, stream, told)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), built(CLIPS.double(), TIMES, told))
+
+
+def test_beside_what_is_told_stands_nothing():
+    built = conditional(UNET, **ALL)
+    twice = TOLD.keeping(torch.tensor([True, False])).beside_nothing()
+    told, nothing = built(torch.cat([CLIPS, CLIPS]), torch.cat([TIMES, TIMES]), twice).chunk(2)
+    torch.testing.assert_close(told[0], built(CLIPS, TIMES, TOLD)[0])
+    torch.testing.assert_close(told[1], nothing[1])
+    torch.testing.assert_close(nothing, built(CLIPS, TIMES))
 
 
 def test_padding_changes_no_token():

@@ -79,7 +79,8 @@ class SamplePhase:
                 )
             else:
                 assert isinstance(network, Denoiser), "a sharded network rolls nothing out"
-                clips, rolled = roll_out(network, *asked, known=known, path=self.rollout_file)
+                told = None if self.teller is None else self._told
+                clips, rolled = roll_out(network, *asked, known=known, told=told, path=self.rollout_file)
         if rolled is not None:
             self.emit(RolledOut(rolled))
         sampled = Sampled(
@@ -110,15 +111,14 @@ class SamplePhase:
         return None if self.teller is None else self.teller.facts(real.source, real.held_out, real.frames)
 
     def _denoiser(self, network: nn.Module) -> PerBatch | None:
-        """The network told of each clip what the held-out test clip of the same number shows; None without a condition."""
-        teller, real = self.teller, self.real_clips
-        if teller is None:
-            return None
+        """The network told of each clip; None without a condition."""
+        return None if self.teller is None else of_each_batch(network, self._told, self.settings.guidance, self.cell.device)
 
-        def told(clips: range) -> Told:
-            return teller.told(real.source, real.held_out[clips.start : clips.stop], real.frames)
-
-        return of_each_batch(network, told, self.settings.guidance, self.cell.device)
+    def _told(self, clips: range) -> Told:
+        """Of each clip what the held-out test clip of the same number shows."""
+        assert self.teller is not None, "asked of cells with a condition"
+        real = self.real_clips
+        return self.teller.told(real.source, real.held_out[clips.start : clips.stop], real.frames)
 
     def _compiled(self, network: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, float]:
         """``network`` compiled, and run for each size of batch that is to come; the seconds that took."""

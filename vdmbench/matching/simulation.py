@@ -195,8 +195,10 @@ def _last_chunks(
     assert isinstance(network, Denoiser)
     assert sample.rollout is not None
     before = max(0, shape[0] - 2 * sample.rollout.chunk)
-    stream = Stream(min(sample.batch_size, sample.clips), *shape[2:], frames=before)
-    for _ in rollout(network, diffusion, sample, shape, 0, device, clips=range(stream.batch), stream=stream):
+    clips = range(min(sample.batch_size, sample.clips))
+    told = network.stand_in(len(clips), shape[0], device) if isinstance(network, Conditional) else None
+    stream = Stream(len(clips) * (1 if sample.guidance == 1 else 2), *shape[2:], frames=before)
+    for _ in rollout(network, diffusion, sample, shape, 0, device, clips=clips, told=told, stream=stream):
         pass
 
 

@@ -46,6 +46,14 @@ class Told:
         """The same, told only of the clips where ``keep`` is set."""
         return Told(self.labels, self.texts, self.mask, self.actions, keep)
 
+    def beside_nothing(self) -> Told:
+        """Of twice the batch: the same, and behind it the same clips told nothing."""
+        parts = {each.name: getattr(self, each.name) for each in fields(self)}
+        some = next(part for part in parts.values() if part is not None)
+        keep = torch.ones(len(some), dtype=torch.bool, device=some.device) if self.keep is None else self.keep
+        twice = {name: None if part is None else torch.cat([part, part]) for name, part in parts.items()}
+        return Told(**twice | {"keep": torch.cat([keep, torch.zeros_like(keep)])})
+
 
 class Conditional(Denoiser):
     """A denoiser and the encoders of its condition, trained together.
@@ -96,11 +104,13 @@ class Conditional(Denoiser):
         condition: Told | None = None,  # type: ignore[override]
         carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
-        """Prediction given what is told of each clip; None: nothing of any."""
-        return self.network(x, t, self.encode(condition, x), carry)
+        """Prediction given what is told of each clip, from its first frame on also in :meth:`step`; None: nothing of any."""
+        return self.network(x, t, self.encode(condition, x, first=0 if carry is None else carry.first), carry)
 
-    def encode(self, told: Told | None, x: Float[Tensor, "batch frames channels height width"]) -> Condition:
-        """The condition of the noisy clips ``x``, in the network's terms."""
+    def encode(
+        self, told: Told | None, x: Float[Tensor, "batch frames channels height width"], *, first: int = 0
+    ) -> Condition:
+        """The condition of the noisy frames ``x``, in the network's terms; ``first`` is the number in the clip of the first."""
         told = Told() if told is None else told
         keep = torch.ones(len(x), dtype=torch.bool, device=x.device) if told.keep is None else told.keep
         vectors, tokens, mask = [], None, None
@@ -110,7 +120,7 @@ class Conditional(Denoiser):
         if self.text is not None:
             vector, tokens, mask = self._text(told, keep)
             vectors.append(vector)
-        frames = self._frames(told, keep, x.shape[1]) if self.actions is not None else None
+        frames = self._frames(told, keep, range(first, first + x.shape[1])) if self.actions is not None else None
         return Condition(vector=sum(vectors) if vectors else None, frames=frames, tokens=tokens, mask=mask)
 
     def _text(self, told: Told, keep: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -128,13 +138,15 @@ class Conditional(Denoiser):
             return vector, None, None
         return vector, self.to_tokens(tokens), mask & keep[:, None]
 
-    def _frames(self, told: Told, keep: Tensor, frames: int) -> Tensor:
-        nothing = self.no_action.expand(len(keep), frames, -1)
+    def _frames(self, told: Told, keep: Tensor, frames: range) -> Tensor:
+        nothing = self.no_action.expand(len(keep), len(frames), -1)
         if told.actions is None:
             return nothing
-        # Action t lies between frames t and t + 1: it is told to the frame that it led to.
-        led = F.pad(self.to_frames(told.actions[:, : frames - 1]), (0, 0, 1, 0))
-        known = keep[:, None] & (torch.arange(frames, device=keep.device) > 0)
+        # Action t lies between frames t and t + 1: it is told to the frame that it led to, and nothing led to the first.
+        begins = frames.start == 0
+        led = self.to_frames(told.actions[:, frames.start - 1 + begins : frames.stop - 1])
+        led = F.pad(led, (0, 0, int(begins), 0))
+        known = keep[:, None] & (torch.arange(frames.start, frames.stop, device=keep.device) > 0)
         return torch.where(known[..., None], led, nothing)
 
     def stand_in(self, batch: int, frames: int, device: torch.device) -> Told:
@@ -153,8 +165,20 @@ class Conditional(Denoiser):
             actions = torch.zeros(batch, frames, self.actions, device=device) if self.actions else numbers(batch, frames)
         return Told(numbers(batch) if self.classes else None, texts, mask, actions)
 
+    def step(
+        self,
+        x: Float[Tensor, "batch frames channels height width"],
+        t: Num[Tensor, " batch"] | Num[Tensor, "batch frames"],
+        stream: Stream,
+        condition: Told | None = None,  # type: ignore[override]
+    ) -> tuple[Float[Tensor, "batch frames channels height width"], Stream]:
+        """As every denoiser's; ``condition`` is told of the whole clips, of whose actions the frames ``x`` find their own."""
+        stream.check(x)
+        carry = Carry(stream)
+        return self(x, t, condition, carry), carry.after(x.shape[1])
+
     def initial_stream(self, batch: int, height: int, width: int) -> Stream:
-        raise ValueError("frames of a network with a condition cannot come in chunks: encode it, and step the network inside")
+        return self.network.initial_stream(batch, height, width)
 
 
 def _text_encoder(text: Mapping[str, Any] | None) -> ByteEncoder | None:

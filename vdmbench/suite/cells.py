@@ -140,8 +140,6 @@ class CellInputs(_Dumped):
             check_rollout(
                 self.sample, self.sampled_frames, self.diffusion, self.train, self.network.model_dump(), self.temporal
             )
-            if self.condition is not None:
-                raise problem_at(("condition",), "sample.rollout tells its network nothing: leave one of the two out")
         return self
 
     @model_validator(mode="after")

@@ -89,9 +89,7 @@ class Conditioning(Declared):
 
 
 def check_guidance(condition: Conditioning | None, sample: Sample) -> None:
-    """Raise a problem where guidance, or a rollout, does not go with what the network is told."""
-    if condition is not None and sample.rollout is not None:
-        raise problem_at(("sample", "rollout"), "networks with a condition make whole clips: leave out rollout, or condition")
+    """Raise a problem where guidance does not go with what the network is told."""
     if sample.guidance == 1:
         return
     where = ("sample", "guidance")
