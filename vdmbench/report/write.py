@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vdmbench.records import write_atomically
 from vdmbench.report.aggregation import aggregate
 from vdmbench.report.behaviour import behaviour_table
+from vdmbench.report.encodings import encodings_table
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
 from vdmbench.report.results import read_results
@@ -34,7 +35,7 @@ def report_tables(study: Study, claims: Sequence[Claim] = ()) -> list[Table]:
     if study.reference is not None:
         tables.append(comparison_table(study))
     tables += [frontier_table(study), levels_table(study), improvement_table(study), scaling_table(study)]
-    tables += [streaming_table(study), behaviour_table(study), failures_table(study)]
+    tables += [encodings_table(study), streaming_table(study), behaviour_table(study), failures_table(study)]
     return [table for table in tables if table.rows]
 
 
