@@ -102,6 +102,14 @@ def folder_of_encoder(kind, path):
     if kind == "t5":
         config = transformers.T5Config(vocab_size=16, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         transformers.T5EncoderModel(config).save_pretrained(path)
+    elif kind == "clip":  # published checkpoints hold its image tower too
+        tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = transformers.CLIPConfig(
+            text_config={**tower, "vocab_size": 16, "max_position_embeddings": 8, "eos_token_id": 1},
+            vision_config={**tower, "image_size": 8, "patch_size": 4},
+            projection_dim=16,
+        )
+        transformers.CLIPModel(config).save_pretrained(path)
     else:
         config = transformers.BertConfig(
             vocab_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
@@ -111,7 +119,7 @@ def folder_of_encoder(kind, path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["t5", "bert"])
+@pytest.mark.parametrize("kind", ["t5", "bert", "clip"])
 def test_a_pretrained_encoder_reads_a_local_folder_each_text_once_and_alone(kind, tmp_path):
     encoder = PretrainedEncoder(folder_of_encoder(kind, tmp_path), length=6)
     tokens, mask = encoder(["a red disc", "a star", "a red disc"])
