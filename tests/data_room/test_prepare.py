@@ -18,6 +18,7 @@ from tests.data_room.videos import counting, number_of, video, write_movie
 from vdmbench.data.preparing.prepare import prepare
 from vdmbench.data.preparing.unpack import unpack
 from vdmbench.data.preparing.verify import verify
+from vdmbench.data.resumable import alone_in
 from vdmbench.data.source import DataError
 from vdmbench.data.store.index import Index
 from vdmbench.data.store.store import Store
@@ -81,6 +82,16 @@ def test_a_killed_prepare_goes_on(movies: Path, tmp_path: Path) -> None:
     assert told[0] >= 1  # what was whole was kept
     whole, resumed = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("whole", "killed"))
     assert resumed == whole
+
+
+def test_two_at_once_in_one_folder_are_refused_and_leave_no_lock(movies: Path, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    with alone_in(out), pytest.raises(DataError, match=r"another process is making .*store: wait until it has ended"):
+        prepare("gqn-mazes", out, source=movies, size=32)
+    assert not out.exists()  # nothing was made there
+    prepare("gqn-mazes", out, source=movies, size=32)
+    assert not (out / ".lock").exists()
+    assert len(Store(path=out, split="train", frames=8, size=32)) == 5
 
 
 def test_a_recording_keeps_its_class_and_other_annotations(tmp_path: Path) -> None:

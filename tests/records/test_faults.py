@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from tests.records.attempts import record, results_with
+from vdmbench.file_lock import try_lock
 from vdmbench.records import ProcessIdentity, ResultsFolder
-from vdmbench.records.lock import try_lock
 
 WRITE_FOR_EVER = """
 import itertools, json, sys
@@ -25,7 +25,7 @@ for number in itertools.count():
 HOLD = """
 import sys, time
 from pathlib import Path
-from vdmbench.records.lock import try_lock
+from vdmbench.file_lock import try_lock
 with try_lock(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     time.sleep(600)

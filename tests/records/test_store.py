@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vdmbench.file_lock import try_lock
 from vdmbench.records import (
     Attempt,
     MetricResult,
@@ -22,7 +23,6 @@ from vdmbench.records import (
     Training,
     write_atomically,
 )
-from vdmbench.records.lock import try_lock
 
 
 def record(ordinal: int = 1, *, status: str = "started", me: ProcessIdentity | None = None, **fields) -> Record:

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vdmbench.data.durable import write_json
 from vdmbench.data.source import DataError
+from vdmbench.file_lock import try_lock
+
+LOCK = ".lock"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make what goes into ``folder`` while no other process does.
+
+    Raises:
+        DataError: where another one is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with try_lock(folder / LOCK) as mine:
+        if not mine:
+            raise DataError(f"another process is making {folder}: wait until it has ended, or give another folder")
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)
+            if not any(folder.iterdir()):  # refused before anything was made
+                folder.rmdir()
 
 
 def begin(folder: Path, marker: str, declared: Mapping[str, Any], *, finished: Mapping[str, Any] | None, done: str) -> None:
@@ -34,7 +57,7 @@ def begin(folder: Path, marker: str, declared: Mapping[str, Any], *, finished: M
             for leftover in folder.rglob(pattern):
                 leftover.unlink(missing_ok=True)
         return
-    if folder.exists() and any(not file.name.startswith(f".{marker}.") for file in folder.iterdir()):
+    if folder.exists() and any(file.name != LOCK and not file.name.startswith(f".{marker}.") for file in folder.iterdir()):
         raise DataError(f"{folder} holds something else than what is to be made there; give an empty or new folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(begun, declared)

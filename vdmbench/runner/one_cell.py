@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from vdmbench.file_lock import try_lock
 from vdmbench.records import Event, Record, ResultsFolder, Status
-from vdmbench.records.lock import try_lock
 from vdmbench.runner.attempt import record_without_running, run_attempt
 from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned

@@ -21,6 +21,7 @@ from vdmbench.data.manifest import Manifest
 from vdmbench.data.preparing.fetch import by_hand, fetch, locate
 from vdmbench.data.preparing.unpack import inner_folder, is_archive, unpack
 from vdmbench.data.resize import fit_square
+from vdmbench.data.resumable import alone_in
 from vdmbench.data.source import SPLITS, DataError, Description, Split
 from vdmbench.data.store.index import Index
 from vdmbench.data.store.writer import SHARD_BYTES, StoreWriter
@@ -55,24 +56,25 @@ def prepare(name: str, out: Path, *, source: Path | None = None, download: bool 
     if size is not None and size < 1:
         raise DataError(f"size must be at least 1, got {size}")
     tell = progress or (lambda what, done, total: None)
-    raw = out.with_name(f"{out.name}.raw")
-    given = _download(name, raw, tell) if source is None else source
-    if not given.exists():
-        raise DataError(f"{given}: no such file or folder")
-    unpacked = raw / "unpacked"
-    if is_archive(given):
-        root = unpack(given, unpacked, progress=lambda done: tell("unpacking", done, None))
-    elif given.is_dir():
-        root = inner_folder(given)
-    elif given.suffix == ".npy":
-        root = given.parent
-    else:
-        raise DataError(f"{given} is neither a folder nor a zip or tar archive, or it is damaged; fetch it again")
-    index = _write(name, layout, root, out, size, shard_bytes, tell)
-    shutil.rmtree(unpacked, ignore_errors=True)
-    if raw.is_dir() and not any(raw.iterdir()):
-        raw.rmdir()
-    return index
+    with alone_in(out):
+        raw = out.with_name(f"{out.name}.raw")
+        given = _download(name, raw, tell) if source is None else source
+        if not given.exists():
+            raise DataError(f"{given}: no such file or folder")
+        unpacked = raw / "unpacked"
+        if is_archive(given):
+            root = unpack(given, unpacked, progress=lambda done: tell("unpacking", done, None))
+        elif given.is_dir():
+            root = inner_folder(given)
+        elif given.suffix == ".npy":
+            root = given.parent
+        else:
+            raise DataError(f"{given} is neither a folder nor a zip or tar archive, or it is damaged; fetch it again")
+        index = _write(name, layout, root, out, size, shard_bytes, tell)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        if raw.is_dir() and not any(raw.iterdir()):
+            raw.rmdir()
+        return index
 
 
 def _layout(name: str) -> type[FileSource]:

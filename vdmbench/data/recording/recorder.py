@@ -26,7 +26,7 @@ from vdmbench.data.cores import cores
 from vdmbench.data.durable import whole_file
 from vdmbench.data.manifest import MANIFEST, Manifest, Video
 from vdmbench.data.recording.world import World
-from vdmbench.data.resumable import begin
+from vdmbench.data.resumable import alone_in, begin
 from vdmbench.data.source import DataError
 
 RECORDING = "recording.json"
@@ -48,7 +48,8 @@ def record(world: World, out: Path | str, *, episodes: int = 250, test_fraction:
         progress: called with the number of finished episodes, at the start and after each.
 
     Raises:
-        DataError: where the world's package is missing, an option cannot be met, or ``out`` holds something else.
+        DataError: where the world's package is missing, an option cannot be met, or ``out`` holds something else, or is being
+            made by another process.
     """
     test_episodes = max(1, round(episodes * test_fraction))
     if not 1 <= test_episodes < episodes:
@@ -56,8 +57,14 @@ def record(world: World, out: Path | str, *, episodes: int = 250, test_fraction:
                         "test episodes")
     if processes is not None and processes < 1:
         raise DataError(f"processes must be at least 1, got {processes}")
+    with alone_in(Path(out)):
+        return _recorded(world, Path(out), episodes, test_episodes, processes or cores(), progress or (lambda done: None))
+
+
+def _recorded(
+    world: World, folder: Path, episodes: int, test_episodes: int, processes: int, tell: Callable[[int], None]
+) -> Manifest:
     origin = {**world.origin(), "vdmbench": vdmbench.__version__, "episodes": episodes, "test_episodes": test_episodes}
-    folder = Path(out)
     finished = Manifest.read(folder)
     begin(folder, RECORDING, origin, finished=None if finished is None else finished.origin, done=MANIFEST)
 
@@ -66,10 +73,9 @@ def record(world: World, out: Path | str, *, episodes: int = 250, test_fraction:
     for name in (*videos, *annotations):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     missing = [episode for episode, video in enumerate(videos) if not _is_whole(folder, video, world)]
-    tell = progress or (lambda done: None)
     tell(episodes - len(missing))
     if missing:
-        _record_all(world, folder, {episode: videos[episode] for episode in missing}, processes or cores(),
+        _record_all(world, folder, {episode: videos[episode] for episode in missing}, processes,
                     lambda done: tell(episodes - len(missing) + done))
 
     hashes = digests(folder, [*videos, *annotations])

@@ -1,4 +1,4 @@
-"""One supervisor a cell: an advisory lock that the kernel drops when its holder dies, however it dies."""
+"""One process at a time: an advisory lock that the kernel drops when its holder dies, however it dies."""
 
 from __future__ import annotations
 
