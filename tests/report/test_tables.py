@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.report.synthetic import make_record
+from vdmbench.records import DeviceMemory
 from vdmbench.report import Study, aggregate, comparison_table, main_table
 from vdmbench.report.quantities import UnknownQuantity, choose_scale, find_quantity, significant
 from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
@@ -118,6 +119,21 @@ def test_text_of_records_is_escaped_in_every_format() -> None:
         assert r"\textbackslash{}input\{x\}\%\$\#\{\}\textasciitilde{}\textasciicircum{}" in source
         assert source.count("\n") < 12
         assert len(list(csv.reader(io.StringIO(csv_text(table))))) == 2
+
+
+def test_neighbours_on_the_cores_or_the_device_are_told() -> None:
+    def beside(seed: int, cores: float | None, foreign: int):
+        record = make_record("s4d", seed=seed)
+        train = record.phases["train"].model_copy(update={"others_busy_cores": cores})
+        device = DeviceMemory(status="ok", foreign_processes=foreign)
+        return record.model_copy(update={"phases": record.phases | {"train": train}, "device_memory": device})
+
+    notes = main_table(Study.of([beside(0, 0.02, 0), beside(1, 0.4, 0), beside(2, 1.25, 1), beside(3, None, 0)])).notes
+    told = [note for note in notes if note.startswith("Not alone")]
+    assert told[0].startswith("Not alone: while 2 of 3 cells trained, other processes kept 0.400 to 1.25 of their cores busy")
+    assert told[1].startswith("Not alone: other processes computed on the device of 1 of 4 cells")
+    quiet = main_table(Study.of([beside(0, 0.02, 0), beside(1, None, 0)])).notes
+    assert not [note for note in quiet if note.startswith("Not alone")]
 
 
 def test_numbers_are_plain_decimals() -> None:

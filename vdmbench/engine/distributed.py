@@ -122,7 +122,7 @@ class Ranks:
         ranks = [RankReading.model_validate({name: each[name] for name in RankReading.model_fields}) for each in gathered]
         peaks = {name: max((v for each in gathered if (v := each[name]) is not None), default=None) for name in _PEAKS}
         counts = {name: sum(each[name] for each in gathered) for name in _COUNTS if gathered[0][name] is not None}
-        return reading.model_copy(update={**peaks, **counts, "ranks": ranks})
+        return reading.model_copy(update={**peaks, **counts, "others_busy_cores": None, "ranks": ranks})
 
     def whole(self, value: Tensor) -> Tensor:
         """A parameter or a part of an optimiser's state, gathered from its shards by all ranks together."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TypedDict
 
 from vdmbench.measure.allocator import AllocatorPeaks
+from vdmbench.measure.neighbours import Neighbours
 from vdmbench.measure.process_memory import RssPeak, trim_heap
 from vdmbench.measure.timing import synchronise
 
@@ -24,6 +25,7 @@ class PhaseReading(TypedDict, total=False):
     reserved_peak_bytes: int | None
     alloc_retries: int | None
     ooms: int | None
+    others_busy_cores: float | None
 
 
 class PhaseMeter:
@@ -55,6 +57,7 @@ class PhaseMeter:
         trim_heap()
         self._allocator.reset()
         rss.start()
+        neighbours = Neighbours()
         begin = time.perf_counter()
         try:
             yield reading
@@ -62,6 +65,7 @@ class PhaseMeter:
         finally:
             # After an error the device is not waited for: it may be in no state to answer.
             reading["seconds"] = time.perf_counter() - begin
+            reading["others_busy_cores"] = neighbours.busy_cores()
             memory = rss.stop()
             reading["rss_peak_bytes"], reading["rss_source"] = memory.peak_bytes, memory.source
             reading.update(asdict(self._allocator.read()))  # type: ignore[typeddict-item]

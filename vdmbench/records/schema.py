@@ -137,6 +137,9 @@ class PhaseReading(Recorded):
     ooms: int | None = None
     nvml_peak_bytes: int | None = None
     """Of the first device, where there are several."""
+    others_busy_cores: float | None = None
+    """Cores' worth of time that other processes, or other guests of the hypervisor, took meanwhile, of the cores that the
+    worker may use: times are read beside it. Null in a phase of under half a second, and with several ranks."""
     ranks: list[RankReading] | None = None
     """Of each rank, in order, where several took part; null where one process did."""
 

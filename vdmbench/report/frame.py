@@ -119,7 +119,8 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
     row["baseline_rss_bytes"] = record.baseline_rss_bytes
     for phase in PHASES:
         measured = record.phases.get(phase)
-        for counter in ("seconds", "rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes", "nvml_peak_bytes"):
+        for counter in ("seconds", "rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes", "nvml_peak_bytes",
+                        "others_busy_cores"):
             row[f"{phase}.{counter}"] = getattr(measured, counter) if measured else None
     row |= _predicted(record.prediction)
     for name, result in record.metrics.items():

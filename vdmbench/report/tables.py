@@ -165,6 +165,7 @@ def _main_notes(study: Study) -> list[str]:
         if quantity.source and quantity.name not in study.metrics:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
             notes.append(f"{quantity.label}: {', '.join(sources)}.")
+    notes += _shared_machine(study)
     baseline = study.frame["baseline_rss_bytes"].dropna()
     if len(baseline) and any(str(source).startswith("RSS") for source in study.frame["peak_train_memory_source"]):
         notes.append(
@@ -175,6 +176,28 @@ def _main_notes(study: Study) -> list[str]:
         for metric in study.metrics
         if len(study.protocols(metric)) > 1
     ]
+    return notes
+
+
+BUSY = 0.1
+"""Cores that others may keep busy before times are said to be theirs too."""
+
+
+def _shared_machine(study: Study) -> list[str]:
+    """Where other processes ran beside the cells: their times, and their peaks of whole devices, are not theirs alone."""
+    notes = []
+    trained = [cell.record.phases["train"] for cell in study.cells if "train" in cell.record.phases]
+    others = [phase.others_busy_cores for phase in trained if phase.others_busy_cores is not None]
+    if busy := [cores for cores in others if cores > BUSY]:
+        notes.append(
+            f"Not alone: while {len(busy)} of {len(others)} cells trained, other processes kept {shown_value(min(busy))} to "
+            f"{shown_value(max(busy))} of their cores busy; times are of cells and neighbours."
+        )
+    if shared := [cell for cell in study.cells if cell.record.device_memory and cell.record.device_memory.foreign_processes]:
+        notes.append(
+            f"Not alone: other processes computed on the device of {len(shared)} of {len(study.cells)} cells; its peak by NVML "
+            "holds theirs, the allocator's does not."
+        )
     return notes
 
 

@@ -99,8 +99,11 @@ def _phases(record: Record) -> str:
             fields = "".join(
                 f'<td class="num">{ABSENT if value is None else shown_value(value / _GIB)}</td>' for value in values
             )
-            rows.append(f'<tr><td>{phase}</td><td class="num">{shown_value(reading.seconds)}</td>{fields}</tr>')
-    return (f'<section><h4>Phases</h4><table><thead><tr><th>Phase</th><th class="num">time (s)</th>{head}</tr></thead>'
+            others = ABSENT if reading.others_busy_cores is None else shown_value(reading.others_busy_cores)
+            times = "".join(f'<td class="num">{each}</td>' for each in (shown_value(reading.seconds), others))
+            rows.append(f"<tr><td>{phase}</td>{times}{fields}</tr>")
+    return (f'<section><h4>Phases</h4><table><thead><tr><th>Phase</th><th class="num">time (s)</th>'
+            f'<th class="num">others (cores)</th>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></section>")
 
 
