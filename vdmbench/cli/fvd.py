@@ -50,19 +50,10 @@ def fvd(
 
     Example: vdmbench fvd real/ samples/ --frames 16 --window first
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from vdmbench.cli.bars import Bars
     from vdmbench.metrics.folders import compare_folders
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
+    with Bars() as bars:
         found = compare_folders(
             real,
             generated,
@@ -78,7 +69,7 @@ def fvd(
             seed=seed,
             cuts=cuts,
             device=device,
-            progress=tell,
+            progress=bars.tell,
         )
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -54,6 +54,6 @@ def device(name: str) -> Device:
     """The card of that name. Raises ValueError that names the closest."""
     if name not in DEVICES:
         close = difflib.get_close_matches(name, DEVICES, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(DEVICES)}"
-        raise ValueError(f"unknown device '{name}', {hint} An amount, such as 16GiB, is understood too")
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(DEVICES)};"
+        raise ValueError(f"unknown device '{name}', {hint} or give an amount, such as 16GiB")
     return DEVICES[name]

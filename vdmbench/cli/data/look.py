@@ -88,7 +88,7 @@ def verify(path: Folder, as_json: AsJson = False) -> None:
 
     Example: vdmbench data verify datasets/my_way_home
     """
-    from vdmbench.cli.data.progress import Bars
+    from vdmbench.cli.bars import Bars
     from vdmbench.data.preparing.verify import verify as run
 
     with Bars() as bars:

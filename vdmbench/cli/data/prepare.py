@@ -21,7 +21,7 @@ def prepare(
 
     Example: vdmbench data prepare minerl-navigate --from minerl_navigate.zip --out datasets/minerl_navigate
     """
-    from vdmbench.cli.data.progress import Bars
+    from vdmbench.cli.bars import Bars
     from vdmbench.data.preparing.prepare import prepare as run
 
     with Bars() as bars:

@@ -89,7 +89,7 @@ def record_crafter(
 
 
 def _record(world: World, name: str, out: Path, episodes: int, test_fraction: float, processes: int | None) -> None:
-    from vdmbench.cli.data.progress import Bars
+    from vdmbench.cli.bars import Bars
     from vdmbench.data.recording.recorder import record
 
     with Bars() as bars:

@@ -34,17 +34,26 @@ def warnings_of(study: Study) -> list[str]:
     if study.superseded:
         texts.append(f"{len(study.superseded)} older records of the same variant, point and seed were declared otherwise and "
                      "are left out.")
+    metrics_by_limit: dict[str, list[str]] = {}
     for metric in study.metrics:
-        blind = sorted({name for text in study.frame[f"{metric}.blind"] if isinstance(text, str) for name in text.split(", ")})
-        if blind:
-            texts.append(f"{metric} did not see these controls in at least one cell: {', '.join(blind)}.")
-        if any(flag is True for flag in study.frame[f"{metric}.rank_deficient"]):
-            texts.append(f"{metric} was taken from fewer clips than it has feature dimensions in at least one cell.")
-        smallest = study.frame[f"{metric}.n_generated"].min()
-        if smallest < 2048:
-            texts.append(f"{metric} was taken from as few as {smallest} clips; published Fréchet distances use 2048, and "
-                         "values at different counts do not compare.")
-    return texts
+        for limit in _limits(study, metric):
+            metrics_by_limit.setdefault(limit, []).append(metric)
+    return texts + [f"{' and '.join(metrics)} {limit}" for limit, metrics in metrics_by_limit.items()]
+
+
+def _limits(study: Study, metric: str) -> list[str]:
+    """What is to be said of a metric, to follow its name or the names of several."""
+    limits = []
+    blind = sorted({name for text in study.frame[f"{metric}.blind"] if isinstance(text, str) for name in text.split(", ")})
+    if blind:
+        limits.append(f"did not see these controls in at least one cell: {', '.join(blind)}.")
+    if any(flag is True for flag in study.frame[f"{metric}.rank_deficient"]):
+        limits.append("had fewer clips than feature dimensions in at least one cell.")
+    smallest = study.frame[f"{metric}.n_generated"].min()
+    if smallest < 2048:
+        limits.append(f"had as few as {smallest} clips; published Fréchet distances use 2048, and values at different counts "
+                      "do not compare.")
+    return limits
 
 
 def _matching(study: Study) -> str:
