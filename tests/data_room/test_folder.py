@@ -114,6 +114,8 @@ def test_archive_without_video_is_named(data: Path) -> None:
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none: no such folder; record one"):
+        Folder(split="train", frames=1, size=8, path=tmp_path / "none")
     with pytest.raises(DataError, match="no folder train/"):
         Folder(split="train", frames=1, size=8, path=tmp_path)
     (tmp_path / "train").mkdir()

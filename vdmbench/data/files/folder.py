@@ -58,6 +58,11 @@ def _check_apart(root: Path, train: list[Path], test: list[Path]) -> None:
 
 
 def _split_folder(root: Path, split: Split) -> Path:
+    if not root.exists():
+        raise DataError(
+            f"{root}: no such folder; record one ('vdmbench data record --help'), prepare a published set ('vdmbench data "
+            "prepare --help'), or set data.source.path"
+        )
     if not (root / split).is_dir():
         raise DataError(f"{root} has no folder {split}/ and no {LISTS[split]}; a data set holds train/ and test/, a video a "
                         "file")
