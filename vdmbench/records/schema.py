@@ -136,7 +136,7 @@ class PhaseReading(Recorded):
     alloc_retries: int | None = None
     ooms: int | None = None
     nvml_peak_bytes: int | None = None
-    """Of the first device, where there are several."""
+    """Of any device, where there are several: the largest."""
     others_busy_cores: float | None = None
     """Cores' worth of time that other processes, or other guests of the hypervisor, took meanwhile, of the cores that the
     worker may use: times are read beside it. Null in a phase of under half a second, and with several ranks."""
@@ -273,7 +273,7 @@ class Rollout(Recorded):
 
 
 class DeviceMemory(Recorded):
-    """Device memory as the supervising parent saw it through NVML."""
+    """Device memory as the supervising parent saw it through NVML; of several devices the one with the largest peak."""
 
     status: str
     """``ok``, or why the rest is null."""
@@ -285,6 +285,8 @@ class DeviceMemory(Recorded):
     peak_process_bytes: int | None = None
     """Of the worker alone, where the driver tells."""
     foreign_processes: int | None = None
+    devices: list[DeviceMemory] | None = None
+    """Each of them, where a cell had several; null where it had one."""
 
 
 class OutOfMemory(Recorded):

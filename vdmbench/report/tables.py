@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vdmbench.records import DeviceMemory
 from vdmbench.report.aggregation import best, effects
 from vdmbench.report.off_plan import off_plan
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
@@ -193,12 +194,16 @@ def _shared_machine(study: Study) -> list[str]:
             f"Not alone: while {len(busy)} of {len(others)} cells trained, other processes kept {shown_value(min(busy))} to "
             f"{shown_value(max(busy))} of their cores busy; times are of cells and neighbours."
         )
-    if shared := [cell for cell in study.cells if cell.record.device_memory and cell.record.device_memory.foreign_processes]:
+    if shared := [cell for cell in study.cells if _others_on_devices(cell.record.device_memory)]:
         notes.append(
             f"Not alone: other processes computed on the device of {len(shared)} of {len(study.cells)} cells; its peak by NVML "
             "holds theirs, the allocator's does not."
         )
     return notes
+
+
+def _others_on_devices(memory: DeviceMemory | None) -> bool:
+    return memory is not None and any(each.foreign_processes for each in memory.devices or [memory])
 
 
 def comparison_table(study: Study) -> Table:

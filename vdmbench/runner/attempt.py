@@ -5,13 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
-from vdmbench.measure.nvml import NvmlSampler
 from vdmbench.memory.devices import usable_bytes
 from vdmbench.records import (
     Attempt,
-    DeviceMemory,
     Event,
     EventTail,
     ProcessIdentity,
@@ -21,6 +18,7 @@ from vdmbench.records import (
     Status,
     read_events,
 )
+from vdmbench.runner.device_watch import DeviceWatch
 from vdmbench.runner.devices import choose_gpus, worker_environment
 from vdmbench.runner.fold import fold, utc_now
 from vdmbench.runner.launch import Worker
@@ -95,14 +93,14 @@ def run_attempt(
     cut_short: tuple[Status, str] | None = None
     interrupt: KeyboardInterrupt | None = None
     began = time.monotonic()
-    with NvmlSampler(gpu.uuid if gpu else None) as nvml:
+    with DeviceWatch(gpus) as memory:
         worker = Worker(folder, worker_environment(*gpus), place, devices)
-        nvml.watch(worker.pid)
-        tail, laps = EventTail(folder.events), _PhaseLaps(nvml)
+        memory.watch(worker.pid)
+        tail = EventTail(folder.events)
 
         def hear() -> None:
             for event in tail.new():
-                laps.follow(event)
+                memory.follow(event)
                 listen(event)
 
         try:
@@ -120,14 +118,14 @@ def run_attempt(
             worker.end(stop)
         exit = worker.exit()
         hear()
-        reading = nvml.stop()
+        device_memory = memory.stop()
     record = fold(
         started,
         read_events(folder.events),
         exit=exit,
         cut_short=cut_short,
-        device_memory=DeviceMemory(**asdict(reading)),
-        phase_device_peaks=laps.peaks,
+        device_memory=device_memory,
+        phase_device_peaks=memory.phase_peaks,
     )
     record = record.model_copy(update={"environment": {**record.environment, "place": place.as_environment()}})
     if record.status == "oom":
@@ -156,18 +154,3 @@ def _with_what_would_fit(record: Record, cell: Cell, solved: Solved, capacity: i
     settings = ", ".join(f"{knob} {setting}" for knob, setting in found.largest.items() if setting is not None)
     hint = f"; by simulation {capacity:,} bytes would hold {settings}" if settings else ""
     return record.model_copy(update={"out_of_memory": found, "message": f"{record.message}{hint}"})
-
-
-class _PhaseLaps:
-    """Device memory peaks by phase, cut where the worker says that one begins or ends."""
-
-    def __init__(self, nvml: NvmlSampler) -> None:
-        self._nvml = nvml
-        self.peaks: dict[str, int] = {}
-
-    def follow(self, event: Event) -> None:
-        if event["type"] not in ("phase_started", "phase_ended"):
-            return
-        lap = self._nvml.lap()
-        if event["type"] == "phase_ended" and lap.peak_used_bytes is not None:
-            self.peaks[event["phase"]] = lap.peak_used_bytes
