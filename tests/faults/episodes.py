@@ -102,7 +102,7 @@ class Episode:
         trained = Checkpoints(self.results.checkpoint_folder(record.identity)).latest()
         assert trained.step == STEPS
         weights = dict(leaves(trained.tensors))
-        training = record.training.model_dump(exclude={"first_step", "step_seconds", "frames_per_second"})
+        training = record.training.model_dump(exclude={"first_step", "measured_in", "step_seconds", "frames_per_second"})
         metrics = {name: result.model_dump() for name, result in record.metrics.items()}
         return {
             "declared": declared,

@@ -39,6 +39,10 @@ def test_a_struck_cell_loses_nothing_that_was_finished(episode, fault, request):
     assert fault.message in (struck.message or "")
     assert (after.status, after.attempt.ordinal) == ("ok", 2)
     assert (after.training.first_step, after.training.steps) == (fault.resumed_at, STEPS)
+    if fault.resumed_at == STEPS:  # the peak of no step is no training's
+        assert after.training.measured_in == struck.attempt.id
+        assert after.training.step_seconds is not None
+        assert after.phases["train"].rss_peak_bytes > after.phases["build"].rss_peak_bytes
     assert gone(episode.struck_by(fault)), "an orphan"
     assert episode.numbers(after) == episode.numbers(episode.history(UNDISTURBED).latest)
 

@@ -61,6 +61,7 @@ def _lines(record: Record, results: Path) -> Iterator[str]:
     if record.training is not None:
         measured |= {"training steps": record.training.steps, "final loss": record.training.final_loss}
         measured |= {"resumed from step": record.training.first_step or None}
+        measured |= {"training measured in attempt": record.training.measured_in}
     yield from _table(measured)
 
 

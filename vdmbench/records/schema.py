@@ -159,6 +159,8 @@ class Training(Recorded):
     steps: int
     first_step: int = 0
     """Above 0 where an earlier attempt's checkpoint was resumed."""
+    measured_in: str | None = None
+    """The attempt that trained, where this one found every step done: times and the train phase are of that one."""
     step_seconds: Spread | None = None
     frames_per_second: float | None = None
     final_loss: float | None = None

@@ -27,6 +27,7 @@ from vdmbench.runner.planning import PlanningFailed, what_would_fit
 from vdmbench.runner.preemption import Preempted
 from vdmbench.runner.stopping import Stop
 from vdmbench.runner.task import Task
+from vdmbench.runner.training_done import with_measured_training
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
 
@@ -127,6 +128,7 @@ def run_attempt(
         device_memory=device_memory,
         phase_device_peaks=memory.phase_peaks,
     )
+    record = with_measured_training(record, results)
     record = record.model_copy(update={"environment": {**record.environment, "place": place.as_environment()}})
     if record.status == "oom":
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)

@@ -111,6 +111,7 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if (training := record.training) is not None:
         facts += [("optimiser steps", training.steps), ("resumed at step", training.first_step or None),
+                  ("training measured in attempt", training.measured_in),
                   ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}")]
         if (step := training.step_seconds) is not None:
             facts.append(
