@@ -136,6 +136,15 @@ def test_neighbours_on_the_cores_or_the_device_are_told() -> None:
     assert not [note for note in quiet if note.startswith("Not alone")]
 
 
+def test_a_network_that_was_trained_once_for_several_cells_is_told() -> None:
+    first, other = make_record("s4d"), make_record("s4d", seed=1)
+    shared = other.training.model_copy(update={"measured_in": f"{first.identity}/a0"})
+    notes = main_table(Study.of([first, other.model_copy(update={"training": shared})])).notes
+    assert "Trained once: 1 of 2 cells sampled a network that another cell had trained alike" in " ".join(notes)
+    own = other.training.model_copy(update={"measured_in": "a0"})  # an earlier attempt of its own
+    assert "Trained once" not in " ".join(main_table(Study.of([first, other.model_copy(update={"training": own})])).notes)
+
+
 def test_numbers_are_plain_decimals() -> None:
     assert [significant(value) for value in (1234567.0, 1234.5, 12.345, 0.0012345, 0)] == [
         "1234567",

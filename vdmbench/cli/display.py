@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from vdmbench.cli.event_lines import resumed
 from vdmbench.cli.running_cell import gib
 from vdmbench.cli.status import duration
 from vdmbench.records import Event, Record, Status
@@ -53,7 +54,7 @@ class PlainDisplay:
 
     def event(self, planned: Planned, event: Event) -> None:
         if event["type"] == "resumed":
-            self._say(f"  {planned.cell.label} goes on from the checkpoint of step {event['step']}")
+            self._say(f"  {planned.cell.label} {resumed(event)}")
 
     def cell_ended(self, planned: Planned, record: Record) -> None:
         self._say(f"{planned.cell.label}: {outcome(record)}")

@@ -16,6 +16,13 @@ def event_line(event: Event) -> str:
     return f"{at}  {_told(event)}"
 
 
+def resumed(event: Event) -> str:
+    """Where a cell begins that does not begin at its first step."""
+    if "cell" in event:
+        return f"takes the network that {event['label']} ({event['cell']}) trained alike"
+    return f"goes on from the checkpoint of step {event['step']}"
+
+
 def _told(event: Event) -> str:
     match event["type"]:
         case "phase_started":
@@ -26,7 +33,7 @@ def _told(event: Event) -> str:
             loss = "" if event["loss"] is None else f", loss {float(event['loss']):.4f}"
             return f"{event['phase']} {event['step']}/{event['steps']}{loss}"
         case "resumed":
-            return f"goes on from the checkpoint of step {event['step']}"
+            return resumed(event)
         case "checkpoint":
             return f"checkpoint of step {event['step']}"
         case "environment":

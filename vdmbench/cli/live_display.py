@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vdmbench.cli.display import finished_before, outcome, stopping
+from vdmbench.cli.event_lines import resumed
 from vdmbench.cli.running_cell import RunningCell, gib, sparkline
 from vdmbench.cli.status import duration
 from vdmbench.records import Event, Record, Status
@@ -100,7 +101,7 @@ class LiveDisplay:
         if (cell := self._running.get(planned.cell.identity)) is not None:
             cell.hear(event)
         if event["type"] == "resumed":
-            text = f"            {planned.cell.label} goes on from the checkpoint of step {event['step']}"
+            text = f"            {planned.cell.label} {resumed(event)}"
             self._console.print(Text(text, style="dim"), soft_wrap=True)
 
     def cell_ended(self, planned: Planned, record: Record) -> None:

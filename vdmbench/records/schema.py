@@ -160,7 +160,8 @@ class Training(Recorded):
     first_step: int = 0
     """Above 0 where an earlier attempt's checkpoint was resumed."""
     measured_in: str | None = None
-    """The attempt that trained, where this one found every step done: times and the train phase are of that one."""
+    """The attempt that trained, ``cell/attempt`` where another cell trained the same network: where this one found every step
+    done, times and the train phase are of that one."""
     step_seconds: Spread | None = None
     frames_per_second: float | None = None
     final_loss: float | None = None
@@ -172,6 +173,11 @@ class Training(Recorded):
     """Of the first warm-up step, in which kernels are compiled; null where they are not."""
     graph_breaks: int | None = None
     """Places at which compiled code hands over to Python; null where nothing is compiled."""
+
+    @property
+    def of_another_cell(self) -> bool:
+        """Whether the network was trained by another cell that trains alike."""
+        return "/" in (self.measured_in or "")
 
 
 class Sampling(Recorded):

@@ -166,6 +166,11 @@ def _main_notes(study: Study) -> list[str]:
         if quantity.source and quantity.name not in study.metrics:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
             notes.append(f"{quantity.label}: {', '.join(sources)}.")
+    if shared := [cell for cell in study.cells if cell.record.training and cell.record.training.of_another_cell]:
+        notes.append(
+            f"Trained once: {len(shared)} of {len(study.cells)} cells sampled a network that another cell had trained alike; "
+            "their training numbers are that cell's."
+        )
     notes += _shared_machine(study)
     baseline = study.frame["baseline_rss_bytes"].dropna()
     if len(baseline) and any(str(source).startswith("RSS") for source in study.frame["peak_train_memory_source"]):

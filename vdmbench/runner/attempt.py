@@ -27,6 +27,7 @@ from vdmbench.runner.planning import PlanningFailed, what_would_fit
 from vdmbench.runner.preemption import Preempted
 from vdmbench.runner.stopping import Stop
 from vdmbench.runner.task import Task
+from vdmbench.runner.trained_alike import find_trained, note_trained, training_key
 from vdmbench.runner.training_done import with_measured_training
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
@@ -81,12 +82,15 @@ def run_attempt(
     """
     started = started_record(cell, solved, ordinal)
     folder = results.new_attempt(started)
+    key = training_key(cell.inputs, solved)
+    trained = find_trained(results, key, but=cell.identity)
     Task(
         inputs=cell.inputs,
         solved=solved,
         run=run,
         checkpoint_folder=results.checkpoint_folder(cell.identity),
         reference_cache=results.path / "reference",
+        trained_alike=trained[0] if trained else None,
     ).write(folder.path)
     devices = cell.inputs.train.devices
     gpus = choose_gpus(run, place, devices)
@@ -128,7 +132,7 @@ def run_attempt(
         device_memory=device_memory,
         phase_device_peaks=memory.phase_peaks,
     )
-    record = with_measured_training(record, results)
+    record = with_measured_training(record, results, trained[1] if trained else None)
     record = record.model_copy(update={"environment": {**record.environment, "place": place.as_environment()}})
     if record.status == "oom":
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
@@ -137,6 +141,7 @@ def run_attempt(
         except KeyboardInterrupt as interrupted:  # what would have fitted can be missed; what happened cannot
             interrupt = interrupted
     results.finish(folder, record)
+    note_trained(results, key, record)
     if interrupt is not None:
         raise interrupt
     return record

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from vdmbench.records import Solved
+from vdmbench.runner.trained_alike import TrainedNetwork
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
 
@@ -24,6 +25,8 @@ class Task(BaseModel):
     checkpoint_folder: Path
     reference_cache: Path
     """Folder of reference features, shared by the cells of a suite."""
+    trained_alike: TrainedNetwork | None = None
+    """What another cell has trained, for a cell that has no checkpoint of its own."""
 
     def write(self, folder: Path) -> None:
         (folder / TASK_FILE).write_text(self.model_dump_json(indent=1))

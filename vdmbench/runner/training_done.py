@@ -12,13 +12,16 @@ from vdmbench.records import PhaseReading, Record, ResultsFolder, read_events
 from vdmbench.runner.fold import fold
 
 
-def with_measured_training(record: Record, results: ResultsFolder) -> Record:
-    """``record`` with the train phase of the attempt that trained the cell, on the same hardware; unchanged where it trained
-    itself. Where none is known, memory of the phase is null."""
+def with_measured_training(record: Record, results: ResultsFolder, trained_alike: Record | None = None) -> Record:
+    """``record`` with the train phase of the attempt that trained its network, on the same hardware; unchanged where it trained
+    itself. Where none is known, memory of the phase is null.
+
+    :param trained_alike: of another cell, which trained the same network.
+    """
     training, phase = record.training, record.phases.get("train")
     if training is None or phase is None or training.first_step < training.steps:
         return record
-    for earlier in _attempts_before(record, results):
+    for earlier in [*_attempts_before(record, results), *([] if trained_alike is None else [trained_alike])]:
         measured = earlier.training
         if (
             measured is None
@@ -28,11 +31,17 @@ def with_measured_training(record: Record, results: ResultsFolder) -> Record:
         ):
             continue
         own = measured.model_copy(
-            update={"first_step": training.first_step, "measured_in": measured.measured_in or earlier.attempt.id}
+            update={"first_step": training.first_step, "measured_in": measured.measured_in or _name(earlier, record)}
         )
         phases = {**record.phases, "train": earlier.phases["train"]}
         return record.model_copy(update={"training": own, "phases": phases, "backends": earlier.backends or record.backends})
     return record.model_copy(update={"phases": {**record.phases, "train": PhaseReading(seconds=phase.seconds)}})
+
+
+def _name(earlier: Record, record: Record) -> str:
+    """An attempt's, and before it its cell's where that is another."""
+    own = earlier.identity == record.identity
+    return earlier.attempt.id if own else f"{earlier.identity}/{earlier.attempt.id}"
 
 
 def _attempts_before(record: Record, results: ResultsFolder) -> Iterator[Record]:

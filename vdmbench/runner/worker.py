@@ -101,12 +101,13 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     if task.run.memory_limit is not None:
         enforce(task.run.memory_limit, str(device))
         environment["memory_limit_bytes"] = task.run.memory_limit
+    cohort = hardware_cohort(environment, str(device), devices=ranks.count)
     if ranks.leads:
         log.append(
             {
                 "type": "environment",
                 "environment": environment,
-                "cohort": hardware_cohort(environment, str(device), devices=ranks.count),
+                "cohort": cohort,
                 "baseline_rss_bytes": psutil.Process().memory_info().rss,
             }
         )
@@ -115,12 +116,19 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
         resolved.inputs, resolved.network, resolved.mixer, device, latents_cache=task.reference_cache.parent / "latents"
     )
     checkpoints = Checkpoints(task.checkpoint_folder)
-    resumed = checkpoints.latest()
+    resumed, trained_by = checkpoints.latest(), None
+    fingerprints = cell.fingerprints()
+    if resumed is None and (other := task.trained_alike) is not None:
+        alike = other.train_data == fingerprints["train"] and other.cohort == cohort
+        state = Checkpoints(other.checkpoint_folder).latest() if alike else None
+        if state is not None and state.step == task.inputs.train.steps:
+            resumed, trained_by = state, other
     if ranks.leads:
-        for split, fingerprint in cell.fingerprints().items():
+        for split, fingerprint in fingerprints.items():
             log.append({"type": "data", "split": split, "fingerprint": fingerprint})
         if resumed is not None:
-            log.append({"type": "resumed", "step": resumed.step})
+            named = {} if trained_by is None else {"cell": trained_by.cell, "label": trained_by.label}
+            log.append({"type": "resumed", "step": resumed.step, **named})
     snapshot = task.run.memory_snapshot and device.type == "cuda" and ranks.leads
     history = memory_history(folder / SNAPSHOT) if snapshot else nullcontext()
     last_checkpoint = LastCheckpoint()
