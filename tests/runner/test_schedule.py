@@ -71,13 +71,34 @@ def test_until_a_cell_has_ended_one_that_trains_stands_in():
 
 def test_time_left_fills_the_places_longest_first():
     estimates = Estimates()
-    cells = [planned(flops) for flops in (1000, 3000, 2000)]
+    cells = [planned(flops, variant) for flops, variant in ((1000, "uni"), (3000, "bi"), (2000, "floor"))]
     assert [each.solved.flops_forward for each in estimates.longest_first(cells)] == [3000, 2000, 1000]
     estimates.learn(cells[0], ended(cells[0], train=5, sample=5, whole=10))
     order = estimates.longest_first(cells)
     assert estimates.time_left(order, [], 1) == pytest.approx(60)
     assert estimates.time_left(order, [], 2) == pytest.approx(30)
     assert estimates.time_left([], [(cells[1], 12.0)], 2) == pytest.approx(18)
+
+
+def test_of_cells_that_train_alike_one_trains_and_the_others_go_last():
+    """MINIMAL trains 12 forward passes a cell, and samples 4 clips over 2 levels, or over 3."""
+    solved = planned().solved
+    swept = expand(*parse_suite(MINIMAL + "sweep: {sample.steps: [2, 3]}\n"))
+    cells = [Planned(cell, solved, None) for cell in swept if cell.variant != "floor"]
+    estimates = Estimates()
+    cells = estimates.longest_first(cells)
+    order = [each.cell.label for each in cells]
+    assert order == ["uni steps=2 seed=0", "bi steps=2 seed=0", "uni steps=3 seed=0", "bi steps=3 seed=0"]
+    first, bi, longer, bi_longer = cells
+    estimates.begin(first)
+    estimates.learn(first, ended(first, train=12, sample=8, whole=30))  # a second a forward pass, ten beside
+    assert estimates.time_left([longer], [], 1) == pytest.approx(10 + 12), "three levels of four clips, and no step"
+    assert estimates.time_left([bi, bi_longer], [], 1) == pytest.approx((10 + 12 + 8) + (10 + 12))
+    took = ended(longer, train=12, sample=12, whole=22, training=Training(steps=2, first_step=2, measured_in="cell/attempt"))
+    estimates.learn(longer, took)
+    assert estimates.time_left([bi, bi_longer], [], 1) == pytest.approx((10 + 12 + 8) + (10 + 12)), "it trained nothing"
+    estimates.begin(longer)
+    assert estimates.time_left([], [(longer, 5.0)], 1) == pytest.approx(10 + 12 - 5)
 
 
 @dataclass

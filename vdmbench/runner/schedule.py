@@ -6,9 +6,9 @@ level. A cell is expected to take
     fixed + work x (seconds per FLOP of its variant)
 
 where *fixed* is the mean time that measured cells spent outside training and sampling (start, build, warm-up, evaluation), and
-the rate is of the variant's own measured cells, or of all where it has none. Until the first cell has ended, one that
-trains stands in: the time before its first step is *fixed*, and its steps give the rate. Before that there are no seconds,
-only work.
+the rate is of the variant's own measured cells, or of all where it has none. Until the first cell has ended, one that trains
+stands in: the time before its first step is *fixed*, and its steps give the rate. Before that there are no seconds, only
+work. A cell whose network another one trains (:mod:`vdmbench.runner.trained_alike`) only samples, and so goes behind it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from datetime import datetime
 
 from vdmbench.records import Progress, Record
 from vdmbench.runner.planning import Planned
+from vdmbench.suite import Cell
 from vdmbench.suite.diffusion import evaluations
 
 _FORWARDS_A_STEP = 3
@@ -43,6 +44,12 @@ def _training(planned: Planned, first_step: int = 0) -> int:
     return _FORWARDS_A_STEP * solved.flops_forward * clips * (inputs.train.steps - first_step)
 
 
+def trains_as(cell: Cell) -> tuple[str, int, str]:
+    """Equal for cells of one suite that train alike; cheaper than their key, for it is asked of all that wait."""
+    point = sorted((path, repr(value)) for path, value in cell.point.items() if not path.startswith(("sample.", "evaluate.")))
+    return cell.variant, cell.seed, repr(point)
+
+
 class Estimates:
     """Expected seconds of cells; every finished one that is learnt from corrects the next."""
 
@@ -50,15 +57,28 @@ class Estimates:
         self._fixed: list[float] = []
         self._measured: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         """Seconds and FLOPs of training and sampling, by variant."""
+        self._trained: set[tuple[str, int, str]] = set()
+        """What cells that have begun train."""
+        self._samples_only: set[str] = set()
+        """Cells that began behind one that trains alike."""
         self._provisional: tuple[float, float] | None = None
         """Fixed seconds, and seconds per FLOP, of a cell that has not ended."""
+
+    def begin(self, planned: Planned) -> None:
+        """A cell begins: others that train alike will find its network."""
+        key = trains_as(planned.cell)
+        if key in self._trained:
+            self._samples_only.add(planned.cell.identity)
+        self._trained.add(key)
 
     def learn(self, planned: Planned, record: Record) -> None:
         """From a cell that ended ok; others say nothing of how long one takes."""
         taken = seconds_taken(record)
         if record.status != "ok" or taken is None:
             return
-        busy = sum(record.phases[phase].seconds for phase in ("train", "sample") if phase in record.phases)
+        trained_here = record.training is None or record.training.measured_in is None
+        spent = ("train", "sample") if trained_here else ("sample",)
+        busy = sum(record.phases[phase].seconds for phase in spent if phase in record.phases)
         self._fixed.append(max(0.0, taken - busy))
         seconds, flops = self._measured[planned.cell.variant]
         done = work(planned, record.training.first_step if record.training else 0)
@@ -75,25 +95,41 @@ class Estimates:
         """Whether there are seconds to be told."""
         return bool(self._fixed) or self._provisional is not None
 
-    def seconds(self, planned: Planned) -> float | None:
-        """None before anything was learnt; 0 for a cell that needs no worker."""
+    def seconds(self, planned: Planned, first_step: int = 0) -> float | None:
+        """From a step of training on. None before anything was learnt; 0 for a cell that needs no worker."""
         if planned.solved is None:
             return 0.0
         if not self._fixed:
-            return None if self._provisional is None else self._provisional[0] + self._provisional[1] * work(planned)
+            if self._provisional is None:
+                return None
+            fixed, rate = self._provisional
+            return fixed + rate * work(planned, first_step)
         own = self._measured.get(planned.cell.variant)
         seconds, flops = own if own is not None and own[1] else self._all()
         rate = seconds / flops if flops else 0.0
-        return sum(self._fixed) / len(self._fixed) + rate * work(planned)
+        return sum(self._fixed) / len(self._fixed) + rate * work(planned, first_step)
+
+    def _expected(self, cells: Iterable[Planned]) -> list[tuple[float, Planned]]:
+        """Seconds of each, or work before there are any, where the first of those that train alike trains."""
+        trained, expected = set(self._trained), []
+        for planned in cells:
+            key = trains_as(planned.cell)
+            first_step = planned.cell.inputs.train.steps if key in trained else 0
+            trained.add(key)
+            cost = (self.seconds(planned, first_step) or 0.0) if self.known else float(work(planned, first_step))
+            expected.append((cost, planned))
+        return expected
 
     def _all(self) -> tuple[float, int]:
         return sum(seconds for seconds, _ in self._measured.values()), sum(flops for _, flops in self._measured.values())
 
     def longest_first(self, waiting: Iterable[Planned]) -> list[Planned]:
         """By expected seconds, or by work before there are any; equal ones stay in their order."""
-        if self.known:
-            return sorted(waiting, key=lambda planned: -(self.seconds(planned) or 0.0))
-        return sorted(waiting, key=lambda planned: -work(planned))
+        return [planned for _, planned in sorted(self._expected(waiting), key=lambda each: -each[0])]
+
+    def _found_done(self, planned: Planned) -> int:
+        """Steps of a cell that runs which it found done."""
+        return planned.cell.inputs.train.steps if planned.cell.identity in self._samples_only else 0
 
     def time_left(self, waiting: Sequence[Planned], running: Iterable[tuple[Planned, float]], slots: int) -> float | None:
         """Seconds until all have ended: cells in that order, each in the first of ``slots`` places that is free.
@@ -102,11 +138,11 @@ class Estimates:
         """
         if not self.known:
             return None
-        free = [max(0.0, (self.seconds(planned) or 0.0) - had) for planned, had in running]
+        free = [max(0.0, (self.seconds(planned, self._found_done(planned)) or 0.0) - had) for planned, had in running]
         free += [0.0] * (slots - len(free))
         heapq.heapify(free)
-        for planned in waiting:
-            heapq.heapreplace(free, free[0] + (self.seconds(planned) or 0.0))
+        for seconds, _ in self._expected(waiting):
+            heapq.heapreplace(free, free[0] + seconds)
         return max(free)
 
 

@@ -99,7 +99,8 @@ def run_suite(
     summary, index = Summary(), StatusIndex(results)
     waiting = [planned for planned in plan if _to_run(planned.cell, index, results, retry, summary)]
     unselected = [cell for cell in left_out if _to_run(cell, index, results, frozenset(), summary)]
-    going = _Going(waiting, executor, observer, summary)
+    done = [planned for planned in plan if summary.statuses.get(planned.cell.identity) == "ok"]
+    going = _Going(waiting, done, executor, observer, summary)
     observer.found(Counter(summary.statuses.values()), going.waiting)
     with executor:
         try:
@@ -134,9 +135,13 @@ def _to_run(cell: Cell, index: StatusIndex, results: ResultsFolder, retry: froze
 class _Going:
     """A run between its first cell and its last."""
 
-    def __init__(self, waiting: Sequence[Planned], executor: Executor, observer: Observer, summary: Summary) -> None:
+    def __init__(
+        self, waiting: Sequence[Planned], done: Sequence[Planned], executor: Executor, observer: Observer, summary: Summary
+    ) -> None:
         self._executor, self._observer, self._summary = executor, observer, summary
         self._estimates = Estimates()
+        for planned in done:
+            self._estimates.begin(planned)
         self.waiting = list(waiting)
         if executor.slots > 1:
             self.waiting = self._estimates.longest_first(waiting)
@@ -171,6 +176,8 @@ class _Going:
         if max_cells is not None:
             room = min(room, max_cells - self._summary.ran - len(self._running))
         cells, self.waiting = self.waiting[: max(0, room)], self.waiting[max(0, room) :]
+        for planned in cells:
+            self._estimates.begin(planned)
         if cells:
             self._running |= {planned.cell.identity: planned for planned in cells}
             self._executor.submit(cells)
