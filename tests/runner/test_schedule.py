@@ -41,6 +41,17 @@ def test_work_is_three_forward_passes_a_training_clip_and_one_a_level():
     assert work(Planned(planned().cell, None, "no width does")) == 0
 
 
+def test_longer_clips_and_rollouts_are_more_work():
+    def of(*overrides):
+        cell = next(each for each in expand(*parse_suite(MINIMAL, overrides=overrides)) if each.variant == "uni")
+        return work(Planned(cell, planned().solved, None), first_step=2)
+
+    causal = ("variants.bi.mixer.direction=forward", "diffusion.levels=frame")
+    assert of() == of(*causal) == 1000 * 4 * 2
+    assert of("sample.frames=12") == 2 * of()
+    assert of(*causal, "sample.rollout={chunk: 1}") == 1000 * 4 * 3
+
+
 def test_seconds_are_a_fixed_part_and_the_rate_of_the_variant_else_of_all():
     estimates, each = Estimates(), planned()
     assert (estimates.seconds(each), estimates.time_left([each], [], 1)) == (None, None)

@@ -1,7 +1,7 @@
 """How long cells will take, told from the plan and corrected by what was measured; and so which goes first.
 
 Training costs three forward passes a clip and step (one forward, and about two for the backward pass), sampling one a clip and
-level. A cell is expected to take
+level, and in a rollout one more that lets each chunk in. A cell is expected to take
 
     fixed + work x (seconds per FLOP of its variant)
 
@@ -31,8 +31,10 @@ def work(planned: Planned, first_step: int = 0) -> int:
     if planned.solved is None:
         return 0
     inputs = planned.cell.inputs
-    forwards = inputs.sample.clips * evaluations(inputs.diffusion, inputs.sample)
-    return _training(planned, first_step) + planned.solved.flops_forward * forwards
+    passes = evaluations(inputs.diffusion, inputs.sample) + (inputs.sample.rollout is not None)
+    # Longer clips in proportion: counted passes are of the trained length, and a rollout makes frames one after the other.
+    frames = inputs.sampled_frames / inputs.data.frames if inputs.sample.frames else 1
+    return _training(planned, first_step) + round(planned.solved.flops_forward * inputs.sample.clips * passes * frames)
 
 
 def _training(planned: Planned, first_step: int = 0) -> int:
