@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from vdmbench.cell_label import cell_label
 from vdmbench.records.encoding import Encoding
 from vdmbench.records.prediction import Prediction
 from vdmbench.records.recorded import Recorded
@@ -368,5 +369,4 @@ class Record(Recorded):
     @property
     def label(self) -> str:
         """For people: variant, sweep coordinates, seed; as the cell was called when it was declared."""
-        coordinates = [f"{path.rpartition('.')[2]}={value}" for path, value in self.point.items()]
-        return " ".join([self.variant, *coordinates, f"seed={self.seed}"])
+        return cell_label(self.variant, self.point, self.seed)

@@ -165,9 +165,9 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
     for identity, cell in old_by_id.items():
         if identity not in new_by_id:
             rows.append(
-                Row(_name(cell), "cell", Verdict.MISSING, note="in the baseline only: not run, or declared otherwise now")
+                Row(cell.record.label, "cell", Verdict.MISSING, note="in the baseline only: not run, or declared otherwise now")
             )
-    rows += [Row(_name(new_by_id[identity]), "cell", Verdict.NEW) for identity in new_by_id if identity not in old_by_id]
+    rows += [Row(new_by_id[identity].record.label, "cell", Verdict.NEW) for identity in new_by_id if identity not in old_by_id]
     if joined:
         before, after = (
             _table([old_by_id[identity] for identity in joined]),
@@ -196,12 +196,6 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
     return Comparison(rows, problem, len(joined), counts)
 
 
-def _name(cell: Cell) -> str:
-    record = cell.record
-    point = [f"{path.rpartition('.')[2]}={value}" for path, value in record.point.items()]
-    return " ".join([record.variant, *point, f"seed={record.seed}"])
-
-
 _EXACT = {quantity.name for quantity in BUILT_IN if quantity.reach == "exact"}
 
 
@@ -222,7 +216,7 @@ def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, 
 
 def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Paces, limits: Thresholds,
                 portable: bool) -> list[Row]:
-    name = _name(new)
+    name = new.record.label
     if old.record.status != new.record.status:
         if new.record.status in UNFINISHED:
             return [Row(name, "status", Verdict.MISSING, note=f"{old.record.status}, now {new.record.status}")]

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from vdmbench.cell_label import cell_label
 from vdmbench.suite.autoencoder import PIXEL_CHANNELS, AutoencoderBlock, check_latents
 from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
 from vdmbench.suite.condition import Conditioning, check_faithfulness, check_guidance
@@ -185,8 +186,7 @@ class Cell:
     @property
     def label(self) -> str:
         """For people: variant, coordinates, seed."""
-        coordinates = [f"{path.rpartition('.')[2]}={value}" for path, value in self.point.items()]
-        return " ".join([self.variant, *coordinates, f"seed={self.seed}"])
+        return cell_label(self.variant, self.point, self.seed)
 
 
 _SHARED = ("network", "condition", "autoencoder", "data", "diffusion", "train", "sample", "evaluate")
