@@ -32,6 +32,7 @@ test: $(VENV)/test.stamp
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check vdmbench tests benchmarks
+	$(BIN)/ruff format --check vdmbench tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

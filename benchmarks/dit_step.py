@@ -83,11 +83,18 @@ def measured(form: str, frames: int, size: int, rounds: int) -> dict[str, Any]:
     seconds = {which: column[1:] for which, column in taken.items()}
     ratios = [one / other for one, other in zip(seconds["ours"], seconds["plain"], strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-    return {"form": form, "frames": frames, "tokens": frames * (size // PATCH[1]) * (size // PATCH[2]),
-            "parameters": count_parameters(ours)["network"], "difference": strayed,
-            "clock": "cpu" if clock is time.process_time else "wall",
-            "seconds": {which: statistics.median(column) for which, column in seconds.items()},
-            "every_round": seconds, "times_the_cost": statistics.median(ratios), "times_the_cost_quartiles": [low, high]}
+    return {
+        "form": form,
+        "frames": frames,
+        "tokens": frames * (size // PATCH[1]) * (size // PATCH[2]),
+        "parameters": count_parameters(ours)["network"],
+        "difference": strayed,
+        "clock": "cpu" if clock is time.process_time else "wall",
+        "seconds": {which: statistics.median(column) for which, column in seconds.items()},
+        "every_round": seconds,
+        "times_the_cost": statistics.median(ratios),
+        "times_the_cost_quartiles": [low, high],
+    }
 
 
 def main() -> None:
@@ -106,15 +113,27 @@ def main() -> None:
     for form in options.forms:
         row = measured(form, options.frames, options.size, options.rounds)
         rows.append(row)
-        print(f"{form}, {row['tokens']} tokens: {row['seconds']['ours']:.3f} s against {row['seconds']['plain']:.3f} s, "
-              f"{row['times_the_cost']:.2f} times the cost (goal {COSTS_AT_MOST})", flush=True)
+        print(
+            f"{form}, {row['tokens']} tokens: {row['seconds']['ours']:.3f} s against {row['seconds']['plain']:.3f} s, "
+            f"{row['times_the_cost']:.2f} times the cost (goal {COSTS_AT_MOST})",
+            flush=True,
+        )
     if options.out:
         environment = capture()
         report = {
-            "machine": hardware_cohort(environment, "cpu"), "load_before": load, "load_after": os.getloadavg()[0],
-            "settings": {"size": options.size, "patch": PATCH, "batch": 1, "threads": options.threads,
-                         "rounds": options.rounds},
-            "goals": {"times_the_cost_at_most": COSTS_AT_MOST}, "rows": rows, "environment": environment,
+            "machine": hardware_cohort(environment, "cpu"),
+            "load_before": load,
+            "load_after": os.getloadavg()[0],
+            "settings": {
+                "size": options.size,
+                "patch": PATCH,
+                "batch": 1,
+                "threads": options.threads,
+                "rounds": options.rounds,
+            },
+            "goals": {"times_the_cost_at_most": COSTS_AT_MOST},
+            "rows": rows,
+            "environment": environment,
         }
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n")

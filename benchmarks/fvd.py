@@ -45,9 +45,14 @@ def main() -> None:
     arguments.add_argument("--clips", type=int, default=2, help="clips in a forward")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    machine: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
-               "torch": torch.__version__, "scipy": scipy.__version__, "device": options.device,
-               "load average before": os.getloadavg()[0]}
+    machine: dict[str, Any] = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "scipy": scipy.__version__,
+        "device": options.device,
+        "load average before": os.getloadavg()[0],
+    }
     if options.device == "cuda":
         machine["gpu"] = torch.cuda.get_device_name()
     rows = [*extractor_rows(options.device, options.rounds, options.clips), *trace_rows(options.rounds)]
@@ -90,9 +95,16 @@ def extractor_rows(device: str, rounds: int, clips: int) -> list[dict[str, Any]]
         "folded, channels last, bf16": half,
     }
     times = take_turns(forms, rounds, device)
-    return [{"what": "i3d seconds per clip", "form": form, "median": statistics.median(seconds) / clips,
-             "quartiles": quartiles([s / clips for s in seconds]), "against eager": ratio(times["eager"], seconds)}
-            for form, seconds in times.items()]
+    return [
+        {
+            "what": "i3d seconds per clip",
+            "form": form,
+            "median": statistics.median(seconds) / clips,
+            "quartiles": quartiles([s / clips for s in seconds]),
+            "against eager": ratio(times["eager"], seconds),
+        }
+        for form, seconds in times.items()
+    ]
 
 
 def busy_row() -> dict[str, Any]:
@@ -107,8 +119,13 @@ def busy_row() -> dict[str, Any]:
         seconds = time.perf_counter() - start
     kernels = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
     busy = sum(event.self_device_time_total for event in kernels) / 1e6
-    return {"what": f"share of time that the device computes, {BUSY_CLIPS} clips of 16x64x64", "seconds": seconds,
-            "busy": busy / seconds, "kernels": len(kernels), "seconds per clip": seconds / BUSY_CLIPS}
+    return {
+        "what": f"share of time that the device computes, {BUSY_CLIPS} clips of 16x64x64",
+        "seconds": seconds,
+        "busy": busy / seconds,
+        "kernels": len(kernels),
+        "seconds per clip": seconds / BUSY_CLIPS,
+    }
 
 
 def trace_rows(rounds: int) -> list[dict[str, Any]]:
@@ -125,9 +142,16 @@ def trace_rows(rounds: int) -> list[dict[str, Any]]:
             "ours": lambda f=fitted: frechet_distance(*f),  # type: ignore[misc]
         }
         times = take_turns(forms, rounds, "cpu")
-        rows += [{"what": f"trace term milliseconds at {count} clips", "form": form, "median": 1e3 * statistics.median(seconds),
-                  "quartiles": quartiles([1e3 * s for s in seconds]), "against sqrtm": ratio(times["scipy sqrtm"], seconds)}
-                 for form, seconds in times.items()]
+        rows += [
+            {
+                "what": f"trace term milliseconds at {count} clips",
+                "form": form,
+                "median": 1e3 * statistics.median(seconds),
+                "quartiles": quartiles([1e3 * s for s in seconds]),
+                "against sqrtm": ratio(times["scipy sqrtm"], seconds),
+            }
+            for form, seconds in times.items()
+        ]
     return rows
 
 

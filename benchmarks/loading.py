@@ -49,8 +49,13 @@ def main() -> None:
     arguments.add_argument("--batches", type=int, default=4, help="batches of 8 clips that a form reads in a round")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    machine: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
-                               "numpy": np.__version__, "torch": torch.__version__, "load average before": os.getloadavg()[0]}
+    machine: dict[str, Any] = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "load average before": os.getloadavg()[0],
+    }
     with tempfile.TemporaryDirectory(prefix="vdmbench-loading-") as folder:
         forms, sizes, absent = make_forms(Path(folder), options.videos)
         rows = measure(forms, options.rounds, options.batches)
@@ -77,15 +82,24 @@ def make_forms(folder: Path, videos: int) -> tuple[dict[str, Form], dict[str, in
     forms["clips alone: npy, a file a video"] = clips(folder_of_npy)
     forms["npy of 64 pixels, the published way"] = published(folder / f"npy-{STORED}")
     absent = {}
-    for name, package, make in (("clips alone: zarr, chunks of 64 frames", "zarr", zarr_form),
-                                ("clips alone: lance, a row a frame", "lance", lance_form),
-                                ("clips alone: webdataset, a npy a video, in order", "webdataset", webdataset_form)):
+    for name, package, make in (
+        ("clips alone: zarr, chunks of 64 frames", "zarr", zarr_form),
+        ("clips alone: lance, a row a frame", "lance", lance_form),
+        ("clips alone: webdataset, a npy a video, in order", "webdataset", webdataset_form),
+    ):
         if importlib.util.find_spec(package) is None:
             absent[name] = "pylance" if package == "lance" else package
         else:
             forms[name] = make(folder, folder / f"npy-{SIZE}")
-    where = {"store": f"store-{SIZE}", "npy": f"npy-{SIZE}", "npz": f"npz-{SIZE}", "mp4": f"mp4-{SIZE}", "zarr": "zarr",
-              "lance": "lance", "webdataset": "webdataset"}
+    where = {
+        "store": f"store-{SIZE}",
+        "npy": f"npy-{SIZE}",
+        "npz": f"npz-{SIZE}",
+        "mp4": f"mp4-{SIZE}",
+        "zarr": "zarr",
+        "lance": "lance",
+        "webdataset": "webdataset",
+    }
     sizes = {}
     for name in forms:
         kind = name.removeprefix("clips alone: ").split(",")[0].split(" ")[0]
@@ -96,13 +110,14 @@ def make_forms(folder: Path, videos: int) -> tuple[dict[str, Form], dict[str, in
 
 def sources(folder: Path) -> Iterator[tuple[str, Source, int]]:
     """Our own readers: name, videos, threads."""
+
     def of(kind: type[Store] | type[Folder], name: str) -> Source:
         return kind(split="train", frames=FRAMES, size=SIZE, path=folder / name)
 
     for workers in (1, 2):
-        yield f"store, {workers} thread{'s'[:workers - 1]}", of(Store, f"store-{SIZE}"), workers
+        yield f"store, {workers} thread{'s'[: workers - 1]}", of(Store, f"store-{SIZE}"), workers
     for workers in (1, 2):
-        yield f"store of 64 pixels, {workers} thread{'s'[:workers - 1]}", of(Store, f"store-{STORED}"), workers
+        yield f"store of 64 pixels, {workers} thread{'s'[: workers - 1]}", of(Store, f"store-{STORED}"), workers
     yield "npy, a file a video", of(Folder, f"npy-{SIZE}"), 1
     yield "npz, compressed", of(Folder, f"npz-{SIZE}"), 1
     yield "mp4, 1 thread", of(Folder, f"mp4-{SIZE}"), 1
@@ -156,13 +171,14 @@ def published(folder: Path) -> Form:
         generator = np.random.default_rng(number)
         video = np.load(files[int(generator.integers(len(files)))])
         start = int(generator.integers(VIDEO_FRAMES - FRAMES + 1))
-        return len(torch.stack([transform(frame) for frame in video[start:start + FRAMES]]))
+        return len(torch.stack([transform(frame) for frame in video[start : start + FRAMES]]))
 
     return read
 
 
 def clips(source: Source) -> Form:
     """Clips as arrays, not batched: what a format takes by itself."""
+
     def read(number: int) -> int:
         return sum(len(source.clip(video, start, FRAMES)) for video, start in windows(len(source), number))
 
@@ -181,14 +197,17 @@ def zarr_form(folder: Path, npy: Path) -> Form:
     import zarr
 
     files = sorted((npy / "train").glob("*.npy"))
-    array = zarr.create_array(str(folder / "zarr"), shape=(len(files) * VIDEO_FRAMES, SIZE, SIZE, 3), dtype="uint8",
-                              chunks=(64, SIZE, SIZE, 3))
+    array = zarr.create_array(
+        str(folder / "zarr"), shape=(len(files) * VIDEO_FRAMES, SIZE, SIZE, 3), dtype="uint8", chunks=(64, SIZE, SIZE, 3)
+    )
     for index, file in enumerate(files):
-        array[index * VIDEO_FRAMES:(index + 1) * VIDEO_FRAMES] = np.load(file)
+        array[index * VIDEO_FRAMES : (index + 1) * VIDEO_FRAMES] = np.load(file)
 
     def read(number: int) -> int:
-        return sum(len(np.asarray(array[video * VIDEO_FRAMES + start:video * VIDEO_FRAMES + start + FRAMES]))
-                   for video, start in windows(len(files), number))
+        return sum(
+            len(np.asarray(array[video * VIDEO_FRAMES + start : video * VIDEO_FRAMES + start + FRAMES]))
+            for video, start in windows(len(files), number)
+        )
 
     return read
 
@@ -235,7 +254,7 @@ def webdataset_form(folder: Path, npy: Path) -> Form:
     def read(number: int) -> int:
         total = 0
         for _, start in windows(1, number):
-            total += len(np.load(io.BytesIO(next(stream)["npy"]))[start:start + FRAMES].copy())
+            total += len(np.load(io.BytesIO(next(stream)["npy"]))[start : start + FRAMES].copy())
         return total
 
     return read
@@ -257,10 +276,15 @@ def measure(forms: dict[str, Form], rounds: int, batches: int) -> list[dict[str,
     rows = []
     for name, rate in rates.items():
         quartiles = statistics.quantiles(rate, n=4)
-        rows.append({"form": name, "frames per second": round(statistics.median(rate)),
-                     "quartiles": [round(quartiles[0]), round(quartiles[2])],
-                     "frames per processor second": round(statistics.median(work[name])),
-                     "against the published way": round(statistics.median(a / b for a, b in zip(rate, base, strict=True)), 2)})
+        rows.append(
+            {
+                "form": name,
+                "frames per second": round(statistics.median(rate)),
+                "quartiles": [round(quartiles[0]), round(quartiles[2])],
+                "frames per processor second": round(statistics.median(work[name])),
+                "against the published way": round(statistics.median(a / b for a, b in zip(rate, base, strict=True)), 2),
+            }
+        )
     return rows
 
 

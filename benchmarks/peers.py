@@ -112,8 +112,14 @@ def transformers_block(channels: int) -> nn.Module:
     from transformers.models.mamba.modeling_mamba import MambaMixer
 
     config = MambaConfig(
-        hidden_size=channels, num_hidden_layers=1, state_size=STATE, expand=EXPAND, conv_kernel=CONV, vocab_size=8,
-        use_mambapy=False, use_associative_scan=False,
+        hidden_size=channels,
+        num_hidden_layers=1,
+        state_size=STATE,
+        expand=EXPAND,
+        conv_kernel=CONV,
+        vocab_size=8,
+        use_mambapy=False,
+        use_associative_scan=False,
     )
     return MambaMixer(config, 0)
 
@@ -153,6 +159,17 @@ def ops_with_peers() -> list[Contest]:
 def mixers_with_peers() -> list[Contest]:
     """Every mixer as ``auto`` takes it, both directions of the scans, and the peers."""
     both = [f"{name},direction=both" for name in ("s4d", "mamba", "mamba2", "lstm")]
-    one = ["identity", "attention", "sliding-attention", "linear-attention", "s4d", "mamba", "mamba2", "hydra",
-           "gated-delta-net", "lstm", "pair"]
+    one = [
+        "identity",
+        "attention",
+        "sliding-attention",
+        "linear-attention",
+        "s4d",
+        "mamba",
+        "mamba2",
+        "hydra",
+        "gated-delta-net",
+        "lstm",
+        "pair",
+    ]
     return [mixer_contest([*one, *both]).with_peers(*OF_MIXERS)]

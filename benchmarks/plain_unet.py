@@ -65,8 +65,9 @@ class Spatial(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, frames, height, width = x.shape
         images = self.norm(x).transpose(1, 2).reshape(batch * frames, channels, height, width)
-        q, k, v = (part.reshape(batch * frames, self.heads, HEAD_DIM, height * width)
-                   for part in self.to_qkv(images).chunk(3, 1))
+        q, k, v = (
+            part.reshape(batch * frames, self.heads, HEAD_DIM, height * width) for part in self.to_qkv(images).chunk(3, 1)
+        )
         if self.linear:
             context = torch.einsum("bhdn,bhen->bhde", k.softmax(-1), v)
             mixed = torch.einsum("bhde,bhdn->bhen", context, q.softmax(-2) * HEAD_DIM**-0.5)

@@ -58,17 +58,24 @@ def main() -> None:
                 ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
                 found.append(json.loads(ended.stdout))
             page = Path(folder) / f"{what}0" / "index.html"
-            rows.append({
-                "what": what,
-                "records": len(records),
-                "goal, seconds": goal,
-                **{key: round(statistics.median(row[key] for row in found), 2) for key in ("seconds", "processor seconds")},
-                "torch imported": any(row["torch imported"] for row in found),
-                **({"bytes of the page": page.stat().st_size} if page.exists() else {}),
-            })
+            rows.append(
+                {
+                    "what": what,
+                    "records": len(records),
+                    "goal, seconds": goal,
+                    **{key: round(statistics.median(row[key] for row in found), 2) for key in ("seconds", "processor seconds")},
+                    "torch imported": any(row["torch imported"] for row in found),
+                    **({"bytes of the page": page.stat().st_size} if page.exists() else {}),
+                }
+            )
             print(json.dumps(rows[-1]))
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
-               "load average before": before, "load average after": os.getloadavg()[0]}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load average before": before,
+        "load average after": os.getloadavg()[0],
+    }
     if chosen.out:
         chosen.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 

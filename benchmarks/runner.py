@@ -54,8 +54,12 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    machine = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
-               "python": platform.python_version(), "load average before": os.getloadavg()[0]}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "load average before": os.getloadavg()[0],
+    }
     with tempfile.TemporaryDirectory(prefix="vdmbench-runner-") as temporary:
         folder = Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")

@@ -47,8 +47,10 @@ def source_of(split: str, size: int, speed: float, seed: int, videos: int) -> Sp
 def drawn(count: int) -> tuple[Tensor, Tensor]:
     kinds = list(itertools.product(SIZES, SPEEDS))
     share = math.ceil(count / len(kinds))
-    parts = [clips_of(source_of("train", size, speed, SEED + number, share), range(share))
-             for number, (size, speed) in enumerate(kinds)]
+    parts = [
+        clips_of(source_of("train", size, speed, SEED + number, share), range(share))
+        for number, (size, speed) in enumerate(kinds)
+    ]
     return torch.cat([clips for clips, _ in parts]), torch.cat([numbers for _, numbers in parts])
 
 
@@ -69,8 +71,10 @@ def train(clips: Tensor, numbers: Tensor, steps: int, batch: int) -> SpriteReade
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
     started = time.monotonic()
     for step, (x, truth) in enumerate(batches(clips, numbers, steps, batch)):
-        losses = [F.cross_entropy(logits, truth[:, place], label_smoothing=0.02)
-                  for place, logits in enumerate(reader.read(x).values())]
+        losses = [
+            F.cross_entropy(logits, truth[:, place], label_smoothing=0.02)
+            for place, logits in enumerate(reader.read(x).values())
+        ]
         loss = torch.stack(losses).sum()
         optimiser.zero_grad()
         loss.backward()

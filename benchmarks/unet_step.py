@@ -96,9 +96,14 @@ def times(mixer: str, base: int, frames: int, size: int, rounds: int) -> dict[st
     seconds = {which: column[1:] for which, column in taken.items()}
     ratios = [slow / fast for slow, fast in zip(seconds["plain"], seconds["ours"], strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-    return {"clock": "cpu" if clock is time.process_time else "wall", "difference": strayed,
-            "seconds": {which: statistics.median(column) for which, column in seconds.items()},
-            "every_round": seconds, "times_as_fast": statistics.median(ratios), "times_as_fast_quartiles": [low, high]}
+    return {
+        "clock": "cpu" if clock is time.process_time else "wall",
+        "difference": strayed,
+        "seconds": {which: statistics.median(column) for which, column in seconds.items()},
+        "every_round": seconds,
+        "times_as_fast": statistics.median(ratios),
+        "times_as_fast_quartiles": [low, high],
+    }
 
 
 def weigh(which: str, mixer: str, base: int, frames: int, size: int) -> dict[str, Any]:
@@ -111,16 +116,33 @@ def weigh(which: str, mixer: str, base: int, frames: int, size: int) -> dict[str
         training.step()
     assert peak.reading is not None
     assert peak.reading.peak_bytes is not None
-    return {"peak_bytes": peak.reading.peak_bytes, "beyond_imports_bytes": peak.reading.peak_bytes - held,
-            "source": peak.reading.source}
+    return {
+        "peak_bytes": peak.reading.peak_bytes,
+        "beyond_imports_bytes": peak.reading.peak_bytes - held,
+        "source": peak.reading.source,
+    }
 
 
 def weights(mixer: str, options: argparse.Namespace, frames: int) -> dict[str, Any]:
     """Both networks, each in a fresh process."""
     found = {}
     for which in NETWORKS:
-        command = [sys.executable, __file__, "--weigh", which, "--mixers", mixer, "--frames", str(frames),
-                   "--base", str(options.base), "--size", str(options.size), "--threads", str(options.threads)]
+        command = [
+            sys.executable,
+            __file__,
+            "--weigh",
+            which,
+            "--mixers",
+            mixer,
+            "--frames",
+            str(frames),
+            "--base",
+            str(options.base),
+            "--size",
+            str(options.size),
+            "--threads",
+            str(options.threads),
+        ]
         found[which] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     ours, plain = found["ours"], found["plain"]
     return {**found, **{f"share_{key}": ours[key] / plain[key] for key in ("peak_bytes", "beyond_imports_bytes")}}
@@ -146,18 +168,30 @@ def main() -> None:
     rows = []
     for mixer in options.mixers:
         for frames in options.frames:
-            row = {"mixer": mixer, "frames": frames, "memory": weights(mixer, options, frames),
-                   "time": times(mixer, options.base, frames, options.size, options.rounds)}
+            row = {
+                "mixer": mixer,
+                "frames": frames,
+                "memory": weights(mixer, options, frames),
+                "time": times(mixer, options.base, frames, options.size, options.rounds),
+            }
             rows.append(row)
             print(told(row), flush=True)
     if options.out:
         environment = capture()
         report = {
-            "machine": hardware_cohort(environment, "cpu"), "load_before": load, "load_after": os.getloadavg()[0],
-            "settings": {"base": options.base, "size": options.size, "batch": 1, "threads": options.threads,
-                         "rounds": options.rounds},
+            "machine": hardware_cohort(environment, "cpu"),
+            "load_before": load,
+            "load_after": os.getloadavg()[0],
+            "settings": {
+                "base": options.base,
+                "size": options.size,
+                "batch": 1,
+                "threads": options.threads,
+                "rounds": options.rounds,
+            },
             "goals": {"times_as_fast_at_least": FASTER, "share_of_peak_at_most": LEANER},
-            "rows": rows, "environment": environment,
+            "rows": rows,
+            "environment": environment,
         }
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n")

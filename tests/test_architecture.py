@@ -24,7 +24,12 @@ def test_no_file_is_a_drawer(path: Path):
     assert len(path.read_text().splitlines()) <= 400
 
 
-@pytest.mark.parametrize("tool", [["ruff", "check", "vdmbench", "tests", "benchmarks"], ["mypy"]], ids=["ruff", "mypy"])
+PYTHON = ["vdmbench", "tests", "benchmarks"]
+
+
+@pytest.mark.parametrize(
+    "tool", [["ruff", "check", *PYTHON], ["ruff", "format", "--check", *PYTHON], ["mypy"]], ids=["ruff", "format", "mypy"]
+)
 def test_static_checks_are_clean(tool: list[str]):
     done = subprocess.run(
         [Path(sys.executable).with_name(tool[0]), *tool[1:]], cwd=ROOT, capture_output=True, text=True, check=False

@@ -63,13 +63,16 @@ class Style:
     size: float = 8.0
 
 
-STYLES = {style.name: style for style in (
-    Style("default", 3.5, 7.0),
-    Style("neurips", 2.7, 5.5, "serif"),
-    Style("icml", 3.25, 6.75, "serif"),
-    Style("cvpr", 3.27, 6.88, "serif"),
-    Style("talk", 5.0, 10.0, size=13.0),
-)}
+STYLES = {
+    style.name: style
+    for style in (
+        Style("default", 3.5, 7.0),
+        Style("neurips", 2.7, 5.5, "serif"),
+        Style("icml", 3.25, 6.75, "serif"),
+        Style("cvpr", 3.27, 6.88, "serif"),
+        Style("talk", 5.0, 10.0, size=13.0),
+    )
+}
 
 
 class ReportFigure(Figure):
@@ -162,8 +165,10 @@ def small_multiples(
     rows = math.ceil(count / columns)
     width = style.single if count == 1 else style.double
     panel = width / columns
-    figure = ReportFigure(figsize=(width, rows * panel * height + 0.3 * style.size / 8),
-                          layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.05))
+    figure = ReportFigure(
+        figsize=(width, rows * panel * height + 0.3 * style.size / 8),
+        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.05),
+    )
     axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     return figure, axes
 
@@ -199,8 +204,15 @@ STATUS_MARKERS = {"oom": "x", "infeasible": "+"}
 
 def failure_handle(status: str) -> Line2D:
     """The legend's entry of a way to fail."""
-    return Line2D([], [], color=INK, marker=STATUS_MARKERS.get(status, "1"), linestyle="none", markersize=5.5,
-                  label={"oom": "out of memory"}.get(status, status))
+    return Line2D(
+        [],
+        [],
+        color=INK,
+        marker=STATUS_MARKERS.get(status, "1"),
+        linestyle="none",
+        markersize=5.5,
+        label={"oom": "out of memory"}.get(status, status),
+    )
 
 
 def _legend_columns(labels: Sequence[str], points: float, style: Style) -> int:
@@ -220,8 +232,16 @@ def shared_legend(figure: Figure, handles: Sequence[Line2D], style: Style) -> No
     columns = _legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth() * 72, style)
     rows = math.ceil(len(handles) / columns)
     figure.set_figheight(figure.get_figheight() + rows * 1.5 * style.size / 72)
-    figure.legend(handles=list(handles), loc="outside upper center", ncols=columns, columnspacing=1.4, handletextpad=0.6,
-                  borderaxespad=0.1, borderpad=0.2, labelspacing=0.35)
+    figure.legend(
+        handles=list(handles),
+        loc="outside upper center",
+        ncols=columns,
+        columnspacing=1.4,
+        handletextpad=0.6,
+        borderaxespad=0.1,
+        borderpad=0.2,
+        labelspacing=0.35,
+    )
 
 
 _ROUNDEST_FIRST = (

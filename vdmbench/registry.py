@@ -97,8 +97,10 @@ class Table:
         for point in importlib.metadata.entry_points(group=f"vdmbench.{self.plural}"):
             entry = point.load()
             if not isinstance(entry, Entry):
-                raise TypeError(f"entry point '{point.name}' of group vdmbench.{self.plural} must be a registry.Entry, "
-                                f"got {type(entry).__name__}")
+                raise TypeError(
+                    f"entry point '{point.name}' of group vdmbench.{self.plural} must be a registry.Entry, "
+                    f"got {type(entry).__name__}"
+                )
             self._insert(entry)
 
 
@@ -109,65 +111,179 @@ metrics = Table("metric", "metrics")
 tables = {table.plural: table for table in (mixers, networks, sources, metrics)}
 
 _MIXER_OPTIONS = "vdmbench.suite.options.mixers"
-mixers.add("identity", "vdmbench.mixers.identity:Identity", f"{_MIXER_OPTIONS}:IdentityOptions",
-           "no temporal mixing: the floor that every table needs")
-mixers.add("mlp", "vdmbench.mixers.mlp:MLP", f"{_MIXER_OPTIONS}:MLPOptions",
-           "a perceptron on each frame: after a mixer as second of a pair in series, or a floor with parameters")
-mixers.add("attention", "vdmbench.mixers.attention:Attention", f"{_MIXER_OPTIONS}:AttentionOptions",
-           "softmax attention over frames; the kernel (un-fused or fused) is declared")
-mixers.add("linear-attention", "vdmbench.mixers.linear_attention:LinearAttention", f"{_MIXER_OPTIONS}:LinearAttentionOptions",
-           "linear attention: softmax feature maps, or ReLU with a normaliser")
-mixers.add("s4d", "vdmbench.mixers.s4d:S4D", f"{_MIXER_OPTIONS}:S4DOptions",
-           "diagonal complex linear time-invariant SSM by FFT, one- or two-directional")
-mixers.add("mamba", "vdmbench.mixers.mamba:Mamba", f"{_MIXER_OPTIONS}:MambaOptions",
-           "Mamba-1 selective scan (S6), one- or two-directional")
-mixers.add("sliding-attention", "vdmbench.mixers.sliding_attention:SlidingAttention",
-           f"{_MIXER_OPTIONS}:SlidingAttentionOptions", "softmax attention to the frames within a window")
-mixers.add("mamba2", "vdmbench.mixers.mamba2:Mamba2", f"{_MIXER_OPTIONS}:Mamba2Options",
-           "Mamba-2 (SSD): one decay a head, scanned by matrix products, one- or two-directional")
-mixers.add("hydra", "vdmbench.mixers.hydra:Hydra", f"{_MIXER_OPTIONS}:HydraOptions",
-           "Hydra: both directions of time as one quasi-separable matrix")
-mixers.add("gated-delta-net", "vdmbench.mixers.gated_delta_net:GatedDeltaNet", f"{_MIXER_OPTIONS}:GatedDeltaNetOptions",
-           "Gated DeltaNet: linear attention that forgets and replaces, one- or two-directional")
-mixers.add("lstm", "vdmbench.mixers.lstm:LSTM", f"{_MIXER_OPTIONS}:LSTMOptions",
-           "LSTM, one- or two-directional: the classic baseline")
-mixers.add("pair", "vdmbench.mixers.pair:Pair", f"{_MIXER_OPTIONS}:PairOptions",
-           "two mixers in parallel or in series, such as windowed attention beside Mamba")
+mixers.add(
+    "identity",
+    "vdmbench.mixers.identity:Identity",
+    f"{_MIXER_OPTIONS}:IdentityOptions",
+    "no temporal mixing: the floor that every table needs",
+)
+mixers.add(
+    "mlp",
+    "vdmbench.mixers.mlp:MLP",
+    f"{_MIXER_OPTIONS}:MLPOptions",
+    "a perceptron on each frame: after a mixer as second of a pair in series, or a floor with parameters",
+)
+mixers.add(
+    "attention",
+    "vdmbench.mixers.attention:Attention",
+    f"{_MIXER_OPTIONS}:AttentionOptions",
+    "softmax attention over frames; the kernel (un-fused or fused) is declared",
+)
+mixers.add(
+    "linear-attention",
+    "vdmbench.mixers.linear_attention:LinearAttention",
+    f"{_MIXER_OPTIONS}:LinearAttentionOptions",
+    "linear attention: softmax feature maps, or ReLU with a normaliser",
+)
+mixers.add(
+    "s4d",
+    "vdmbench.mixers.s4d:S4D",
+    f"{_MIXER_OPTIONS}:S4DOptions",
+    "diagonal complex linear time-invariant SSM by FFT, one- or two-directional",
+)
+mixers.add(
+    "mamba",
+    "vdmbench.mixers.mamba:Mamba",
+    f"{_MIXER_OPTIONS}:MambaOptions",
+    "Mamba-1 selective scan (S6), one- or two-directional",
+)
+mixers.add(
+    "sliding-attention",
+    "vdmbench.mixers.sliding_attention:SlidingAttention",
+    f"{_MIXER_OPTIONS}:SlidingAttentionOptions",
+    "softmax attention to the frames within a window",
+)
+mixers.add(
+    "mamba2",
+    "vdmbench.mixers.mamba2:Mamba2",
+    f"{_MIXER_OPTIONS}:Mamba2Options",
+    "Mamba-2 (SSD): one decay a head, scanned by matrix products, one- or two-directional",
+)
+mixers.add(
+    "hydra",
+    "vdmbench.mixers.hydra:Hydra",
+    f"{_MIXER_OPTIONS}:HydraOptions",
+    "Hydra: both directions of time as one quasi-separable matrix",
+)
+mixers.add(
+    "gated-delta-net",
+    "vdmbench.mixers.gated_delta_net:GatedDeltaNet",
+    f"{_MIXER_OPTIONS}:GatedDeltaNetOptions",
+    "Gated DeltaNet: linear attention that forgets and replaces, one- or two-directional",
+)
+mixers.add(
+    "lstm", "vdmbench.mixers.lstm:LSTM", f"{_MIXER_OPTIONS}:LSTMOptions", "LSTM, one- or two-directional: the classic baseline"
+)
+mixers.add(
+    "pair",
+    "vdmbench.mixers.pair:Pair",
+    f"{_MIXER_OPTIONS}:PairOptions",
+    "two mixers in parallel or in series, such as windowed attention beside Mamba",
+)
 
-networks.add("unet3d", "vdmbench.networks.unet3d:UNet3D", "vdmbench.suite.options.networks:UNet3DOptions",
-             "space-time factorised UNet of Oshima et al. 2024")
-networks.add("dit", "vdmbench.networks.dit:DiT", "vdmbench.suite.options.networks:DiTOptions",
-             "video diffusion transformer: blocks in a row, any mixer over any scan order in each")
-for _size, _help in (("5M", "192 wide, 8 blocks"), ("20M", "384 wide, 8 blocks"), ("130M", "768 wide, 12 blocks, as DiT-B"),
-                     ("1B", "1536 wide, 24 blocks"), ("5B", "3072 wide, 24 blocks, cross-attention to text")):
-    networks.add(f"dit-{_size.lower()}", "vdmbench.networks.dit:DiT", f"vdmbench.suite.options.networks:DiT{_size}Options",
-                 f"the dit of about {_size} parameters: {_help}")
+networks.add(
+    "unet3d",
+    "vdmbench.networks.unet3d:UNet3D",
+    "vdmbench.suite.options.networks:UNet3DOptions",
+    "space-time factorised UNet of Oshima et al. 2024",
+)
+networks.add(
+    "dit",
+    "vdmbench.networks.dit:DiT",
+    "vdmbench.suite.options.networks:DiTOptions",
+    "video diffusion transformer: blocks in a row, any mixer over any scan order in each",
+)
+for _size, _help in (
+    ("5M", "192 wide, 8 blocks"),
+    ("20M", "384 wide, 8 blocks"),
+    ("130M", "768 wide, 12 blocks, as DiT-B"),
+    ("1B", "1536 wide, 24 blocks"),
+    ("5B", "3072 wide, 24 blocks, cross-attention to text"),
+):
+    networks.add(
+        f"dit-{_size.lower()}",
+        "vdmbench.networks.dit:DiT",
+        f"vdmbench.suite.options.networks:DiT{_size}Options",
+        f"the dit of about {_size} parameters: {_help}",
+    )
 
 _SOURCE_OPTIONS = "vdmbench.suite.options.sources"
-sources.add("sprites", "vdmbench.data.procedural.sprites:Sprites", f"{_SOURCE_OPTIONS}:SpritesOptions",
-            "procedural sprites that move and bounce; needs nothing")
-sources.add("maze", "vdmbench.data.procedural.maze:Maze", f"{_SOURCE_OPTIONS}:MazeOptions",
-            "procedural first-person walk through a ray-cast maze; needs nothing")
-sources.add("folder", "vdmbench.data.files.folder:Folder", f"{_SOURCE_OPTIONS}:FolderOptions",
-            "a folder with train/ and test/ of movies, arrays or folders of images, recorded sets included")
-sources.add("store", "vdmbench.data.store.store:Store", f"{_SOURCE_OPTIONS}:StoreOptions",
-            "a data set that 'vdmbench data prepare' made: the fastest to read")
-sources.add("minerl-navigate", "vdmbench.data.files.published:MineRLNavigate", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "MineRL Navigate: 500 frames of 64x64, walks through a voxel world")
-sources.add("gqn-mazes", "vdmbench.data.files.published:GQNMazes", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "GQN-Mazes: 300 frames of 64x64, walks through small mazes")
-sources.add("carla-town01", "vdmbench.data.files.published:CarlaTown01", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "CARLA Town01 without traffic: 1000 frames of 128x128 from a car, with coordinates")
-sources.add("teco-dmlab", "vdmbench.data.files.published:TecoDMLab", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "DMLab of TECO: 300 frames of 64x64, mazes, with actions")
-sources.add("teco-minecraft", "vdmbench.data.files.published:TecoMinecraft", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "Minecraft of TECO: 300 frames of 128x128, with actions")
-sources.add("moving-mnist", "vdmbench.data.files.published:MovingMNIST", f"{_SOURCE_OPTIONS}:PublishedOptions",
-            "Moving MNIST: 20 frames of 64x64, two digits that bounce")
+sources.add(
+    "sprites",
+    "vdmbench.data.procedural.sprites:Sprites",
+    f"{_SOURCE_OPTIONS}:SpritesOptions",
+    "procedural sprites that move and bounce; needs nothing",
+)
+sources.add(
+    "maze",
+    "vdmbench.data.procedural.maze:Maze",
+    f"{_SOURCE_OPTIONS}:MazeOptions",
+    "procedural first-person walk through a ray-cast maze; needs nothing",
+)
+sources.add(
+    "folder",
+    "vdmbench.data.files.folder:Folder",
+    f"{_SOURCE_OPTIONS}:FolderOptions",
+    "a folder with train/ and test/ of movies, arrays or folders of images, recorded sets included",
+)
+sources.add(
+    "store",
+    "vdmbench.data.store.store:Store",
+    f"{_SOURCE_OPTIONS}:StoreOptions",
+    "a data set that 'vdmbench data prepare' made: the fastest to read",
+)
+sources.add(
+    "minerl-navigate",
+    "vdmbench.data.files.published:MineRLNavigate",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "MineRL Navigate: 500 frames of 64x64, walks through a voxel world",
+)
+sources.add(
+    "gqn-mazes",
+    "vdmbench.data.files.published:GQNMazes",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "GQN-Mazes: 300 frames of 64x64, walks through small mazes",
+)
+sources.add(
+    "carla-town01",
+    "vdmbench.data.files.published:CarlaTown01",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "CARLA Town01 without traffic: 1000 frames of 128x128 from a car, with coordinates",
+)
+sources.add(
+    "teco-dmlab",
+    "vdmbench.data.files.published:TecoDMLab",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "DMLab of TECO: 300 frames of 64x64, mazes, with actions",
+)
+sources.add(
+    "teco-minecraft",
+    "vdmbench.data.files.published:TecoMinecraft",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "Minecraft of TECO: 300 frames of 128x128, with actions",
+)
+sources.add(
+    "moving-mnist",
+    "vdmbench.data.files.published:MovingMNIST",
+    f"{_SOURCE_OPTIONS}:PublishedOptions",
+    "Moving MNIST: 20 frames of 64x64, two digits that bounce",
+)
 
-metrics.add("ste-fd", "vdmbench.metrics.catalogue:ste_fd", "vdmbench.suite.options.metrics:FrechetOptions",
-            "Fréchet distance on spatio-temporal-energy features (not FVD); no download")
-metrics.add("faithfulness", "vdmbench.metrics.faithfulness:Faithfulness", "vdmbench.suite.options.metrics:FaithfulnessOptions",
-            "how often clips of one sprite show what they were told, read by a small classifier; higher is better")
-metrics.add("fvd", "vdmbench.metrics.catalogue:fvd", "vdmbench.suite.options.metrics:FvdOptions",
-            "Fréchet video distance on the I3D it is defined on; weights are fetched once")
+metrics.add(
+    "ste-fd",
+    "vdmbench.metrics.catalogue:ste_fd",
+    "vdmbench.suite.options.metrics:FrechetOptions",
+    "Fréchet distance on spatio-temporal-energy features (not FVD); no download",
+)
+metrics.add(
+    "faithfulness",
+    "vdmbench.metrics.faithfulness:Faithfulness",
+    "vdmbench.suite.options.metrics:FaithfulnessOptions",
+    "how often clips of one sprite show what they were told, read by a small classifier; higher is better",
+)
+metrics.add(
+    "fvd",
+    "vdmbench.metrics.catalogue:fvd",
+    "vdmbench.suite.options.metrics:FvdOptions",
+    "Fréchet video distance on the I3D it is defined on; weights are fetched once",
+)

@@ -60,11 +60,14 @@ def test_training_makes_reconstructions_better():
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize(("options", "remedy"), [
-    ({"factor": 3}, "2, 4 or 8"),
-    ({"width": 12}, "multiple of 8"),
-    ({"channels": 0}, "must be positive"),
-])
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"factor": 3}, "2, 4 or 8"),
+        ({"width": 12}, "multiple of 8"),
+        ({"channels": 0}, "must be positive"),
+    ],
+)
 def test_sizes_that_do_not_fit_are_refused(options, remedy):
     with pytest.raises(ValueError, match=remedy):
         ConvAutoencoder(**options)

@@ -63,11 +63,14 @@ def test_no_folder_and_no_package_say_what_to_do(folder, tmp_path, monkeypatch):
         DiffusersAutoencoder(folder)
 
 
-@pytest.mark.parametrize(("damage", "remedy"), [
-    (lambda file: file.write_bytes(b"no weights"), "that can be read"),
-    (lambda file: file.rename(file.with_suffix(".bin")), "that can be read"),  # pickled weights are never opened
-    (lambda file: save_file(dict(list(load_file(file).items())[1:]), file, {"format": "pt"}), "save the autoencoder there"),
-])
+@pytest.mark.parametrize(
+    ("damage", "remedy"),
+    [
+        (lambda file: file.write_bytes(b"no weights"), "that can be read"),
+        (lambda file: file.rename(file.with_suffix(".bin")), "that can be read"),  # pickled weights are never opened
+        (lambda file: save_file(dict(list(load_file(file).items())[1:]), file, {"format": "pt"}), "save the autoencoder there"),
+    ],
+)
 def test_weights_that_are_not_whole_are_refused_in_one_line(damage, remedy, tmp_path):
     damage(folder_of_autoencoder(tmp_path) / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=remedy) as refused:

@@ -45,7 +45,9 @@ def test_every_mixer_contends_and_agrees_with_its_own_width() -> None:
 def test_a_mixer_is_named_with_options_and_has_its_own_backends() -> None:
     contest = mixer_contest(["mamba,direction=both", "identity"], ["reference", "auto"])
     assert [each.label for each in contest.contenders] == [
-        "mamba,direction=both reference", "mamba,direction=both auto", "identity auto"
+        "mamba,direction=both reference",
+        "mamba,direction=both auto",
+        "identity auto",
     ]
     found = try_out(contest, contest.contenders[0], Workload(5, 2, 16))
     assert "bidirectional_selective_scan=reference" in found.used

@@ -19,10 +19,27 @@ def grown(subject: str, backend: str, power: float, kind: str = "op") -> list[Ro
     """Seconds and bytes ~ frames ** power."""
     return [
         Row(
-            kind, subject, backend, frames, 4, 8, "float32", "cpu", "training", 1, "ok", used=f"{subject}={backend}-kernel",
-            seconds=1e-6 * frames**power, seconds_q1=0.9e-6 * frames**power, seconds_q3=1.1e-6 * frames**power,
-            extra_peak_bytes=int(MIB * frames**power / 16), held_bytes=frames, memory_source="VmHWM", flops=frames,
-            roofline_share=0.5, samples=(1e-6 * frames**power,),
+            kind,
+            subject,
+            backend,
+            frames,
+            4,
+            8,
+            "float32",
+            "cpu",
+            "training",
+            1,
+            "ok",
+            used=f"{subject}={backend}-kernel",
+            seconds=1e-6 * frames**power,
+            seconds_q1=0.9e-6 * frames**power,
+            seconds_q3=1.1e-6 * frames**power,
+            extra_peak_bytes=int(MIB * frames**power / 16),
+            held_bytes=frames,
+            memory_source="VmHWM",
+            flops=frames,
+            roofline_share=0.5,
+            samples=(1e-6 * frames**power,),
         )
         for frames in FRAMES
     ]

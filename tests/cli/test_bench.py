@@ -43,7 +43,9 @@ def test_what_cannot_run_here_is_a_row_and_no_failure(vdmbench) -> None:
 def test_unknown_names_and_ranges_are_one_line_with_exit_code_2(vdmbench) -> None:
     assert vdmbench("bench", "mixers", "mambo") == (2, "", "error: unknown mixer 'mambo', did you mean 'mamba'?\n")
     assert vdmbench("bench", "ops", "attention", "--frames", "64..16") == (
-        2, "", "error: frames '64..16' is no range; write 16..4096 (doubling) or 16,64,100\n"
+        2,
+        "",
+        "error: frames '64..16' is no range; write 16..4096 (doubling) or 16,64,100\n",
     )
     outcome = vdmbench("bench", "mixers", "mamba", "--dtype", "float12")
     assert outcome == (2, "", "error: dtype must be one of float32, bfloat16, float16, float64, got 'float12'\n")

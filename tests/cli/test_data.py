@@ -63,13 +63,16 @@ def test_procedural_sets_have_previews_and_captions(vdmbench, tmp_path):
     assert outcome.out.count(" moving ") == 2
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (("info", "nowhere"), "nowhere: no such folder"),
-    (("verify", "nowhere"), "nowhere: no such folder"),
-    (("prepare", "folder", "--out", "store"), "give either a file or folder (--from) or ask for a download (--download)"),
-    (("prepare", "mazes", "--from", ".", "--out", "store"), "unknown data source 'mazes', did you mean 'maze'?"),
-    (("record", "vizdoom", "--scenario", "doom3", "--out", "new"), "unknown scenario 'doom3'; known: my_way_home, "),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("info", "nowhere"), "nowhere: no such folder"),
+        (("verify", "nowhere"), "nowhere: no such folder"),
+        (("prepare", "folder", "--out", "store"), "give either a file or folder (--from) or ask for a download (--download)"),
+        (("prepare", "mazes", "--from", ".", "--out", "store"), "unknown data source 'mazes', did you mean 'maze'?"),
+        (("record", "vizdoom", "--scenario", "doom3", "--out", "new"), "unknown scenario 'doom3'; known: my_way_home, "),
+    ],
+)
 def test_errors_are_one_line(vdmbench, arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = vdmbench("data", *arguments)

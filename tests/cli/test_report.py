@@ -22,11 +22,14 @@ def test_walls_as_mp4_when_asked_for(vdmbench, results, tmp_path) -> None:
     assert {path.suffix for path in (tmp_path / "out" / "samples").iterdir()} == {".gif", ".mp4"}
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    (["--figure", "frontiers"], "unknown figure 'frontiers'; known: frontier"),
-    (["--figure", "frontier", "--style", "nips"], "unknown style 'nips'; known: default"),
-    (["--reference", "atention"], "variants: attention, s4d"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--figure", "frontiers"], "unknown figure 'frontiers'; known: frontier"),
+        (["--figure", "frontier", "--style", "nips"], "unknown style 'nips'; known: default"),
+        (["--reference", "atention"], "variants: attention, s4d"),
+    ],
+)
 def test_what_is_not_there_is_named_with_what_is(vdmbench, results, tmp_path, options, said) -> None:
     ended = vdmbench("report", results, "--out", tmp_path / "out", *options)
     assert ended.code == 2

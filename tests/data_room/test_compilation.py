@@ -8,15 +8,22 @@ from pathlib import Path
 from vdmbench.data import compilation
 from vdmbench.data.procedural.maze import Maze
 
-RENDER = ("from vdmbench.data.procedural.maze import Maze; "
-          "print(Maze(split='train', frames=2, size=8).clip(0, 0, 2).tobytes().hex())")
+RENDER = (
+    "from vdmbench.data.procedural.maze import Maze; print(Maze(split='train', frames=2, size=8).clip(0, 0, 2).tobytes().hex())"
+)
 
 
 def render(**variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"} | variables
     package = str(Path(compilation.__file__).parents[2])
-    return subprocess.run([sys.executable, "-c", RENDER], env={**environment, "PYTHONPATH": package}, check=True, timeout=120,
-                          capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", RENDER],
+        env={**environment, "PYTHONPATH": package},
+        check=True,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 def test_compiled_code_goes_to_the_cache_folder_and_not_beside_the_source(tmp_path: Path) -> None:

@@ -36,8 +36,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/metadata/"):
-            files = [{"name": "notes.txt", "size": "999999999"}, {"name": "small.zip", "size": "5", "sha1": "0"},
-                     {"name": "a set.zip", "size": str(len(CONTENT)), "sha1": hashlib.sha1(CONTENT).hexdigest()}]
+            files = [
+                {"name": "notes.txt", "size": "999999999"},
+                {"name": "small.zip", "size": "5", "sha1": "0"},
+                {"name": "a set.zip", "size": str(len(CONTENT)), "sha1": hashlib.sha1(CONTENT).hexdigest()},
+            ]
             self._send(200, json.dumps({"files": files} if self.path.endswith("/mazes") else {}).encode())
             return
         asked = self.headers.get("Range")

@@ -31,8 +31,9 @@ def data(tmp_path: Path) -> Path:
 
 def write_manifest(folder: Path) -> Manifest:
     names = [file.relative_to(folder).as_posix() for file in folder.rglob("*.np[yz]")]
-    manifest = Manifest({"recorder": "test"}, {name: Video(sha256_of(folder / name), (folder / name).stat().st_size, 12)
-                                               for name in names})
+    manifest = Manifest(
+        {"recorder": "test"}, {name: Video(sha256_of(folder / name), (folder / name).stat().st_size, 12) for name in names}
+    )
     manifest.write(folder)
     return manifest
 
@@ -40,7 +41,11 @@ def write_manifest(folder: Path) -> Manifest:
 def test_reads_both_formats_in_the_order_of_their_paths(data: Path) -> None:
     source = Folder(split="train", frames=10, size=16, path=data)
     assert [source.name(index) for index in range(len(source))] == [
-        "train/a.npy", "train/b.npy", "train/deep/c.npz", "train/deep/d.npz"]
+        "train/a.npy",
+        "train/b.npy",
+        "train/deep/c.npz",
+        "train/deep/d.npz",
+    ]
     assert [source.length(index) for index in range(4)] == [20, 12, 12, 12]
     for index, seed in enumerate([0, 1, 2, 3]):
         expected = video(seed, frames=source.length(index))
@@ -72,13 +77,16 @@ def test_fingerprint_follows_content_and_not_place_or_manifest(data: Path, tmp_p
     assert fingerprint(path=moved) != before
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (video(0, frames=3), r"bad\.npy has 3 frames, and clips of 10 frames"),
-    (video(0).astype(np.float32), r"bad\.npy is float32"),
-    (video(0)[..., :1], r"bad\.npy has shape \(12, 16, 16, 1\)"),
-    (video(0)[0], r"bad\.npy has shape \(16, 16, 3\)"),
-    (video(0, height=20), r"bad\.npy is 20x16 and .*a\.npy is 16x16"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (video(0, frames=3), r"bad\.npy has 3 frames, and clips of 10 frames"),
+        (video(0).astype(np.float32), r"bad\.npy is float32"),
+        (video(0)[..., :1], r"bad\.npy has shape \(12, 16, 16, 1\)"),
+        (video(0)[0], r"bad\.npy has shape \(16, 16, 3\)"),
+        (video(0, height=20), r"bad\.npy is 20x16 and .*a\.npy is 16x16"),
+    ],
+)
 def test_unusable_videos_are_named(data: Path, content: np.ndarray, said: str) -> None:
     np.save(data / "train" / "bad.npy", content)
     with pytest.raises(DataError, match=said):
@@ -154,12 +162,15 @@ class TestLists:
         assert [train.name(0), train.name(1), test.name(0)] == ["ApplyEyeMakeup/0.npy", "Archery/1.npy", "ApplyEyeMakeup/1.npy"]
         assert train.describe(0, 0, 1) == ("ApplyEyeMakeup", "apply eye makeup")
 
-    @pytest.mark.parametrize(("test", "said"), [
-        ("Archery/1.npy\n", r"test\.txt:1 lists Archery/1\.npy, which train\.txt:2 lists already"),
-        ("Archery/0.npy\nArchery/0.npy\n", r"test\.txt:2 lists Archery/0\.npy, which test\.txt:1 lists already"),
-        ("Archery/7.npy\n", r"test\.txt:1 lists Archery/7\.npy, which is not in"),
-        ("../secret.npy\n", r"test\.txt:1 lists \.\./secret\.npy, which is not in"),
-    ])
+    @pytest.mark.parametrize(
+        ("test", "said"),
+        [
+            ("Archery/1.npy\n", r"test\.txt:1 lists Archery/1\.npy, which train\.txt:2 lists already"),
+            ("Archery/0.npy\nArchery/0.npy\n", r"test\.txt:2 lists Archery/0\.npy, which test\.txt:1 lists already"),
+            ("Archery/7.npy\n", r"test\.txt:1 lists Archery/7\.npy, which is not in"),
+            ("../secret.npy\n", r"test\.txt:1 lists \.\./secret\.npy, which is not in"),
+        ],
+    )
     def test_wrong_lists_are_named(self, listed: Path, test: str, said: str) -> None:
         (listed / "test.txt").write_text(test)
         np.save(listed.parent / "secret.npy", video(0))

@@ -47,7 +47,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     write_images(tmp_path / "train" / "a", video(0))
     file = tmp_path / "train" / "a" / "frame3.png"
     whole = file.read_bytes()
-    file.write_bytes(whole[:len(whole) // 2])
+    file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"frame3\.png cannot be read"):
         Folder(split="train", frames=2, size=16, path=tmp_path).clip(0, 0, 12)
     file.write_bytes(b"not an image")
@@ -73,6 +73,6 @@ def test_gifs_are_read_from_any_frame(tmp_path: Path) -> None:
 def test_a_gif_that_was_cut_off_is_named(tmp_path: Path, kept: float) -> None:
     write_gif(tmp_path / "a.gif", video(0))
     whole = (tmp_path / "a.gif").read_bytes()
-    (tmp_path / "a.gif").write_bytes(whole[:int(kept * len(whole)) if kept < 1 else int(kept)])
+    (tmp_path / "a.gif").write_bytes(whole[: int(kept * len(whole)) if kept < 1 else int(kept)])
     with pytest.raises(DataError, match=r"a\.gif"):
         open_gif(tmp_path / "a.gif")

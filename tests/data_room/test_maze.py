@@ -25,7 +25,7 @@ def test_walks_evenly_and_without_jumps() -> None:
 def test_moves_along_its_heading() -> None:
     path = Maze(split="train", frames=200, size=8, frames_per_square=64).path(0)
     step = np.diff(path[:, :2], axis=0)
-    middle = (path[:-1, 2] + np.diff(np.unwrap(path[:, 2])) / 2)
+    middle = path[:-1, 2] + np.diff(np.unwrap(path[:, 2])) / 2
     ahead = np.stack([np.cos(middle), np.sin(middle)], axis=1)
     np.testing.assert_allclose(np.sum(step * ahead, axis=1), np.hypot(*step.T), rtol=1e-4)
 

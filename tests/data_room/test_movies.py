@@ -36,7 +36,7 @@ def test_any_run_of_frames_is_found(movie: Path, start: int, frames: int) -> Non
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.6, 0.8])  # the last tenth may be an index alone
 def test_a_movie_that_was_cut_off_is_named(movie: Path, kept: float, tmp_path: Path) -> None:
     cut, whole = tmp_path / movie.name, movie.read_bytes()
-    cut.write_bytes(whole[:int(kept * len(whole))])
+    cut.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(DataError, match=rf"{movie.name}.*(cut off|damaged)"):
         open_movie(cut)
 
@@ -45,7 +45,7 @@ def test_frames_that_cannot_be_decoded_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_movie(path, np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8), options=FASTSTART)
     damaged = bytearray(path.read_bytes())
-    damaged[len(damaged) // 3:] = bytes(len(damaged) - len(damaged) // 3)
+    damaged[len(damaged) // 3 :] = bytes(len(damaged) - len(damaged) // 3)
     path.write_bytes(damaged)
     with pytest.raises(DataError, match=r"clip\.mp4.*(cut off|damaged)"):
         open_movie(path).read(0, 20)

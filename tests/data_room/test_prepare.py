@@ -67,9 +67,11 @@ def test_archives_and_folders_of_movies_become_a_store(published: Path, tmp_path
 
 def test_a_killed_prepare_goes_on(movies: Path, tmp_path: Path) -> None:
     prepare("gqn-mazes", tmp_path / "whole", source=movies, size=32, shard_bytes=1_000_000)
-    script = ("from pathlib import Path; from vdmbench.data.preparing.prepare import prepare\n"
-              f"prepare('gqn-mazes', Path({str(tmp_path / 'killed')!r}), source=Path({str(movies)!r}), size=32,\n"
-              "        shard_bytes=1_000_000, progress=lambda what, done, total: print(done, flush=True))")
+    script = (
+        "from pathlib import Path; from vdmbench.data.preparing.prepare import prepare\n"
+        f"prepare('gqn-mazes', Path({str(tmp_path / 'killed')!r}), source=Path({str(movies)!r}), size=32,\n"
+        "        shard_bytes=1_000_000, progress=lambda what, done, total: print(done, flush=True))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(vdmbench.__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as killed:
         assert killed.stdout is not None
@@ -77,8 +79,14 @@ def test_a_killed_prepare_goes_on(movies: Path, tmp_path: Path) -> None:
         killed.send_signal(signal.SIGKILL)
     assert Index.read(tmp_path / "killed") is None
     told: list[int] = []
-    prepare("gqn-mazes", tmp_path / "killed", source=movies, size=32, shard_bytes=1_000_000,
-            progress=lambda what, done, total: told.append(done))
+    prepare(
+        "gqn-mazes",
+        tmp_path / "killed",
+        source=movies,
+        size=32,
+        shard_bytes=1_000_000,
+        progress=lambda what, done, total: told.append(done),
+    )
     assert told[0] >= 1  # what was whole was kept
     whole, resumed = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("whole", "killed"))
     assert resumed == whole
@@ -105,8 +113,9 @@ def test_a_recording_keeps_its_class_and_other_annotations(tmp_path: Path) -> No
     np.testing.assert_array_equal(source.annotations(1, 3, 2)["actions"], [3, 4])
 
 
-@pytest.mark.parametrize("name", ["../evil.mp4", "train/../../evil.mp4", "/tmp/evil.mp4", "C:\\evil.mp4",
-                                  "train\\..\\..\\evil.mp4"])
+@pytest.mark.parametrize(
+    "name", ["../evil.mp4", "train/../../evil.mp4", "/tmp/evil.mp4", "C:\\evil.mp4", "train\\..\\..\\evil.mp4"]
+)
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_archives_that_lead_elsewhere_are_refused(name: str, kind: str, tmp_path: Path) -> None:
     file = tmp_path / f"evil.{kind}"
@@ -148,20 +157,21 @@ def test_archives_that_were_cut_off_are_named(movies: Path, kind: str, kept: flo
         with tarfile.open(file, "w:gz") as archive:
             archive.add(movies / "gqn", "gqn")
     whole = file.read_bytes()
-    file.write_bytes(whole[:int(kept * len(whole))])
+    file.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(DataError, match=rf"cut\.{kind}.*(damaged|cut off)"):
         prepare("folder", tmp_path / "store", source=file)
 
 
 def test_what_cannot_be_prepared_is_said(tmp_path: Path) -> None:
     for arguments, said in (
-            ({"name": "minerl"}, "unknown data source 'minerl', did you mean 'minerl-navigate'"),
-            ({"name": "maze", "source": tmp_path}, "'maze' needs no preparing"),
-            ({"name": "folder"}, "give either a file or folder"),
-            ({"name": "folder", "source": tmp_path, "download": True}, "give either a file or folder"),
-            ({"name": "folder", "download": True}, "'folder' is published nowhere; give --from"),
-            ({"name": "teco-dmlab", "download": True}, "by hand and give the file or its folder with --from"),
-            ({"name": "folder", "source": tmp_path / "none"}, "none: no such file or folder")):
+        ({"name": "minerl"}, "unknown data source 'minerl', did you mean 'minerl-navigate'"),
+        ({"name": "maze", "source": tmp_path}, "'maze' needs no preparing"),
+        ({"name": "folder"}, "give either a file or folder"),
+        ({"name": "folder", "source": tmp_path, "download": True}, "give either a file or folder"),
+        ({"name": "folder", "download": True}, "'folder' is published nowhere; give --from"),
+        ({"name": "teco-dmlab", "download": True}, "by hand and give the file or its folder with --from"),
+        ({"name": "folder", "source": tmp_path / "none"}, "none: no such file or folder"),
+    ):
         with pytest.raises(DataError, match=said):
             prepare(out=tmp_path / "store", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "store").exists()

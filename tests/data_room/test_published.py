@@ -64,13 +64,24 @@ class TestCarla:
         assert train.clip(0, 0, 4).shape == (4, 32, 32, 3)
         assert train.fingerprint() != opened("carla-town01", tmp_path, "test", size=32).fingerprint()
 
-    @pytest.mark.parametrize(("train", "test", "said"), [
-        (",path\n0,video_0.pt\n", ",path\n0,video_1.pt\n1,video_0.pt\n", r"video_test\.csv:3 lists video_0\.pt, which video_t"),
-        (",path\n0,video_0.pt\n1,video_0.pt\n", ",path\n0,video_1.pt\n", r"video_train\.csv:3 lists video_0\.pt, which vid"),
-        (",path\n0,video_9.pt\n", ",path\n0,video_1.pt\n", r"video_train\.csv:2 lists video_9\.pt, which is not in"),
-        ("path;index\n", ",path\n0,video_1.pt\n", r"video_train\.csv has no column 'path'|lists no video"),
-        (",path\n0,video_0.pt\n", None, r"video_test\.csv cannot be read"),
-    ])
+    @pytest.mark.parametrize(
+        ("train", "test", "said"),
+        [
+            (
+                ",path\n0,video_0.pt\n",
+                ",path\n0,video_1.pt\n1,video_0.pt\n",
+                r"video_test\.csv:3 lists video_0\.pt, which video_t",
+            ),
+            (
+                ",path\n0,video_0.pt\n1,video_0.pt\n",
+                ",path\n0,video_1.pt\n",
+                r"video_train\.csv:3 lists video_0\.pt, which vid",
+            ),
+            (",path\n0,video_9.pt\n", ",path\n0,video_1.pt\n", r"video_train\.csv:2 lists video_9\.pt, which is not in"),
+            ("path;index\n", ",path\n0,video_1.pt\n", r"video_train\.csv has no column 'path'|lists no video"),
+            (",path\n0,video_0.pt\n", None, r"video_test\.csv cannot be read"),
+        ],
+    )
     def test_wrong_tables_are_named(self, train: str, test: str | None, said: str, tmp_path: Path) -> None:
         carla(tmp_path, 2)
         (tmp_path / "video_train.csv").write_text(train)
@@ -99,8 +110,9 @@ class TestCarla:
 def test_dmlab_of_teco(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split / "0").mkdir(parents=True)
-        np.savez_compressed(tmp_path / split / "0" / "3.npz", actions=np.arange(300),
-                            video=np.zeros((300, 64, 64, 3), np.uint8))
+        np.savez_compressed(
+            tmp_path / split / "0" / "3.npz", actions=np.arange(300), video=np.zeros((300, 64, 64, 3), np.uint8)
+        )
     source = opened("teco-dmlab", tmp_path, frames=300)
     np.testing.assert_array_equal(source.annotations(0, 10, 3)["actions"], [10, 11, 12])
 

@@ -35,8 +35,10 @@ class TestComputedVideos:
         assert len({video(), video(index=1), video(seed=1), video(split="test")}) == 4
 
     def test_splits_share_no_video(self, kind: type[ProceduralSource]) -> None:
-        train, test = ({source.clip(index, 0, 1).tobytes() for index in range(100)}
-                       for source in (kind(split=split, frames=1, size=16) for split in ("train", "test")))
+        train, test = (
+            {source.clip(index, 0, 1).tobytes() for index in range(100)}
+            for source in (kind(split=split, frames=1, size=16) for split in ("train", "test"))
+        )
         assert len(train) == len(test) == 100
         assert not train & test
 
@@ -70,13 +72,16 @@ class TestComputedVideos:
         with pytest.raises(DataError, match="there is no video -1"):
             source.length(-1)
 
-    @pytest.mark.parametrize(("wrong", "said"), [
-        ({"split": "valid"}, "valid"),
-        ({"size": 0}, "frames and size must be at least 1"),
-        ({"seed": -1}, "seed must be at least 0"),
-        ({"video_frames": 3}, "set video_frames to at least 4"),
-        ({"test_videos": 0}, "must be at least 1"),
-    ])
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"split": "valid"}, "valid"),
+            ({"size": 0}, "frames and size must be at least 1"),
+            ({"seed": -1}, "seed must be at least 0"),
+            ({"video_frames": 3}, "set video_frames to at least 4"),
+            ({"test_videos": 0}, "must be at least 1"),
+        ],
+    )
     def test_wrong_options_are_refused(self, kind: type[ProceduralSource], wrong: dict[str, object], said: str) -> None:
         with pytest.raises((DataError, TypeCheckError), match=said):
             kind(**{"split": "train", "frames": 4, "size": 16, **wrong})

@@ -41,9 +41,14 @@ def test_tiny_frames_work(size: int) -> None:
     assert Sprites(split="test", frames=3, size=size).clip(0, 0, 3).shape == (3, size, size, 3)
 
 
-@pytest.mark.parametrize(("wrong", "said"), [
-    ({"sprites": 0}, "sprites=0"), ({"speed": 0.0}, "speed=0.0"), ({"speed": 0.6}, "speed=0.6"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sprites": 0}, "sprites=0"),
+        ({"speed": 0.0}, "speed=0.0"),
+        ({"speed": 0.6}, "speed=0.6"),
+    ],
+)
 def test_wrong_options_are_refused(wrong: dict[str, float], said: str) -> None:
     with pytest.raises(DataError, match=said):
         Sprites(**{"split": "train", "frames": 4, "size": 16, **wrong})

@@ -27,10 +27,13 @@ def fill(folder: Path, *, train: int = 7, stop_after: int | None = None, **optio
             if added == stop_after:
                 return None
             frames = 20 if index == 3 else 12
-            writer.add(split, f"{split}/{index}", video(first + index, frames),
-                       description=Description(f"class{index % 2}", f"video {index}"),
-                       annotations={"actions": np.arange(frames, dtype=np.int16),
-                                    "pose": np.full((frames, 2), index, np.float32)})
+            writer.add(
+                split,
+                f"{split}/{index}",
+                video(first + index, frames),
+                description=Description(f"class{index % 2}", f"video {index}"),
+                annotations={"actions": np.arange(frames, dtype=np.int16), "pose": np.full((frames, 2), index, np.float32)},
+            )
             added += 1
     return writer.finish()
 
@@ -63,9 +66,14 @@ def test_any_run_of_frames_comes_back(store: Path) -> None:
 
 
 def test_shards_are_plain_arrays_of_bounded_size(store: Path) -> None:
-    assert sorted(contents(store)) == ["index.json", *sorted(
-        f"{shard}{kind}.npy" for shard in ("test-00000", "train-00000", "train-00001", "train-00002")
-        for kind in ("", ".actions", ".pose"))]
+    assert sorted(contents(store)) == [
+        "index.json",
+        *sorted(
+            f"{shard}{kind}.npy"
+            for shard in ("test-00000", "train-00000", "train-00001", "train-00002")
+            for kind in ("", ".actions", ".pose")
+        ),
+    ]
     shard = np.load(store / "train-00000.npy")
     np.testing.assert_array_equal(shard, np.concatenate([video(0), video(1), video(2)]))
 
@@ -79,8 +87,17 @@ def test_fingerprint_follows_pixels_and_not_shards_or_place(store: Path, tmp_pat
     fill(tmp_path / "other", shard_bytes=SHARD * 9)
     assert opened(tmp_path / "other").fingerprint() == before
     fill(tmp_path / "fewer", train=6)
-    assert len({before, opened(store, "test").fingerprint(), opened(store, size=8).fingerprint(),
-                opened(tmp_path / "fewer").fingerprint()}) == 4
+    assert (
+        len(
+            {
+                before,
+                opened(store, "test").fingerprint(),
+                opened(store, size=8).fingerprint(),
+                opened(tmp_path / "fewer").fingerprint(),
+            }
+        )
+        == 4
+    )
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3, 4, 7, 8])
@@ -150,26 +167,30 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path, {}, 16)
     writer.add("train", "a", video(0), annotations={"actions": np.zeros(12)})
     for pixels, rows, said in (
-            (video(1, height=20, width=20), {}, "b is 20x20, and this store holds 16x16"),
-            (video(1), {"actions": np.zeros(11)}, r"actions of b is float64 \(11,\), and the video has 12 frames"),
-            (video(1), {}, "b has the annotations none, and those before it"),
-            (video(1), {"actions": np.zeros((12, 2))}, "b has the annotations"),
-            (video(1), {"actions": np.array([None] * 12)}, "annotations are numbers")):
+        (video(1, height=20, width=20), {}, "b is 20x20, and this store holds 16x16"),
+        (video(1), {"actions": np.zeros(11)}, r"actions of b is float64 \(11,\), and the video has 12 frames"),
+        (video(1), {}, "b has the annotations none, and those before it"),
+        (video(1), {"actions": np.zeros((12, 2))}, "b has the annotations"),
+        (video(1), {"actions": np.array([None] * 12)}, "annotations are numbers"),
+    ):
         with pytest.raises(DataError, match=said):
             writer.add("train", "b", pixels, annotations=rows)
     with pytest.raises(DataError, match=r"the test split of .* would be empty"):
         writer.finish()
 
 
-@pytest.mark.parametrize("change", [
-    lambda index: index | {"format": 9},
-    lambda index: {"format": 1},
-    lambda index: index | {"content": "0" * 64},
-    lambda index: index | {"videos": index["videos"] | {"train": [index["videos"]["train"][0] | {"start": 999}]}},
-    lambda index: index | {"videos": index["videos"] | {"train": [index["videos"]["train"][0] | {"start": -1}]}},
-    lambda index: index | {"videos": index["videos"] | {"train": index["videos"]["train"][:1] * 2}},
-    lambda index: index | {"size": 8},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index | {"format": 9},
+        lambda index: {"format": 1},
+        lambda index: index | {"content": "0" * 64},
+        lambda index: index | {"videos": index["videos"] | {"train": [index["videos"]["train"][0] | {"start": 999}]}},
+        lambda index: index | {"videos": index["videos"] | {"train": [index["videos"]["train"][0] | {"start": -1}]}},
+        lambda index: index | {"videos": index["videos"] | {"train": index["videos"]["train"][:1] * 2}},
+        lambda index: index | {"size": 8},
+    ],
+)
 def test_an_index_that_cannot_be_true_is_refused(store: Path, change: Any) -> None:
     file = store / "index.json"
     file.write_text(json.dumps(change(json.loads(file.read_text()))))

@@ -40,12 +40,15 @@ def test_a_sound_set_has_no_faults(folder: Path, tmp_path: Path) -> None:
     assert prepared.content is not None
 
 
-@pytest.mark.parametrize(("leak", "said"), [
-    (video(1), r"leak\.npz shows the same as .*1\.npy; test videos are never trained on"),
-    (np.concatenate([video(1)[4:], video(2)[:20]]), r"leak\.npz has 100% of its frames in common with training videos"),
-    (np.concatenate([video(77)[:20], video(1)[20:]]), r"leak\.npz has 50% of its frames in common"),
-    (video(6), r"leak\.npz shows the same as .*1\.npy; the test split holds it twice"),
-])
+@pytest.mark.parametrize(
+    ("leak", "said"),
+    [
+        (video(1), r"leak\.npz shows the same as .*1\.npy; test videos are never trained on"),
+        (np.concatenate([video(1)[4:], video(2)[:20]]), r"leak\.npz has 100% of its frames in common with training videos"),
+        (np.concatenate([video(77)[:20], video(1)[20:]]), r"leak\.npz has 50% of its frames in common"),
+        (video(6), r"leak\.npz shows the same as .*1\.npy; the test split holds it twice"),
+    ],
+)
 def test_leaks_and_doubles_are_found(folder: Path, leak: np.ndarray, said: str) -> None:
     np.savez(folder / "test" / "noise" / "leak.npz", video=leak)  # other bytes, the same pixels
     (fault,) = verify(folder).faults
@@ -79,7 +82,8 @@ def test_an_incomplete_published_set_is_a_fault(tmp_path: Path) -> None:
     writer.finish()
     assert verify(tmp_path / "store").faults == [
         "the train split holds 1 videos, and MineRL Navigate as published has 961",
-        "the test split holds 1 videos, and MineRL Navigate as published has 225"]
+        "the test split holds 1 videos, and MineRL Navigate as published has 225",
+    ]
 
 
 def test_annotations_that_do_not_fit_are_a_fault(folder: Path) -> None:

@@ -42,8 +42,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_recording_is_a_folder_of_videos(recorded: Path) -> None:
     assert sorted(contents(recorded)) == [
-        "actions/test/000002.npy", "actions/train/000000.npy", "actions/train/000001.npy", "manifest.json",
-        "test/000002.npy", "train/000000.npy", "train/000001.npy"]
+        "actions/test/000002.npy",
+        "actions/train/000000.npy",
+        "actions/train/000001.npy",
+        "manifest.json",
+        "test/000002.npy",
+        "train/000000.npy",
+        "train/000001.npy",
+    ]
     train, test = (Folder(split=split, frames=20, size=32, path=recorded) for split in ("train", "test"))
     assert (len(train), len(test)) == (2, 1)
     assert train.clip(0, 0, 20).shape == (20, 32, 32, 3)
@@ -111,13 +117,23 @@ def heed_interrupts() -> None:
 def test_a_stopped_recorder_leaves_no_process_and_can_be_resumed(number: signal.Signals, tmp_path: Path) -> None:
     out, options = tmp_path / "out", {"episodes": 20, "test_fraction": 0.1, "processes": 2}
     script = tmp_path / "script.py"
-    script.write_text("from vdmbench.data.recording.recorder import record\n"
-                      "from vdmbench.data.recording.vizdoom import ViZDoom\nif __name__ == '__main__':\n"
-                      f"    record(ViZDoom(frames=200, size=32), {str(out)!r}, **{options!r},\n"
-                      "           progress=lambda done: print(done, flush=True))\n")
+    script.write_text(
+        "from vdmbench.data.recording.recorder import record\n"
+        "from vdmbench.data.recording.vizdoom import ViZDoom\nif __name__ == '__main__':\n"
+        f"    record(ViZDoom(frames=200, size=32), {str(out)!r}, **{options!r},\n"
+        "           progress=lambda done: print(done, flush=True))\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(vdmbench.__file__).parents[1])}
-    recorder = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                cwd=tmp_path, env=environment, start_new_session=True, preexec_fn=heed_interrupts)
+    recorder = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
+    )
     assert recorder.stdout is not None
     shared_before = set(Path("/dev/shm").glob("ViZDoom*"))
     with recorder, recorder.stdout as said:
@@ -161,10 +177,12 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenario", ["health_gathering_supreme", "deathmatch"])
 @pytest.mark.parametrize("policy", ["smooth-walk", "random"])
 def test_every_scenario_and_policy_is_deterministic(
-        scenario: str, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario: str, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)  # the engine writes into the working directory
     first, again, other = (
-        ViZDoom(scenario=scenario, policy=policy, seed=seed, frames=12, size=24).play(0) for seed in (1, 1, 2))
+        ViZDoom(scenario=scenario, policy=policy, seed=seed, frames=12, size=24).play(0) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first.video, again.video)
     np.testing.assert_array_equal(first.annotations["actions"], again.annotations["actions"])
     assert (first.video != other.video).any()
@@ -172,18 +190,24 @@ def test_every_scenario_and_policy_is_deterministic(
     assert first.annotations["actions"].shape == (12, 3)
 
 
-@pytest.mark.parametrize(("wrong", "said"), [
-    ({"scenario": "doom3"}, "unknown scenario 'doom3'; known: my_way_home"),
-    ({"policy": "run"}, "policy.*'run'"),
-    ({"test_fraction": 1.0}, "3 of 3 test episodes"),
-    ({"size": 900}, "size lies between 1 and 800"),
-    ({"frame_skip": 0}, "frame_skip must be at least 1"),
-    ({"processes": 0}, "processes must be at least 1"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"scenario": "doom3"}, "unknown scenario 'doom3'; known: my_way_home"),
+        ({"policy": "run"}, "policy.*'run'"),
+        ({"test_fraction": 1.0}, "3 of 3 test episodes"),
+        ({"size": 900}, "size lies between 1 and 800"),
+        ({"frame_skip": 0}, "frame_skip must be at least 1"),
+        ({"processes": 0}, "processes must be at least 1"),
+    ],
+)
 def test_wrong_options_leave_nothing_behind(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, TypeCheckError), match=said):
-        record(ViZDoom(**{name: value for name, value in wrong.items() if name not in OPTIONS}), tmp_path / "new",
-               **{**OPTIONS, **{name: value for name, value in wrong.items() if name in OPTIONS}})
+        record(
+            ViZDoom(**{name: value for name, value in wrong.items() if name not in OPTIONS}),
+            tmp_path / "new",
+            **{**OPTIONS, **{name: value for name, value in wrong.items() if name in OPTIONS}},
+        )
     assert not (tmp_path / "new").exists()
 
 

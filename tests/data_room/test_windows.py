@@ -55,7 +55,7 @@ def test_reference_lists_every_window_once(frames: int) -> None:
     windows = Windows([12, 31, 17], frames)
     order = windows.reference(len(windows))
     assert len(set(order)) == len(windows)
-    taken = [(window.video, window.start + frame) for window in order[:windows.disjoint] for frame in range(frames)]
+    taken = [(window.video, window.start + frame) for window in order[: windows.disjoint] for frame in range(frames)]
     assert len(set(taken)) == len(taken)
 
 

@@ -83,8 +83,7 @@ def inputs_of(*overrides: str):
 def test_simulated_training_takes_less_with_checkpointing():
     long = ("data.frames=32", "data.size=32")
     plain, checkpointed = (
-        simulate(solve(inputs_of(*long, f"train.checkpointing={asked}")).resolved.workload)
-        for asked in ("false", "true")
+        simulate(solve(inputs_of(*long, f"train.checkpointing={asked}")).resolved.workload) for asked in ("false", "true")
     )
     assert checkpointed["train"].allocated_peak_bytes < 0.5 * plain["train"].allocated_peak_bytes
     assert checkpointed["sample"].allocated_peak_bytes == plain["sample"].allocated_peak_bytes
@@ -103,10 +102,13 @@ def test_cells_from_before_these_fields_are_the_same():
     assert inputs_of("train.checkpointing=true").identity() != inputs_of().identity()
 
 
-@pytest.mark.parametrize(("setting", "remedy"), [
-    ("train: {warm_up: 0}", "set 'warm_up' to 1"),
-    ("train: {devices: 2}", "set 'devices' to 1"),
-])
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ("train: {warm_up: 0}", "set 'warm_up' to 1"),
+        ("train: {devices: 2}", "set 'devices' to 1"),
+    ],
+)
 def test_what_compile_cannot_have_is_refused(setting, remedy):
     field, value = setting.removeprefix("train: {").removesuffix("}").split(": ")
     with pytest.raises(SuiteError, match=remedy):

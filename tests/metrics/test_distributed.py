@@ -44,8 +44,16 @@ def test_two_ranks_give_what_one_process_gives(tmp_path, discs):
     root = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(tmp_path / "worker.py")]
-    workers = [subprocess.Popen([*command, str(rank), port, str(tmp_path / "clips.pt")], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=environment) for rank in range(2)]
+    workers = [
+        subprocess.Popen(
+            [*command, str(rank), port, str(tmp_path / "clips.pt")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for rank in range(2)
+    ]
     outputs = [worker.communicate(timeout=120) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     values = [output.split() for output, _ in outputs]

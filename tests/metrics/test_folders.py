@@ -129,6 +129,7 @@ def test_a_torchscript_extractor_runs(tmp_path, means, discs):
             return x.mean((2, 3, 4))
 
     import warnings
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.trace(Pool(), torch.rand(2, 3, 4, 8, 8)).save(tmp_path / "pool.pt")

@@ -66,8 +66,10 @@ def test_a_set_is_at_no_distance_from_itself(count):
 @pytest.mark.parametrize("count", [8, 64])
 def test_streaming_sums_equal_the_batch(count):
     x, y = features(count, 16, 0), features(count, 16, 1, shift=0.5)
-    streamed = [Gaussian.from_moments(sum((Moments.of(part) for part in side.split(3)[1:]), Moments.of(side.split(3)[0])))
-                for side in (x, y)]
+    streamed = [
+        Gaussian.from_moments(sum((Moments.of(part) for part in side.split(3)[1:]), Moments.of(side.split(3)[0])))
+        for side in (x, y)
+    ]
     assert float(frechet_distance(*streamed)) == pytest.approx(distance(x, y), rel=1e-7)
 
 
@@ -98,6 +100,6 @@ def test_one_clip_is_refused():
 
 
 def test_the_distance_falls_with_the_count_as_its_bias_does():
-    floors = [distance(features(n, 10, 0)[: n // 2], features(n, 10, 0)[n // 2:]) for n in (40, 160, 640)]
+    floors = [distance(features(n, 10, 0)[: n // 2], features(n, 10, 0)[n // 2 :]) for n in (40, 160, 640)]
     assert floors[0] > 2 * floors[1] > 4 * floors[2]
     assert math.isfinite(floors[0])

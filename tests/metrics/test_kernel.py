@@ -10,8 +10,10 @@ from vdmbench.metrics.kernel import jedi_distance, kernel_distance
 
 def direct(x: torch.Tensor, y: torch.Tensor) -> float:
     """The U-statistic pair by pair."""
+
     def k(a, b):
         return float((a @ b / len(a) + 1) ** 3)
+
     n, m = len(x), len(y)
     within = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
     without = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))

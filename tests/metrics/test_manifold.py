@@ -13,8 +13,10 @@ def normal(count: int, seed: int, size: int = 4) -> torch.Tensor:
 
 def direct(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
     """The definitions, clip by clip."""
+
     def reach(x):
         return [sorted(float((a - b).norm()) for b in x)[k] for a in x]
+
     real_reach, fake_reach = reach(real), reach(fake)
     balls = [sum(float((r - f).norm()) <= reach for r, reach in zip(real, real_reach, strict=True)) for f in fake]
     return {

@@ -106,7 +106,7 @@ def test_windows_cover_the_whole_length_and_count(discs):
     assert result["videos_generated"] == 12
     assert result["value"] == pytest.approx(0, abs=1e-6)
     direct = ste_fd(bootstrap=20)
-    parts = torch.cat([clips[:, i: i + 8] for i in (0, 8, 16)])
+    parts = torch.cat([clips[:, i : i + 8] for i in (0, 8, 16)])
     assert torch.allclose(direct.extractor(parts).sum(0), reference.real.features.sum(0), atol=1e-2)
 
 

@@ -15,16 +15,24 @@ from vdmbench.ops import Direction
 def random_direction() -> Callable[..., Direction]:
     """A Direction of random float64 values rounded to a dtype, every tensor a leaf that requires a gradient."""
 
-    def make(batch: int, frames: int, channels: int, state: int, dtype: torch.dtype = torch.float64,
-             seed: int = 0) -> Direction:
+    def make(
+        batch: int, frames: int, channels: int, state: int, dtype: torch.dtype = torch.float64, seed: int = 0
+    ) -> Direction:
         generator = torch.Generator().manual_seed(seed)
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
         sequence = (batch, frames, channels)
-        parts = (normal(*sequence), normal(*sequence), -torch.exp(normal(channels, state) / 2), normal(batch, frames, state),
-                 normal(batch, frames, state), normal(channels), normal(channels))
+        parts = (
+            normal(*sequence),
+            normal(*sequence),
+            -torch.exp(normal(channels, state) / 2),
+            normal(batch, frames, state),
+            normal(batch, frames, state),
+            normal(channels),
+            normal(channels),
+        )
         return Direction(*(part.to(dtype).requires_grad_() for part in parts))
 
     return make

@@ -50,10 +50,13 @@ def test_what_pytorch_selects_is_recorded_and_a_kernel_held_to_by_name_says_what
     assert used == {}
 
 
-@pytest.mark.parametrize(("op", "backend", "install"), [
-    ("attention", "xformers", "pip install xformers"),
-    ("causal_conv1d", "causal_conv1d", "pip install --no-build-isolation causal-conv1d"),
-])
+@pytest.mark.parametrize(
+    ("op", "backend", "install"),
+    [
+        ("attention", "xformers", "pip install xformers"),
+        ("causal_conv1d", "causal_conv1d", "pip install --no-build-isolation causal-conv1d"),
+    ],
+)
 def test_packages_for_gpus_come_with_their_install_line(op, backend, install):
     with pytest.raises(BackendUnavailable, match="runs on cuda tensors, not on cpu"):
         backends.choose(op, backend, Q)
@@ -82,8 +85,13 @@ def test_a_simulated_device_chooses_as_that_device_would():
 def test_statuses_list_every_backend_and_each_op_has_one_that_runs():
     listed = backends.statuses("cpu")
     assert {(status.op, status.backend) for status in listed} >= {
-        ("attention", "math"), ("attention", "sdpa"), ("selective_scan", "reference"), ("selective_scan", "numba"),
-        ("selective_scan", "mamba_ssm"), ("bidirectional_selective_scan", "numba")}
+        ("attention", "math"),
+        ("attention", "sdpa"),
+        ("selective_scan", "reference"),
+        ("selective_scan", "numba"),
+        ("selective_scan", "mamba_ssm"),
+        ("bidirectional_selective_scan", "numba"),
+    }
     for status in listed:
         assert status.available == (status.why_not is None)
     for op in {status.op for status in listed}:

@@ -17,8 +17,9 @@ CPU_BACKENDS = ("reference", "numba")
 def two_scans(ahead: Direction, back: Direction, gate: Tensor | None, merge: str) -> Tensor:
     first = selective_scan(*ahead[:6], dt_bias=ahead.dt_bias, backend="reference")
     flipped = [part.flip(1) for part in (back.x, back.dt, back.B, back.C)]
-    second = selective_scan(flipped[0], flipped[1], back.A, flipped[2], flipped[3], back.D, dt_bias=back.dt_bias,
-                            backend="reference").flip(1)
+    second = selective_scan(
+        flipped[0], flipped[1], back.A, flipped[2], flipped[3], back.D, dt_bias=back.dt_bias, backend="reference"
+    ).flip(1)
     weight = 1 if gate is None else F.silu(gate)
     if merge == "concat":
         return torch.cat([first * weight, second * weight], -1)

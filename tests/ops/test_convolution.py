@@ -21,9 +21,13 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 @pytest.mark.parametrize("taps", [1, 4])
 def test_causal_conv1d_is_the_sum_over_taps(shape, taps):
     x, weight, bias = normal(*shape), normal(shape[-1], taps, seed=1), normal(shape[-1], seed=2)
-    want = torch.stack([
-        bias + sum(weight[:, k] * x[:, t - (taps - 1) + k] for k in range(taps) if t - (taps - 1) + k >= 0)
-        for t in range(shape[1])], 1)
+    want = torch.stack(
+        [
+            bias + sum(weight[:, k] * x[:, t - (taps - 1) + k] for k in range(taps) if t - (taps - 1) + k >= 0)
+            for t in range(shape[1])
+        ],
+        1,
+    )
     torch.testing.assert_close(causal_conv1d(x, weight, bias), want)
 
 
@@ -79,7 +83,8 @@ def test_the_s4d_kernel_gradcheck():
     dt, real, imaginary = normal(2).detach().exp() / 10, normal(2, 3, seed=1), normal(2, 3, seed=2)
     inputs = (dt.requires_grad_(), real, imaginary)
     assert torch.autograd.gradcheck(
-        lambda dt, re, im: s4d_kernel(dt, torch.complex(-re.exp(), im), torch.complex(im, re), 5), inputs)
+        lambda dt, re, im: s4d_kernel(dt, torch.complex(-re.exp(), im), torch.complex(im, re), 5), inputs
+    )
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -97,8 +102,10 @@ def test_shapes_that_do_not_fit_are_refused():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_the_causal_conv1d_package_equals_the_float64_reference(dtype, tolerance, reverse, silu, relative_error):
     pytest.importorskip("causal_conv1d", reason="needs causal-conv1d")
-    parts = [part.detach().cuda().requires_grad_()
-             for part in (normal(3, 65, 24, dtype=dtype), normal(24, 4, seed=1, dtype=dtype), normal(24, seed=2, dtype=dtype))]
+    parts = [
+        part.detach().cuda().requires_grad_()
+        for part in (normal(3, 65, 24, dtype=dtype), normal(24, 4, seed=1, dtype=dtype), normal(24, seed=2, dtype=dtype))
+    ]
     wide = [part.detach().double().requires_grad_() for part in parts]
     got = causal_conv1d(*parts, silu=silu, reverse=reverse, backend="causal_conv1d")
     want = causal_conv1d(*wide, silu=silu, reverse=reverse, backend="torch")

@@ -103,8 +103,13 @@ assert torch.get_num_threads() == 1, "starting Numba's threads changed PyTorch's
 def _scan_in_a_new_process(**environment: str) -> float:
     root = str(Path(vdmbench.__file__).parent.parent)
     kept = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    process = subprocess.run([sys.executable, "-c", RUN_A_SCAN], env={**kept, "PYTHONPATH": root, **environment}, text=True,
-                             capture_output=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_A_SCAN],
+        env={**kept, "PYTHONPATH": root, **environment},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     return float(process.stdout)
 
 

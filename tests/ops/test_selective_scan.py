@@ -170,14 +170,17 @@ def test_a_non_finite_input_is_seen_in_the_output_and_named_under_anomaly_detect
         scan(direction, backend=backend)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"dt": torch.randn(2, 5, 4)}, r"takes dt of shape \(2, 6, 4\), got \(2, 5, 4\)"),
-    ({"A": torch.randn(3, 2)}, r"takes A of shape \(4, 2\), got \(3, 2\)"),
-    ({"C": torch.randn(2, 6, 3)}, r"takes C of shape \(2, 6, 2\), got \(2, 6, 3\)"),
-    ({"B": torch.ones(2, 6, 2, dtype=torch.int64)}, "takes B of a floating dtype, got torch.int64"),
-    ({"D": torch.ones(4, device="meta")}, "one device, got x on cpu and D on meta"),
-    ({"x": torch.randn(2, 0, 4)}, "neither empty"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dt": torch.randn(2, 5, 4)}, r"takes dt of shape \(2, 6, 4\), got \(2, 5, 4\)"),
+        ({"A": torch.randn(3, 2)}, r"takes A of shape \(4, 2\), got \(3, 2\)"),
+        ({"C": torch.randn(2, 6, 3)}, r"takes C of shape \(2, 6, 2\), got \(2, 6, 3\)"),
+        ({"B": torch.ones(2, 6, 2, dtype=torch.int64)}, "takes B of a floating dtype, got torch.int64"),
+        ({"D": torch.ones(4, device="meta")}, "one device, got x on cpu and D on meta"),
+        ({"x": torch.randn(2, 0, 4)}, "neither empty"),
+    ],
+)
 def test_inputs_that_do_not_fit_are_refused(change, message, random_direction):
     with pytest.raises(ValueError, match=message):
         scan(random_direction(2, 6, 4, 2)._replace(**change))
@@ -206,8 +209,11 @@ def test_fake_tensors_pass_forward_and_backward_so_that_memory_can_be_planned(ma
 def test_the_numba_operator_is_registered_correctly(gated, random_direction):
     direction = random_direction(2, 5, 3, 2, dtype=torch.float32)
     gate = direction.x.detach().clone() if gated else None
-    torch.library.opcheck(torch.ops.vdmbench.numba_scan.default, (list(direction), [], gate, 0, True, False),
-                          test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+    torch.library.opcheck(
+        torch.ops.vdmbench.numba_scan.default,
+        (list(direction), [], gate, 0, True, False),
+        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+    )
 
 
 @pytest.mark.gpu

@@ -19,8 +19,12 @@ pytest.importorskip("triton", reason="Triton is for Linux")
 def test_the_kernels_are_right_as_python_on_the_cpu():
     """In a process of its own: Triton reads TRITON_INTERPRET as it is imported."""
     cases = Path(__file__).parent / "triton_scan_cases.py"
-    run = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(cases)],
-                         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(cases)],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -29,6 +33,7 @@ class NoGPU:
 
     def get_current_target(self):
         from triton.backends.compiler import GPUTarget
+
         return GPUTarget("cuda", 90, 32)
 
     def get_current_device(self) -> int:
@@ -43,10 +48,14 @@ def test_the_kernels_compile_for_a_gpu(how, dtype, random_direction, monkeypatch
     """What runs as Python may still be no Triton. Launches are made to compile and stop there."""
     from triton.runtime import driver
     from triton.runtime.jit import JITFunction
+
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     compiled = []
-    monkeypatch.setattr(JITFunction, "__getitem__", lambda kernel, grid: lambda *arguments, **constants: compiled.append(
-        kernel.warmup(*arguments, grid=grid, **constants)))
+    monkeypatch.setattr(
+        JITFunction,
+        "__getitem__",
+        lambda kernel, grid: lambda *arguments, **constants: compiled.append(kernel.warmup(*arguments, grid=grid, **constants)),
+    )
     monkeypatch.setattr(driver, "_active", NoGPU())
     parts = random_direction(2, 40, 96, 16, dtype=dtype)
     y = torch.ops.vdmbench.triton_scan(list(parts), list(parts) if how else [], parts.x, how, True, False, True)[0]
@@ -80,12 +89,18 @@ def test_on_cpu_tensors_it_is_refused(random_direction):
 def test_it_equals_the_float64_reference_on_a_gpu(merge, gated, dtype, random_direction, relative_error):
     tolerance = 1e-5 if dtype is torch.float32 else 1e-2
     for shape in ((700, 37, 224, 16), (3, 300, 33, 5), (1, 1, 1, 1)):
-        parts = [part.detach().cuda().requires_grad_() for seed in (0, 1, 2)
-                 for part in random_direction(*shape, dtype=dtype, seed=seed)][:15 if gated else 14]
+        parts = [
+            part.detach().cuda().requires_grad_()
+            for seed in (0, 1, 2)
+            for part in random_direction(*shape, dtype=dtype, seed=seed)
+        ][: 15 if gated else 14]
         wide = [part.detach().double().requires_grad_() for part in parts]
-        got, want = (bidirectional_selective_scan(Direction(*p[:7]), Direction(*p[7:14]), gate=p[14] if gated else None,
-                                                  merge=merge, backend=backend)
-                     for p, backend in ((parts, "triton"), (wide, "reference")))
+        got, want = (
+            bidirectional_selective_scan(
+                Direction(*p[:7]), Direction(*p[7:14]), gate=p[14] if gated else None, merge=merge, backend=backend
+            )
+            for p, backend in ((parts, "triton"), (wide, "reference"))
+        )
         assert relative_error(got, want) < tolerance
         weight = torch.randn_like(got)
         gotten = torch.autograd.grad((got * weight).sum(), parts, retain_graph=True)

@@ -26,6 +26,7 @@ def small_tiles(monkeypatch) -> None:
 def round_to_nearest(monkeypatch) -> None:
     """As GPUs do: the interpreter truncates to half precision, and loses the carry where it is asked to round."""
     from triton.runtime import interpreter
+
     truncating, dtypes = interpreter._convert_float, {"bf16": torch.bfloat16, "fp16": torch.float16}
 
     def rounding(values, source, target, mode):
@@ -115,14 +116,15 @@ def test_without_softplus_and_without_the_optional_parts(random_direction, relat
     got = selective_scan(x, dt, A, B, C, softplus=False, backend="triton")
     want = selective_scan(x.double(), dt.double(), A.double(), B.double(), C.double(), softplus=False, backend="reference")
     assert relative_error(got, want) < 1e-5
-    for one, other in zip(torch.autograd.grad(got.sum(), (x, dt, A, B, C)), torch.autograd.grad(want.sum(), (x, dt, A, B, C)),
-                          strict=True):
+    for one, other in zip(
+        torch.autograd.grad(got.sum(), (x, dt, A, B, C)), torch.autograd.grad(want.sum(), (x, dt, A, B, C)), strict=True
+    ):
         assert relative_error(one, other) < 1e-5
 
 
 def test_slices_of_a_projection_and_strided_inputs(random_parts, relative_error):
     parts = [part.detach() for part in random_parts((2, 5, 3, 2), True, True)]
-    sliced = [torch.cat([part, part, part], -1)[..., part.shape[-1]:2 * part.shape[-1]].requires_grad_() for part in parts]
+    sliced = [torch.cat([part, part, part], -1)[..., part.shape[-1] : 2 * part.shape[-1]].requires_grad_() for part in parts]
     strided = [torch.stack([part, part], -1)[..., 0].requires_grad_() for part in parts]
     assert not any(part.is_contiguous() for part in (sliced[0], strided[0]))
     for layout in (sliced, strided):
@@ -162,5 +164,8 @@ def test_it_is_taken_by_name_alone(random_direction):
 def test_the_operator_is_registered_correctly(gated, random_direction):
     ahead, back = (list(random_direction(2, 3, 2, 2, dtype=torch.float32, seed=seed)) for seed in (0, 1))
     gate = ahead[0].detach().clone() if gated else None
-    torch.library.opcheck(torch.ops.vdmbench.triton_scan.default, (ahead, back, gate, 1, True, False, True),
-                          test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+    torch.library.opcheck(
+        torch.ops.vdmbench.triton_scan.default,
+        (ahead, back, gate, 1, True, False, True),
+        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+    )

@@ -86,8 +86,9 @@ class Browser:
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             self.errors.append(str(parameters["exceptionDetails"]))
-        elif (method == "Log.entryAdded" and parameters["entry"]["level"] == "error") or \
-                (method == "Runtime.consoleAPICalled" and parameters["type"] == "error"):
+        elif (method == "Log.entryAdded" and parameters["entry"]["level"] == "error") or (
+            method == "Runtime.consoleAPICalled" and parameters["type"] == "error"
+        ):
             self.errors.append(str(parameters))
 
     def open(self, path: Path) -> float:
@@ -124,8 +125,10 @@ class Browser:
 
     def prefer(self, **features: str) -> None:
         """What the reader's system prefers: ``color_scheme="dark"``."""
-        self.call("Emulation.setEmulatedMedia", features=[{"name": f"prefers-{name.replace('_', '-')}", "value": value}
-                                                          for name, value in features.items()])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()],
+        )
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         import base64

@@ -14,8 +14,11 @@ from vdmbench.report import Study, read_results, write_report
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = make_records(frames=(16, 32))
     noise = {variant: 10.0 * (index + 1) for index, variant in enumerate(VARIANTS)}
-    return store(tmp_path_factory.mktemp("results") / "synthetic", records,
-                 clips=lambda record: moving_squares(3, 8, seed=record.seed, noise=noise[record.variant]))
+    return store(
+        tmp_path_factory.mktemp("results") / "synthetic",
+        records,
+        clips=lambda record: moving_squares(3, 8, seed=record.seed, noise=noise[record.variant]),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,14 @@ FRAMES = (16, 32, 64, 128)
 SEEDS = (0, 1, 2)
 
 # Per variant: memory at 16 frames and what a frame adds linearly and quadratically (GiB); distance; step seconds a frame.
-_MEMORY = {"identity": (0.9, 0.030, 0.0), "attention": (1.0, 0.055, 0.0011), "linear-attention": (1.0, 0.072, 0.0),
-           "s4d": (1.0, 0.048, 0.0), "uni-mamba": (1.0, 0.052, 0.0), "bi-mamba": (1.0, 0.066, 0.0)}
+_MEMORY = {
+    "identity": (0.9, 0.030, 0.0),
+    "attention": (1.0, 0.055, 0.0011),
+    "linear-attention": (1.0, 0.072, 0.0),
+    "s4d": (1.0, 0.048, 0.0),
+    "uni-mamba": (1.0, 0.052, 0.0),
+    "bi-mamba": (1.0, 0.066, 0.0),
+}
 _DISTANCE = {
     "identity": 910.0,
     "attention": 300.0,
@@ -46,25 +52,48 @@ _STEP = {
     "uni-mamba": 0.0042,
     "bi-mamba": 0.0058,
 }
-_TEMPORAL = {"identity": 0, "attention": 1_130_496, "linear-attention": 1_130_496, "s4d": 1_223_664, "uni-mamba": 1_344_496,
-             "bi-mamba": 1_545_200}
+_TEMPORAL = {
+    "identity": 0,
+    "attention": 1_130_496,
+    "linear-attention": 1_130_496,
+    "s4d": 1_223_664,
+    "uni-mamba": 1_344_496,
+    "bi-mamba": 1_545_200,
+}
 
 
 def identity_of(variant: str, frames: int, seed: int) -> str:
     return f"{VARIANTS.index(variant) if variant in VARIANTS else 99:02d}{frames:04d}{seed:02d}".ljust(20, "0")
 
 
-def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = "ok", cohort: str | None = "a100-40gb",
-                cuda: bool = True, suite: str = "synthetic", metric: str = "fvd", memory_factor: float = 1.0,
-                distance_factor: float = 1.0, step_factor: float = 1.0, **changes: Any) -> Record:
+def make_record(
+    variant: str,
+    frames: int = 16,
+    seed: int = 0,
+    *,
+    status: str = "ok",
+    cohort: str | None = "a100-40gb",
+    cuda: bool = True,
+    suite: str = "synthetic",
+    metric: str = "fvd",
+    memory_factor: float = 1.0,
+    distance_factor: float = 1.0,
+    step_factor: float = 1.0,
+    **changes: Any,
+) -> Record:
     """One record; numbers follow from its arguments alone."""
     number = VARIANTS.index(variant) if variant in VARIANTS else 20
     rng = np.random.default_rng([number, frames, seed])
     base, linear, square = _MEMORY.get(variant, _MEMORY["s4d"])
     memory = int((base + linear * frames + square * frames**2) * GIB * memory_factor * (1 + 0.002 * rng.standard_normal()))
     distance = _DISTANCE.get(variant, 400.0) * (frames / 16) ** 0.35 * (1 + 0.03 * rng.standard_normal()) * distance_factor
-    step = _STEP.get(variant, 0.004) * frames * (1 + 0.0015 * frames * (variant == "attention")) * step_factor * \
-        (1 + 0.01 * rng.standard_normal())
+    step = (
+        _STEP.get(variant, 0.004)
+        * frames
+        * (1 + 0.0015 * frames * (variant == "attention"))
+        * step_factor
+        * (1 + 0.01 * rng.standard_normal())
+    )
     steps = np.linspace(500, 100_000, 100).astype(int)
     loss = 0.02 + 0.1 * (steps / 500) ** -0.45 * (1 + distance / 4000) + 0.0006 * rng.standard_normal(len(steps))
     temporal = _TEMPORAL.get(variant, 1_200_000)
@@ -72,8 +101,13 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
 
     def reading(share: float) -> PhaseReading:
         peak = int(memory * share)
-        return PhaseReading(seconds=step * 100, rss_peak_bytes=int(1.9 * GIB) if cuda else peak, rss_source="VmHWM",
-                            allocated_peak_bytes=peak if cuda else None, reserved_peak_bytes=int(peak * 1.08) if cuda else None)
+        return PhaseReading(
+            seconds=step * 100,
+            rss_peak_bytes=int(1.9 * GIB) if cuda else peak,
+            rss_source="VmHWM",
+            allocated_peak_bytes=peak if cuda else None,
+            reserved_peak_bytes=int(peak * 1.08) if cuda else None,
+        )
 
     fields: dict[str, Any] = {
         "identity": identity_of(variant, frames, seed),
@@ -101,8 +135,12 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
         "phase": None if ran else "train",
         "cohort": cohort if fitted else None,
         "message": None if ran else f"{status} in training",
-        "environment": {"cpu": {"model": "AMD EPYC 7763"}, "gpus": [{"name": "NVIDIA A100-SXM4-40GB"}] if cuda else [],
-                        "torch": {"version": "2.13.0"}, "packages": {"numpy": "2.4.6"}},
+        "environment": {
+            "cpu": {"model": "AMD EPYC 7763"},
+            "gpus": [{"name": "NVIDIA A100-SXM4-40GB"}] if cuda else [],
+            "torch": {"version": "2.13.0"},
+            "packages": {"numpy": "2.4.6"},
+        },
         "backends": {"attention": ["math"]} if variant == "attention" else {},
     }
     if fitted:
@@ -132,15 +170,27 @@ def make_record(variant: str, frames: int = 16, seed: int = 0, *, status: str = 
             clips=2048, seconds_per_clip=step * 22, frames_per_second=frames / (step * 22), sampler="ddpm", steps=256
         )
         label = f"FVD[i3d,n=2048,f={frames}]" if metric == "fvd" else f"STE-FD[n=2048,f={frames}]"
-        fields["metrics"] = {metric: MetricResult(
-            name=label, value=distance, n_real=2048, n_generated=2048, kvd=distance / 12, floor=41.0,
-            interval=(distance * 0.96, distance * 1.05), controls={"shuffled": 120.0, "frozen": 410.0}, blind=["reversed"])}
+        fields["metrics"] = {
+            metric: MetricResult(
+                name=label,
+                value=distance,
+                n_real=2048,
+                n_generated=2048,
+                kvd=distance / 12,
+                floor=41.0,
+                interval=(distance * 0.96, distance * 1.05),
+                controls={"shuffled": 120.0, "frozen": 410.0},
+                blind=["reversed"],
+            )
+        }
     return Record(**(fields | changes))
 
 
-def make_records(variants: tuple[str, ...] = VARIANTS, frames: tuple[int, ...] = FRAMES, seeds: tuple[int, ...] = SEEDS,
-                 **options: Any) -> list[Record]:
+def make_records(
+    variants: tuple[str, ...] = VARIANTS, frames: tuple[int, ...] = FRAMES, seeds: tuple[int, ...] = SEEDS, **options: Any
+) -> list[Record]:
     """The whole study; attention runs out of memory at the greatest length, one cell is infeasible, one seed NaN."""
+
     def status(variant: str, length: int, seed: int) -> str:
         if variant == "attention" and length == max(frames) and len(frames) > 1:
             return "oom"
@@ -148,8 +198,12 @@ def make_records(variants: tuple[str, ...] = VARIANTS, frames: tuple[int, ...] =
             return "infeasible"
         return "nan" if (variant, length, seed) == ("s4d", 32, 2) else "ok"
 
-    return [make_record(variant, length, seed, status=status(variant, length, seed), **options)
-            for variant in variants for length in frames for seed in seeds]
+    return [
+        make_record(variant, length, seed, status=status(variant, length, seed), **options)
+        for variant in variants
+        for length in frames
+        for seed in seeds
+    ]
 
 
 def store(folder: Path, records: list[Record], *, clips: Callable[[Record], np.ndarray] | None = None) -> Path:
@@ -178,7 +232,7 @@ def moving_squares(clips: int, frames: int, seed: int, noise: float = 0.0, size:
                 [0.5, 0.7, 1.0]
             )
             top, left = (start + speed * frame) % (size - 8)
-            video[clip, frame, top:top + 8, left:left + 8] = colour
+            video[clip, frame, top : top + 8, left : left + 8] = colour
     return np.clip(video + noise * rng.standard_normal(video.shape), 0, 255).astype(np.uint8)
 
 

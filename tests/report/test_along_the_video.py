@@ -29,11 +29,20 @@ def drifting(variant: str, seed: int, slope: float) -> Record:
 
 def predicting(variant: str, seed: int, recall: float, *, known: int = KNOWN, point: int | None = None) -> Record:
     def score(value: float, floor: float) -> PredictionScore:
-        return PredictionScore(value=value, interval=(value - 1, value + 1), by_frame=[value - t / 9 for t in range(AHEAD)],
-                               copied=floor, copied_by_frame=[floor] * AHEAD)
+        return PredictionScore(
+            value=value,
+            interval=(value - 1, value + 1),
+            by_frame=[value - t / 9 for t in range(AHEAD)],
+            copied=floor,
+            copied_by_frame=[floor] * AHEAD,
+        )
 
     prediction = Prediction(
-        known_frames=known, clips=32, rule="frame-levels", psnr=score(20 + seed / 9, 15), ssim=score(0.6, 0.3),
+        known_frames=known,
+        clips=32,
+        rule="frame-levels",
+        psnr=score(20 + seed / 9, 15),
+        ssim=score(0.6, 0.3),
         recall=RecallScore(revisits=90, psnr=20 + recall, novel_psnr=20, gain=recall, interval=(recall - 1, recall + 1)),
     )
     where = {} if point is None else {"sample.known_frames": point}
@@ -82,8 +91,11 @@ def test_recall_is_claimed_in_decibels_also_below_zero() -> None:
 
 def test_points_are_pooled_by_their_mean_where_values_may_be_negative() -> None:
     gains = {("s4d", 4): 3.0, ("s4d", 6): -1.0, ("attention", 4): 0.5, ("attention", 6): -0.5}
-    records = [predicting(name, seed, gain + seed / 10, known=known, point=known)
-               for (name, known), gain in gains.items() for seed in range(4)]
+    records = [
+        predicting(name, seed, gain + seed / 10, known=known, point=known)
+        for (name, known), gain in gains.items()
+        for seed in range(4)
+    ]
     claim = Claim(says="recall[s4d] > 0.5 dB", pool=["known_frames"])
     assert judge_claims(Study.of(records), [claim])[0].findings[0].relative == pytest.approx(1.3)  # 1.15 over 0.5
 

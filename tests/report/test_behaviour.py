@@ -8,8 +8,9 @@ from vdmbench.report.study import Study
 
 def profiled(variant: str, seed: int, flicker: float, *, cut_rate: float | None = None):
     def profile(flicker: float) -> TemporalProfile:
-        return TemporalProfile(clips=4, flicker=flicker, dynamic_degree=0.5, similarity={1: 0.9, 2: 0.8, 8: 0.3},
-                               cut_rate=cut_rate)
+        return TemporalProfile(
+            clips=4, flicker=flicker, dynamic_degree=0.5, similarity={1: 0.9, 2: 0.8, 8: 0.3}, cut_rate=cut_rate
+        )
 
     profiles = TemporalProfiles(generated=profile(flicker), real=profile(0.02))
     return make_record(variant, seed=seed).model_copy(update={"temporal_profiles": profiles})

@@ -90,8 +90,10 @@ def test_a_variant_is_hidden_in_every_figure(page) -> None:
     key = page.run(
         "[...document.querySelectorAll('[data-toggle]')].find((button) => button.textContent === 's4d').dataset.toggle"
     )
-    shown = (f"[...document.querySelectorAll('[data-variant={key}]')]"
-             ".filter((part) => part.getBoundingClientRect().width > 0).length")
+    shown = (
+        f"[...document.querySelectorAll('[data-variant={key}]')]"
+        ".filter((part) => part.getBoundingClientRect().width > 0).length"
+    )
     before = page.run(shown)
     assert before > 8
     page.run(f"document.querySelector('[data-toggle={key}]').click()")
@@ -110,8 +112,10 @@ def test_a_point_says_what_it_is(page) -> None:
 
 
 def test_samples_play_and_pause(page) -> None:
-    assert page.run("Promise.all([...document.querySelectorAll('.wall img')].map((image) => image.decode())).then(() => "
-                    "[...document.querySelectorAll('.wall img')].every((image) => image.naturalWidth > 100))")
+    assert page.run(
+        "Promise.all([...document.querySelectorAll('.wall img')].map((image) => image.decode())).then(() => "
+        "[...document.querySelectorAll('.wall img')].every((image) => image.naturalWidth > 100))"
+    )
     page.run("document.querySelector('#play').click()")
     assert page.run("[...document.querySelectorAll('.wall img')].every((image) => image.src.startsWith('data:image/png'))")
     page.run("document.querySelector('#play').click()")

@@ -33,7 +33,11 @@ def steps() -> list[dict]:
 def test_every_step_is_a_script_that_the_shell_accepts(steps) -> None:
     scripts = [step["run"] for step in steps if "run" in step]
     assert [shlex.split(line)[:2] for script in scripts for line in script.splitlines() if line.startswith("vdmbench")] == [
-        ["vdmbench", "data"], ["vdmbench", "run"], ["vdmbench", "compare"], ["vdmbench", "report"]]
+        ["vdmbench", "data"],
+        ["vdmbench", "run"],
+        ["vdmbench", "compare"],
+        ["vdmbench", "report"],
+    ]
     for script in scripts:
         assert "${{" not in script  # what a pull request names must not become code
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
@@ -51,9 +55,14 @@ def test_the_judging_step_fails_where_the_gate_does_and_tells_it(steps, tmp_path
     python = shlex.quote(sys.executable)
     script = f'vdmbench() {{ {python} -c "from vdmbench.cli.app import main; main()" "$@"; }}\n{judge["run"]}'
     summary = tmp_path / "summary.md"
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "GITHUB_STEP_SUMMARY": str(summary),
-                   "BASELINE": "HEAD:results/baselines/tiny"}
-    ended = subprocess.run(["bash", "-e", "-c", script], cwd=repository, env=environment, capture_output=True, text=True,
-                           check=False)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "BASELINE": "HEAD:results/baselines/tiny",
+    }
+    ended = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == code, ended.stderr
     assert said in summary.read_text()

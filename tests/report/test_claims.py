@@ -20,9 +20,18 @@ def _judge(says: str, study: Study = FULL, **options):
 
 def _study(values: dict[str, list[float]]) -> Study:
     """Variants with these distances by seed, all else equal."""
-    return Study.of([make_record(variant, seed=seed, identity=f"{variant}{seed}", metrics={
-        "fvd": MetricResult(name="FVD", value=value, n_real=2048, n_generated=2048)})
-        for variant, series in values.items() for seed, value in enumerate(series)])
+    return Study.of(
+        [
+            make_record(
+                variant,
+                seed=seed,
+                identity=f"{variant}{seed}",
+                metrics={"fvd": MetricResult(name="FVD", value=value, n_real=2048, n_generated=2048)},
+            )
+            for variant, series in values.items()
+            for seed, value in enumerate(series)
+        ]
+    )
 
 
 def test_the_grammar_knows_every_quantity_of_the_report() -> None:
@@ -103,8 +112,15 @@ def test_memory_at_equal_distance_along_the_widths() -> None:
         ).model_copy(update={"variant": variant})
 
     def study(memory: float) -> Study:
-        return Study.of([width(variant, base, seed, factor) for variant, factor in (("lean", memory), ("fat", 1.0))
-                         for base in (16, 32, 64) for seed in range(4)], reference="fat")
+        return Study.of(
+            [
+                width(variant, base, seed, factor)
+                for variant, factor in (("lean", memory), ("fat", 1.0))
+                for base in (16, 32, 64)
+                for seed in range(4)
+            ],
+            reference="fat",
+        )
 
     judged = _judge("peak_train_memory[lean] < peak_train_memory[fat] at equal fvd", study(0.7))
     assert judged.verdict == Verdict.SUPPORTED
@@ -128,6 +144,11 @@ def test_equal_variants_are_told_apart_in_at_most_one_of_twenty_suites() -> None
     """A/A over a whole suite: three claims on six equal variants, three seeds, whatever way they point."""
     rng = np.random.default_rng(0)
     claims = [Claim(says=f"fvd[{left}] < fvd[{right}]") for left, right in ("ab", "cd", "ef")]
-    wrong = sum(any(judgement.verdict != Verdict.UNDECIDED for judgement in judge_claims(
-        _study({name: list(rng.normal(300, 12, 3)) for name in "abcdef"}), claims)) for _ in range(120))
+    wrong = sum(
+        any(
+            judgement.verdict != Verdict.UNDECIDED
+            for judgement in judge_claims(_study({name: list(rng.normal(300, 12, 3)) for name in "abcdef"}), claims)
+        )
+        for _ in range(120)
+    )
     assert wrong <= 12  # 6 expected at most, 12 is beyond two standard deviations

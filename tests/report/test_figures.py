@@ -35,8 +35,11 @@ def test_every_figure_in_every_format_with_its_fonts(report, name) -> None:
 
 def test_equal_studies_give_equal_bytes(study, tmp_path) -> None:
     style = find_style("default")
-    first, second = (save(draw(study, "memory", style), tmp_path / name / "memory", style)
-                     for name in ("a", "b") if (tmp_path / name).mkdir() is None)
+    first, second = (
+        save(draw(study, "memory", style), tmp_path / name / "memory", style)
+        for name in ("a", "b")
+        if (tmp_path / name).mkdir() is None
+    )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
@@ -114,7 +117,8 @@ def test_samples_stand_side_by_side_from_one_seed(study) -> None:
     clips = all_clips(study)
     assert [list(item.rows) for item in clips] == [
         ["real", "identity", "attention", "s4d", "uni-mamba", "bi-mamba"],
-        ["real", "identity", "linear-attention", "s4d", "uni-mamba", "bi-mamba"]]
+        ["real", "identity", "linear-attention", "s4d", "uni-mamba", "bi-mamba"],
+    ]
     assert {item.seed for item in clips} == {0}
     assert clips[0].lost == {"linear-attention": "infeasible ×3"}
 

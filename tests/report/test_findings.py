@@ -83,13 +83,21 @@ def test_nothing_is_said_beyond_the_common_range_nor_from_one_width() -> None:
 
 def test_exponents_and_where_curves_cross() -> None:
     def records(variant: str, law):
-        return [make_record("s4d", frames, seed, identity=f"{variant}{frames}{seed}").model_copy(update={
-            "variant": variant,
-            "phases": {"train": PhaseReading(seconds=1.0, allocated_peak_bytes=int(law(frames) * (1 + 0.001 * seed)))}})
-            for frames in (16, 64, 256) for seed in range(3)]
+        return [
+            make_record("s4d", frames, seed, identity=f"{variant}{frames}{seed}").model_copy(
+                update={
+                    "variant": variant,
+                    "phases": {"train": PhaseReading(seconds=1.0, allocated_peak_bytes=int(law(frames) * (1 + 0.001 * seed)))},
+                }
+            )
+            for frames in (16, 64, 256)
+            for seed in range(3)
+        ]
 
-    study = Study.of([*records("square", lambda frames: 1000 * frames**2), *records("line", lambda frames: 100_000 * frames)],
-                     reference="square")
+    study = Study.of(
+        [*records("square", lambda frames: 1000 * frames**2), *records("line", lambda frames: 100_000 * frames)],
+        reference="square",
+    )
     memory = study.quantity("peak_train_memory")
     assert exponent(study, memory, study.groups, "square").value == pytest.approx(2, abs=1e-3)
     assert exponent(study, memory, study.groups, "line").value == pytest.approx(1, abs=1e-3)

@@ -67,8 +67,10 @@ def test_a_distance_that_is_nan_is_null_with_its_cell_named() -> None:
 
 
 def test_coordinates_that_one_variant_alone_has_belong_to_its_name() -> None:
-    records = [make_record("attention", point={"data.frames": 16, "variants.attention.mixer.backend": kernel}, identity=kernel)
-               for kernel in ("math", "sdpa")]
+    records = [
+        make_record("attention", point={"data.frames": 16, "variants.attention.mixer.backend": kernel}, identity=kernel)
+        for kernel in ("math", "sdpa")
+    ]
     study = Study.of([*records, make_record("s4d")])
     assert study.coordinates == ["frames"]
     assert study.labels == ["attention [backend=math]", "attention [backend=sdpa]", "s4d"]
@@ -102,8 +104,12 @@ def test_mixed_protocols_are_refused_with_both_names() -> None:
 
 def test_a_cell_declared_anew_is_not_averaged_with_the_old_one() -> None:
     old = make_record("s4d")
-    new = make_record("s4d", identity="f" * 20, distance_factor=2.0,
-                      attempt=old.attempt.model_copy(update={"started": "2026-11-21T00:00:00+00:00"}))
+    new = make_record(
+        "s4d",
+        identity="f" * 20,
+        distance_factor=2.0,
+        attempt=old.attempt.model_copy(update={"started": "2026-11-21T00:00:00+00:00"}),
+    )
     for records in ([old, new], [new, old]):
         study = Study.of(records)
         assert [cell.record.identity for cell in study.cells] == ["f" * 20]
@@ -128,6 +134,8 @@ def test_the_same_cell_in_two_folders_counts_once(tmp_path) -> None:
 
 
 def test_torch_is_never_imported() -> None:
-    code = ("import sys, vdmbench.report.write, vdmbench.report.gate\n"
-            "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules), 'imported'")
+    code = (
+        "import sys, vdmbench.report.write, vdmbench.report.gate\n"
+        "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules), 'imported'"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -45,14 +45,24 @@ def test_planted_memory_and_distance_regressions_are_caught() -> None:
 
 
 def test_one_slow_variant_is_caught_and_a_busy_machine_is_not_blamed_on_it() -> None:
-    slow = [make_record(record.variant, record.point["data.frames"], record.seed, cuda=False, status=record.status,
-                        step_factor=1.5 if record.variant == "s4d" else 1.1) for record in make_records(frames=(16, 32))]
+    slow = [
+        make_record(
+            record.variant,
+            record.point["data.frames"],
+            record.seed,
+            cuda=False,
+            status=record.status,
+            step_factor=1.5 if record.variant == "s4d" else 1.1,
+        )
+        for record in make_records(frames=(16, 32))
+    ]
     comparison = _compare(slow)
     assert comparison.exit_code == 1
     assert {row.cell.split()[0] for row in comparison.rows if row.verdict == Verdict.REGRESSION} == {"s4d"}
     assert _compare(make_records(frames=(16, 32), cuda=False, step_factor=1.3)).exit_code == 0
     assert _verdicts(_compare(make_records(frames=(16, 32), cuda=False, step_factor=2.0)), Verdict.REGRESSION) == {
-        "common factor of step_time", "common factor of sample_time"
+        "common factor of step_time",
+        "common factor of sample_time",
     }
 
 
@@ -97,8 +107,10 @@ def test_a_changed_status(status, code) -> None:
 
 
 def test_a_cell_that_works_again_is_an_improvement() -> None:
-    new = [make_record(record.variant, record.point["data.frames"], record.seed, cuda=False)
-           for record in make_records(frames=(16, 32))]
+    new = [
+        make_record(record.variant, record.point["data.frames"], record.seed, cuda=False)
+        for record in make_records(frames=(16, 32))
+    ]
     comparison = _compare(new)
     assert (comparison.exit_code, comparison.counts[Verdict.IMPROVED]) == (0, 7)
 
@@ -151,8 +163,18 @@ def test_fifty_unchanged_runs_with_the_noise_of_a_real_machine_pass() -> None:
     base = make_records(frames=(16, 32), seeds=(0,), cuda=False)
     for _ in range(50):
         busy = rng.uniform(0.9, 1.3)  # the machine as a whole
-        new = [make_record(record.variant, record.point["data.frames"], 0, cuda=False, status=record.status,
-                           step_factor=busy * rng.normal(1, 0.04), memory_factor=rng.normal(1, 0.004)) for record in base]
+        new = [
+            make_record(
+                record.variant,
+                record.point["data.frames"],
+                0,
+                cuda=False,
+                status=record.status,
+                step_factor=busy * rng.normal(1, 0.04),
+                memory_factor=rng.normal(1, 0.004),
+            )
+            for record in base
+        ]
         assert compare_cells(as_cells(base), as_cells(new)).exit_code == 0
 
 
@@ -211,7 +233,9 @@ def test_a_new_baseline_needs_a_reason_and_carries_records_alone(tmp_path) -> No
     assert compare_folders(baseline, new).exit_code == 0
     assert {path.name for path in baseline.rglob("*") if path.is_file()} == {"record.json", "folder.json", "REASONS.md"}
     assert [line for line in (baseline / "REASONS.md").read_text().splitlines() if line.startswith("-")] == [
-        "- first", "- s4d keeps its states now"]
+        "- first",
+        "- s4d keeps its states now",
+    ]
 
 
 def test_a_baseline_of_a_git_revision(tmp_path, monkeypatch) -> None:

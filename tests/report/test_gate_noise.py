@@ -34,10 +34,21 @@ def _record(variant: str, place: int, measured: dict[str, Any], memory: float, d
         place,
         identity=f"{variant}-{place}",
         phases={"train": reading("train_rss_bytes"), "sample": reading("sample_rss_bytes")},
-        training=Training(steps=12, step_seconds=Spread(median=median, q1=q1, q3=q3, count=12), loss_steps=[], loss=[],
-                          frames_per_second=16 / median, final_loss=measured["final_loss"]),
-        sampling=Sampling(clips=24, seconds_per_clip=measured["seconds_per_clip"], sampler="ddim", steps=3,
-                          frames_per_second=8 / measured["seconds_per_clip"]),
+        training=Training(
+            steps=12,
+            step_seconds=Spread(median=median, q1=q1, q3=q3, count=12),
+            loss_steps=[],
+            loss=[],
+            frames_per_second=16 / median,
+            final_loss=measured["final_loss"],
+        ),
+        sampling=Sampling(
+            clips=24,
+            seconds_per_clip=measured["seconds_per_clip"],
+            sampler="ddim",
+            steps=3,
+            frames_per_second=8 / measured["seconds_per_clip"],
+        ),
         metrics={"ste-fd": metric},
     )
 
@@ -74,8 +85,10 @@ def test_a_machine_too_busy_to_judge_times_is_told() -> None:
     assert any("too busy to judge them" in text for text in texts)
 
 
-@pytest.mark.parametrize(("planted", "seen", "also"), [
-    ({"memory": 1.05}, "peak_train_memory", {"peak_sample_memory"}), ({"distance": 1.2}, "ste-fd", set())])
+@pytest.mark.parametrize(
+    ("planted", "seen", "also"),
+    [({"memory": 1.05}, "peak_train_memory", {"peak_sample_memory"}), ({"distance": 1.2}, "ste-fd", set())],
+)
 def test_a_planted_regression_is_caught_every_time(planted, seen, also) -> None:
     for seed in range(50):
         comparison = _compared(seed, **planted)

@@ -17,8 +17,15 @@ def _compile(folder, body: str) -> subprocess.CompletedProcess[str]:
         "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,textcomp}\n"
         f"\\input{{tables/numbers}}\n\\begin{{document}}\n\\tiny\n{body}\n\\end{{document}}\n"
     )
-    return subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"], cwd=folder, check=False,
-                          capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+    )
 
 
 @pytest.fixture

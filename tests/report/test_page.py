@@ -128,9 +128,21 @@ def test_text_of_records_cannot_become_markup(tmp_path) -> None:
 
 def test_everything_is_written_and_the_same_twice(report, results, tmp_path) -> None:
     names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
-    assert {"index.html", "tables/main.md", "tables/main.csv", "tables/main.tex", "tables/main.html", "tables/numbers.tex",
-            "tables/comparison.md", "tables/failures.md", "data/cells.csv", "data/cells.parquet", "data/summary.csv",
-            "figures/frontier.pdf", "samples/synthetic_a100-40gb_frames=16.gif"} <= names
+    assert {
+        "index.html",
+        "tables/main.md",
+        "tables/main.csv",
+        "tables/main.tex",
+        "tables/main.html",
+        "tables/numbers.tex",
+        "tables/comparison.md",
+        "tables/failures.md",
+        "data/cells.csv",
+        "data/cells.parquet",
+        "data/summary.csv",
+        "figures/frontier.pdf",
+        "samples/synthetic_a100-40gb_frames=16.gif",
+    } <= names
     again = write_report([results], tmp_path / "again", reference="attention", title="Temporal layers <at> the same memory")
     assert again[-1].name == "index.html"
     for path in again:

@@ -15,10 +15,19 @@ PEAKS = {"floor": lambda frames: GIB * frames, "uni": lambda frames: GIB * frame
 
 
 def solved(nbytes: int) -> Solved:
-    memory = PlannedMemory(allocated_peak_bytes=nbytes, reserved_peak_bytes=nbytes, least_capacity_bytes=nbytes,
-                           holders={"parameters": nbytes // 4, "temporaries": nbytes - nbytes // 4})
-    return Solved(parameters=Parameters(network=1, temporal=0), state_elements=0, flops_forward=1, flops_temporal=0,
-                  memory={"train": memory, "sample": memory})
+    memory = PlannedMemory(
+        allocated_peak_bytes=nbytes,
+        reserved_peak_bytes=nbytes,
+        least_capacity_bytes=nbytes,
+        holders={"parameters": nbytes // 4, "temporaries": nbytes - nbytes // 4},
+    )
+    return Solved(
+        parameters=Parameters(network=1, temporal=0),
+        state_elements=0,
+        flops_forward=1,
+        flops_temporal=0,
+        memory={"train": memory, "sample": memory},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,11 @@ def test_holm_adjustment() -> None:
 def test_equal_variants_are_called_different_in_at_most_one_of_twenty_runs(seeds, noise) -> None:
     """A/A: the same variant under two names, a thousand times over."""
     rng = np.random.default_rng(0)
-    draw = {"normal": lambda: rng.normal(size=seeds), "heavy": lambda: rng.standard_t(3, size=seeds),
-            "skewed": lambda: rng.lognormal(0, 0.5, size=seeds)}[noise]
+    draw = {
+        "normal": lambda: rng.normal(size=seeds),
+        "heavy": lambda: rng.standard_t(3, size=seeds),
+        "skewed": lambda: rng.lognormal(0, 0.5, size=seeds),
+    }[noise]
     claimed = sum(
         corrected({"a": paired_effect(_by_seed(300 + draw()), _by_seed(300 + draw()))})["a"].significant for _ in range(1000)
     )

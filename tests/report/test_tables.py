@@ -24,9 +24,7 @@ FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
 @pytest.mark.parametrize("name", ["main", "comparison", "failures"])
 def test_golden(study, name, ending) -> None:
     """Set VDMBENCH_UPDATE_GOLDEN=1 to write them anew, and read the difference."""
-    table = {"main": main_table, "comparison": comparison_table, "failures": failures_table}[
-        name
-    ](study)
+    table = {"main": main_table, "comparison": comparison_table, "failures": failures_table}[name](study)
     text = FORMATS[ending](table)
     path = GOLDEN / f"{name}.{ending}"
     if os.environ.get("VDMBENCH_UPDATE_GOLDEN"):
@@ -83,8 +81,10 @@ def test_a_frame_of_a_table_has_its_numbers_unrounded_and_the_unknown_as_null(st
 
 
 def test_under_three_seeds_nothing_is_bold() -> None:
-    study = Study.of([make_record(variant, seed=seed) for variant in ("identity", "attention", "s4d") for seed in (0, 1)],
-                     reference="attention")
+    study = Study.of(
+        [make_record(variant, seed=seed) for variant in ("identity", "attention", "s4d") for seed in (0, 1)],
+        reference="attention",
+    )
     for table in (main_table(study), comparison_table(study)):
         assert not any(entry.bold for row in table.rows for entry in row)
     assert any("nothing is claimed" in note for note in main_table(study).notes)

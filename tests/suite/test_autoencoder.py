@@ -62,18 +62,21 @@ def test_conv_is_what_it_was_without_a_choice():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "remedy"), [
-    ("{name: diffusers}", "'path' is missing"),
-    ("{name: diffusers, path: /nowhere/vae}", "/nowhere/vae is no folder: give the folder of an AutoencoderKL"),
-    ("{name: difusers, path: x}", "did you mean 'diffusers'?"),
-    ("{name: [diffusers]}", "unknown autoencoder"),
-    (f"{{name: diffusers, path: {'x' * 300}}}", "autoencoder.path: "),
-    ("{name: diffusers, path: 3}", "autoencoder.path: "),
-    ("{path: x}", "set 'name: diffusers'"),
-    ("{name: diffusers, path: x, steps: 5}", "'steps' belongs to autoencoder 'conv'"),
-    ("{name: conv, stepz: 5}", "did you mean 'steps'?"),
-    ("conv", "such as {name: conv, factor: 4}"),
-])
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("{name: diffusers}", "'path' is missing"),
+        ("{name: diffusers, path: /nowhere/vae}", "/nowhere/vae is no folder: give the folder of an AutoencoderKL"),
+        ("{name: difusers, path: x}", "did you mean 'diffusers'?"),
+        ("{name: [diffusers]}", "unknown autoencoder"),
+        (f"{{name: diffusers, path: {'x' * 300}}}", "autoencoder.path: "),
+        ("{name: diffusers, path: 3}", "autoencoder.path: "),
+        ("{path: x}", "set 'name: diffusers'"),
+        ("{name: diffusers, path: x, steps: 5}", "'steps' belongs to autoencoder 'conv'"),
+        ("{name: conv, stepz: 5}", "did you mean 'steps'?"),
+        ("conv", "such as {name: conv, factor: 4}"),
+    ],
+)
 def test_what_is_misdeclared_is_refused_with_the_remedy(text, remedy):
     with pytest.raises(SuiteError) as refused:
         inputs(text)
@@ -81,14 +84,17 @@ def test_what_is_misdeclared_is_refused_with_the_remedy(text, remedy):
     assert len(refused.value.problems) == 1
 
 
-@pytest.mark.parametrize(("config", "remedy"), [
-    (None, "holds no config.json: give the folder of an AutoencoderKL"),
-    ("{", "save the autoencoder there again"),
-    ("[]", "of nothing that it names"),
-    (json.dumps(CONFIG | {"_class_name": "UNet2DConditionModel"}), "is of UNet2DConditionModel, not of AutoencoderKL"),
-    (json.dumps(CONFIG | {"in_channels": 1}), "colour images"),
-    (json.dumps(CONFIG | {"latent_channels": None}), "names no block_out_channels and latent_channels"),
-])
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        (None, "holds no config.json: give the folder of an AutoencoderKL"),
+        ("{", "save the autoencoder there again"),
+        ("[]", "of nothing that it names"),
+        (json.dumps(CONFIG | {"_class_name": "UNet2DConditionModel"}), "is of UNet2DConditionModel, not of AutoencoderKL"),
+        (json.dumps(CONFIG | {"in_channels": 1}), "colour images"),
+        (json.dumps(CONFIG | {"latent_channels": None}), "names no block_out_channels and latent_channels"),
+    ],
+)
 def test_a_folder_of_something_else_is_refused(folder, config, remedy):
     (folder / "config.json").unlink() if config is None else (folder / "config.json").write_text(config)
     with pytest.raises(SuiteError) as refused:

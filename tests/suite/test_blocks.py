@@ -103,8 +103,11 @@ def test_the_json_schema_takes_blocks():
 
 def test_the_width_of_mixers_moves_those_that_cross_frames():
     text = DIT.replace("pattern: [hydra@h, ", "pattern: [attention@frame, ").replace("base_channels: 16", "base_channels: 64")
-    inputs = next(cell.inputs for cell in cells(text + "match: {of: temporal, target: 200k, tolerance: 10%, exempt: [floor]}\n")
-                  if cell.variant == "hybrid")
+    inputs = next(
+        cell.inputs
+        for cell in cells(text + "match: {of: temporal, target: 200k, tolerance: 10%, exempt: [floor]}\n")
+        if cell.variant == "hybrid"
+    )
     solved = solve(inputs).solved
     assert abs(solved.mismatch) < 0.1
     width = solved.knobs["mixer_width"]

@@ -33,23 +33,26 @@ def test_amounts_have_units(text, value) -> None:
     assert amount.value == pytest.approx(value)
 
 
-@pytest.mark.parametrize(("says", "problem"), [
-    ("", "expected a quantity of a variant"),
-    ("fvd", r"expected '\[' and a variant after 'fvd', got the end"),
-    ("fvd[a", "expected '\\]', got the end"),
-    ("fvd[a] <= fvd[b]", "expected a quantity of a variant, such as fvd\\[attention\\], or an amount, got '='"),
-    ("fvd[a] is fvd[b]", "expected '<', '>' or '=', got 'is'"),
-    ("3 < fvd[a]", "left side must be a quantity"),
-    ("fvd[a] = fvd[b]", "'=' needs a tolerance"),
-    ("fvd[a] < fvd[b] within 5%", "take none"),
-    ("fvd[a] < fvd[b] when fvd", "expected 'within', got the end"),
-    ("fvd[a] < fvd[b] when fvd within 5", "expected '%'"),
-    ("fvd[a] < fvd[b] at fvd", "expected 'equal'"),
-    ("fvd[a] < fvd[b] always", "nothing may follow before 'always'"),
-    ("fvd[a] < 5 at equal fvd", "right side is an amount"),
-    ("__import__('os').system('x') < 1", "cannot read from"),
-    ("fvd[a] < fvd[b]; 1", "cannot read from ';"),
-])
+@pytest.mark.parametrize(
+    ("says", "problem"),
+    [
+        ("", "expected a quantity of a variant"),
+        ("fvd", r"expected '\[' and a variant after 'fvd', got the end"),
+        ("fvd[a", "expected '\\]', got the end"),
+        ("fvd[a] <= fvd[b]", "expected a quantity of a variant, such as fvd\\[attention\\], or an amount, got '='"),
+        ("fvd[a] is fvd[b]", "expected '<', '>' or '=', got 'is'"),
+        ("3 < fvd[a]", "left side must be a quantity"),
+        ("fvd[a] = fvd[b]", "'=' needs a tolerance"),
+        ("fvd[a] < fvd[b] within 5%", "take none"),
+        ("fvd[a] < fvd[b] when fvd", "expected 'within', got the end"),
+        ("fvd[a] < fvd[b] when fvd within 5", "expected '%'"),
+        ("fvd[a] < fvd[b] at fvd", "expected 'equal'"),
+        ("fvd[a] < fvd[b] always", "nothing may follow before 'always'"),
+        ("fvd[a] < 5 at equal fvd", "right side is an amount"),
+        ("__import__('os').system('x') < 1", "cannot read from"),
+        ("fvd[a] < fvd[b]; 1", "cannot read from ';"),
+    ],
+)
 def test_what_is_no_claim_is_told_where(says, problem) -> None:
     with pytest.raises(InvalidClaim, match=problem):
         parse_claim(says)
@@ -57,14 +60,17 @@ def test_what_is_no_claim_is_told_where(says, problem) -> None:
         Claim(says=says)
 
 
-@pytest.mark.parametrize(("says", "problem"), [
-    ("fvd[bi-manba] < fvd[attention]", "unknown variant 'bi-manba', did you mean 'bi-mamba'"),
-    ("fvdd[bi-mamba] < fvd[attention]", "unknown quantity 'fvdd', did you mean 'fvd'"),
-    ("peak_memory[bi-mamba] < 1 GiB", "unknown quantity 'peak_memory', did you mean 'peak_"),
-    ("fvd[bi-mamba] < fvd[attention] at equal memroy", "unknown quantity 'memroy'"),
-    ("peak_train_memory[bi-mamba] < 3 s", "cannot be compared with 3 s; units there: B, KiB"),
-    ("fvd[bi-mamba] < 3 GiB", "units there: no unit"),
-])
+@pytest.mark.parametrize(
+    ("says", "problem"),
+    [
+        ("fvd[bi-manba] < fvd[attention]", "unknown variant 'bi-manba', did you mean 'bi-mamba'"),
+        ("fvdd[bi-mamba] < fvd[attention]", "unknown quantity 'fvdd', did you mean 'fvd'"),
+        ("peak_memory[bi-mamba] < 1 GiB", "unknown quantity 'peak_memory', did you mean 'peak_"),
+        ("fvd[bi-mamba] < fvd[attention] at equal memroy", "unknown quantity 'memroy'"),
+        ("peak_train_memory[bi-mamba] < 3 s", "cannot be compared with 3 s; units there: B, KiB"),
+        ("fvd[bi-mamba] < 3 GiB", "units there: no unit"),
+    ],
+)
 def test_names_and_units_are_checked(says, problem) -> None:
     with pytest.raises(InvalidClaim, match=problem):
         check_claim(parse_claim(says), VARIANTS, METRICS)

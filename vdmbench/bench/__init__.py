@@ -1,10 +1,10 @@
 """What a mixer or an op costs by itself: seconds, peak memory and share of the roofline against frames, without training.
 
-    from vdmbench.bench import Settings, Workload, op_contests, run, write
+from vdmbench.bench import Settings, Workload, op_contests, run, write
 
-    workload = Workload(frames=16, sites=64, channels=64)
-    findings = run(op_contests(["attention"]), Settings(workload, frames=(16, 64, 256)))
-    write(findings, Path("bench"))
+workload = Workload(frames=16, sites=64, channels=64)
+findings = run(op_contests(["attention"]), Settings(workload, frames=(16, 64, 256)))
+write(findings, Path("bench"))
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ def cost_figure(rows: Sequence[Row], quantity: str, style: Style = STYLES["defau
     What computes nothing (the identity) is left to the tables: its microseconds would flatten all else.
     """
     label, value, unit = QUANTITIES[quantity]
-    groups = {name: group for name, group in grouped(rows).items()
-              if any(value(row) is not None and row.flops != 0 for row in group)}
+    groups = {
+        name: group for name, group in grouped(rows).items() if any(value(row) is not None and row.flops != 0 for row in group)
+    }
     if not groups:
         return None
     with applied(style):
@@ -52,8 +53,17 @@ def cost_figure(rows: Sequence[Row], quantity: str, style: Style = STYLES["defau
             axis.set_ylabel(label)
             own = [value(row) for name in names for row in groups[name]]
             room = 1.45 * (style.size - 2) * ((len(names) if ops else longest) + 1.3) / panel_height
-            _draw(axis, {name: groups[name] for name in names}, styles, value, unit, own if ops else everywhere, style,
-                  min(0.5, room), ops=ops)
+            _draw(
+                axis,
+                {name: groups[name] for name in names},
+                styles,
+                value,
+                unit,
+                own if ops else everywhere,
+                style,
+                min(0.5, room),
+                ops=ops,
+            )
         share_labels(figure)
     return figure
 
@@ -66,8 +76,10 @@ def _panels(groups: dict[str, list[Row]]) -> dict[str, list[str]]:
     """Titles to the lines that they hold."""
     if next(iter(groups.values()))[0].kind == "op":
         subjects = distinct(group[0].subject for group in groups.values())
-        return {subject.replace("_", " "): [name for name, group in groups.items() if group[0].subject == subject]
-                for subject in subjects}
+        return {
+            subject.replace("_", " "): [name for name, group in groups.items() if group[0].subject == subject]
+            for subject in subjects
+        }
     names = list(groups)
     panels = math.ceil(len(names) / MOST_IN_A_PANEL)
     size = math.ceil(len(names) / panels)
@@ -75,8 +87,16 @@ def _panels(groups: dict[str, list[Row]]) -> dict[str, list[str]]:
 
 
 def _draw(
-    axes: Axes, groups: dict[str, list[Row]], styles: dict[str, Look], value: Callable[[Row], float | None], unit: float,
-    shown: Sequence[float | None], style: Style, head_room: float, *, ops: bool,
+    axes: Axes,
+    groups: dict[str, list[Row]],
+    styles: dict[str, Look],
+    value: Callable[[Row], float | None],
+    unit: float,
+    shown: Sequence[float | None],
+    style: Style,
+    head_room: float,
+    *,
+    ops: bool,
 ) -> None:
     handles = []
     failed = False
@@ -84,8 +104,14 @@ def _draw(
         look = styles[_key(group[0], ops=ops)]
         known = [row for row in group if value(row) is not None]
         heights = np.array([value(row) for row in known], dtype=float) / unit
-        (line,) = axes.plot([row.frames for row in known], heights, color=look.colour, marker=look.marker,
-                            markeredgecolor="white", markeredgewidth=0.4)
+        (line,) = axes.plot(
+            [row.frames for row in known],
+            heights,
+            color=look.colour,
+            marker=look.marker,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+        )
         if look.dashes:
             line.set_dashes(look.dashes)
         if value is seconds:
@@ -116,8 +142,9 @@ def _handle(group: Sequence[Row], look: Look, value: Callable[[Row], float | Non
     auto = group[0].backend == "auto" and not ops
     name = group[0].subject if auto else group[0].backend if ops else group[0].label
     text = name if slope is None else f"{name}   F$^{{\\mathregular{{{slope}}}}}$"
-    handle = Line2D([], [], color=look.colour, marker=look.marker, markersize=4, markeredgecolor="white", markeredgewidth=0.4,
-                    label=text)
+    handle = Line2D(
+        [], [], color=look.colour, marker=look.marker, markersize=4, markeredgecolor="white", markeredgewidth=0.4, label=text
+    )
     if look.dashes:
         handle.set_dashes(look.dashes)
     return handle

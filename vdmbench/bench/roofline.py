@@ -44,9 +44,7 @@ class MatrixProduct:
 
     def __init__(self, workload: Workload) -> None:
         size = 8192 if workload.device == "cuda" else 1024
-        self._left, self._right = (
-            torch.randn(size, size, device=workload.device).to(workload.torch_dtype) for _ in range(2)
-        )
+        self._left, self._right = (torch.randn(size, size, device=workload.device).to(workload.torch_dtype) for _ in range(2))
         self.work = 2 * size**3
         """FLOPs."""
 

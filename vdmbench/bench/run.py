@@ -59,7 +59,9 @@ def run(contests: Sequence[Contest], settings: Settings, tell: Tell = lambda tex
     sizes = [settings.workload.resized(frames=frames) for frames in settings.frames]
     rows = {
         (contest.name, contender.label, size.frames): bare_row(contest.kind, contender, size, settings.threads, "interrupted")
-        for contest in contests for contender in contest.contenders for size in sizes
+        for contest in contests
+        for contender in contest.contenders
+        for size in sizes
     }
     findings = Findings([], capture(), _describe(settings), _load())
     try:
@@ -75,9 +77,7 @@ def run(contests: Sequence[Contest], settings: Settings, tell: Tell = lambda tex
     return findings
 
 
-def _measure(
-    contest: Contest, sizes: Sequence[Workload], settings: Settings, tell: Tell
-) -> Iterator[Row]:
+def _measure(contest: Contest, sizes: Sequence[Workload], settings: Settings, tell: Tell) -> Iterator[Row]:
     """The rows of one contest, each as soon as nothing more will be learnt about it."""
     weighed: dict[tuple[str, int], Weight] = {}
     told: dict[str, TryOut] = {}
@@ -88,7 +88,8 @@ def _measure(
             for size in sizes:
                 yield replace(
                     bare_row(contest.kind, contender, size, settings.threads, attempt.status, attempt.reason),
-                    used=attempt.used, relative_error=attempt.relative_error,
+                    used=attempt.used,
+                    relative_error=attempt.relative_error,
                 )
             continue
         for size, weight in zip(sizes, _weigh(contest, contender, sizes, settings, tell), strict=True):
@@ -96,18 +97,22 @@ def _measure(
             if weight.status != "ok":
                 yield replace(_row(contest, contender, size, settings, attempt, weight), status=weight.status)
     for size in sizes:
-        fit = [each for each in contest.contenders if (each.label, size.frames) in weighed
-               and weighed[each.label, size.frames].status == "ok"]
+        fit = [
+            each
+            for each in contest.contenders
+            if (each.label, size.frames) in weighed and weighed[each.label, size.frames].status == "ok"
+        ]
         yield from _time(contest, fit, size, settings, told, weighed, tell)
 
 
-def _row(
-    contest: Contest, contender: Contender, size: Workload, settings: Settings, attempt: TryOut, weight: Weight
-) -> Row:
+def _row(contest: Contest, contender: Contender, size: Workload, settings: Settings, attempt: TryOut, weight: Weight) -> Row:
     return replace(
         bare_row(contest.kind, contender, size, settings.threads, "ok", weight.reason),
-        used=attempt.used, relative_error=attempt.relative_error,
-        extra_peak_bytes=weight.extra_bytes, held_bytes=weight.held_bytes, memory_source=weight.source,
+        used=attempt.used,
+        relative_error=attempt.relative_error,
+        extra_peak_bytes=weight.extra_bytes,
+        held_bytes=weight.held_bytes,
+        memory_source=weight.source,
     )
 
 
@@ -123,8 +128,9 @@ def _weigh(
         for size in sizes:
             if failed is None:
                 tell(f"{contender.label}: weighing {size.frames} frames")
-                failed = _too_much(contest, size, settings, predict(frames, seconds, size.frames),
-                                   predict(frames, extra, size.frames))
+                failed = _too_much(
+                    contest, size, settings, predict(frames, seconds, size.frames), predict(frames, extra, size.frames)
+                )
             if failed is not None:
                 yield failed
                 continue
@@ -136,8 +142,10 @@ def _weigh(
                 seconds.append(weight.seconds)
                 extra.append(float(weight.extra_bytes))
             else:
-                failed = Weight(weight.status if weight.status != "error" else "skipped",
-                                f"not begun: at {size.frames} frames {weight.reason}")
+                failed = Weight(
+                    weight.status if weight.status != "error" else "skipped",
+                    f"not begun: at {size.frames} frames {weight.reason}",
+                )
             yield weight
 
 
@@ -165,8 +173,13 @@ def _input_bytes(contest: Contest, size: Workload) -> int:
 
 
 def _time(
-    contest: Contest, fit: Sequence[Contender], size: Workload, settings: Settings,
-    told: dict[str, TryOut], weighed: dict[tuple[str, int], Weight], tell: Tell,
+    contest: Contest,
+    fit: Sequence[Contender],
+    size: Workload,
+    settings: Settings,
+    told: dict[str, TryOut],
+    weighed: dict[tuple[str, int], Weight],
+    tell: Tell,
 ) -> Iterator[Row]:
     rows = {each.label: _row(contest, each, size, settings, told[each.label], weighed[each.label, size.frames]) for each in fit}
     quick = []
@@ -198,19 +211,32 @@ def _timed(row: Row, timing: Timing, clock: Clock) -> Row:
     copy_rate, matmul_rate = statistics.median(timing.copy_bytes_per_second), statistics.median(timing.matmul_flops_per_second)
     share = share_of_roofline(timing.work, middle.median, matmul_rate, copy_rate)
     return replace(
-        row, seconds=middle.median, seconds_q1=middle.q1, seconds_q3=middle.q3, samples=timing.seconds,
-        clock=clock, wall_seconds=statistics.median(timing.wall_seconds),
-        flops=timing.work.flops, bytes=timing.work.bytes,
-        copy_bytes_per_second=copy_rate, matmul_flops_per_second=matmul_rate,
-        roofline_share=None if share is None else share.share, roofline_bound=None if share is None else share.bound,
+        row,
+        seconds=middle.median,
+        seconds_q1=middle.q1,
+        seconds_q3=middle.q3,
+        samples=timing.seconds,
+        clock=clock,
+        wall_seconds=statistics.median(timing.wall_seconds),
+        flops=timing.work.flops,
+        bytes=timing.work.bytes,
+        copy_bytes_per_second=copy_rate,
+        matmul_flops_per_second=matmul_rate,
+        roofline_share=None if share is None else share.share,
+        roofline_bound=None if share is None else share.bound,
     )
 
 
 def _describe(settings: Settings) -> dict[str, object]:
     workload = asdict(settings.workload)
     del workload["frames"]
-    return {**workload, "frames": list(settings.frames), "rounds": settings.rounds, "threads": settings.threads,
-            "max_seconds": settings.max_seconds}
+    return {
+        **workload,
+        "frames": list(settings.frames),
+        "rounds": settings.rounds,
+        "threads": settings.threads,
+        "max_seconds": settings.max_seconds,
+    }
 
 
 def _load() -> float | None:

@@ -33,8 +33,10 @@ def _escaped(line: Sequence[str]) -> list[str]:
 
 def grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each contender, frames ascending."""
-    return {label: sorted((row for row in rows if row.label == label), key=lambda row: row.frames)
-            for label in distinct(row.label for row in rows)}
+    return {
+        label: sorted((row for row in rows if row.label == label), key=lambda row: row.frames)
+        for label in distinct(row.label for row in rows)
+    }
 
 
 def exponent(rows: Sequence[Row], quantity: Quantity) -> Exponent | None:
@@ -73,23 +75,31 @@ def pivots(findings: Findings) -> list[Grid]:
     return [
         _pivot(f"Seconds of a step, median ({where})", findings.rows, seconds, _seconds_text),
         _pivot(f"Peak memory beyond the inputs ({where})", present, extra_memory, _bytes_text),
-        *([_pivot(f"Memory held between forward and backward ({where})", present, held_memory, _bytes_text)]
-          if findings.settings["direction"] == "training" else []),
-        _pivot(f"Share of the roofline ({where})", present, lambda row: row.roofline_share, lambda share: f"{share:.0%}",
-               fitted=False),
+        *(
+            [_pivot(f"Memory held between forward and backward ({where})", present, held_memory, _bytes_text)]
+            if findings.settings["direction"] == "training"
+            else []
+        ),
+        _pivot(
+            f"Share of the roofline ({where})",
+            present,
+            lambda row: row.roofline_share,
+            lambda share: f"{share:.0%}",
+            fitted=False,
+        ),
     ]
 
 
 def _where(findings: Findings) -> str:
     settings = findings.settings
     threads = f", {settings['threads']} thread{'s' if settings['threads'] > 1 else ''}" if settings["device"] == "cpu" else ""
-    return (f"{settings['direction']}, {settings['sites']} sites, {settings['channels']} channels, {settings['dtype']}, "
-            f"{settings['device']}{threads}")
+    return (
+        f"{settings['direction']}, {settings['sites']} sites, {settings['channels']} channels, {settings['dtype']}, "
+        f"{settings['device']}{threads}"
+    )
 
 
-def _pivot(
-    title: str, rows: Sequence[Row], quantity: Quantity, text: Callable[[float], str], *, fitted: bool = True
-) -> Grid:
+def _pivot(title: str, rows: Sequence[Row], quantity: Quantity, text: Callable[[float], str], *, fitted: bool = True) -> Grid:
     frames = sorted({row.frames for row in rows})
     headers = ["", "backend", "ran", *(f" {number}" for number in frames), *([" exponent"] if fitted else [])]
     lines = []
@@ -128,8 +138,9 @@ def reasons(findings: Findings) -> list[str]:
         if row.status != "ok":
             lines.setdefault(f"{row.label}: {row.status}" + (f": {row.reason}" if row.reason else ""), []).append(row.frames)
     every = {row.frames for row in findings.rows}
-    return [text if set(frames) == every else f"{text} ({', '.join(map(str, frames))} frames)"
-            for text, frames in lines.items()]
+    return [
+        text if set(frames) == every else f"{text} ({', '.join(map(str, frames))} frames)" for text, frames in lines.items()
+    ]
 
 
 def _seconds_text(value: float) -> str:

@@ -1,10 +1,10 @@
 """A bench as a folder: every round in CSV, everything in JSON, tables in Markdown, figures in three formats.
 
-    bench.json      environment, settings, the machine's rates, all rows with every round
-    rows.csv        a line a case
-    rounds.csv      a line a case and round
-    tables.md       time, memory and share of the roofline against frames, and why rows lack numbers
-    seconds.*, memory.*    the same as log-log figures (png, svg, pdf)
+bench.json      environment, settings, the machine's rates, all rows with every round
+rows.csv        a line a case
+rounds.csv      a line a case and round
+tables.md       time, memory and share of the roofline against frames, and why rows lack numbers
+seconds.*, memory.*    the same as log-log figures (png, svg, pdf)
 """
 
 from __future__ import annotations
@@ -51,14 +51,20 @@ def as_json(findings: Findings) -> dict[str, object]:
 def markdown(findings: Findings) -> str:
     """The tables, the machine they are of, and what is missing in them."""
     environment = findings.environment
-    lines = [f"{environment['cpu']['model']}, {environment['cpu']['cores_visible']} cores usable, "
-             f"torch {environment['torch']['version']}, Python {environment['python']}"]
+    lines = [
+        f"{environment['cpu']['model']}, {environment['cpu']['cores_visible']} cores usable, "
+        f"torch {environment['torch']['version']}, Python {environment['python']}"
+    ]
     lines += [f"{gpu['name']}, CUDA {environment['torch']['cuda']}" for gpu in environment["gpus"]]
-    products, copies = (sorted({rate for row in findings.rows if (rate := getattr(row, name)) is not None})
-                        for name in ("matmul_flops_per_second", "copy_bytes_per_second"))
+    products, copies = (
+        sorted({rate for row in findings.rows if (rate := getattr(row, name)) is not None})
+        for name in ("matmul_flops_per_second", "copy_bytes_per_second")
+    )
     if products:
-        lines.append(f"In the same rounds: matrix products at {products[0] / 1e9:.3g} to {products[-1] / 1e9:.3g} GFLOP/s, "
-                     f"copies at {copies[0] / 1e9:.3g} to {copies[-1] / 1e9:.3g} GB/s")
+        lines.append(
+            f"In the same rounds: matrix products at {products[0] / 1e9:.3g} to {products[-1] / 1e9:.3g} GFLOP/s, "
+            f"copies at {copies[0] / 1e9:.3g} to {copies[-1] / 1e9:.3g} GB/s"
+        )
     if findings.load_before is not None and findings.load_after is not None:
         lines.append(f"Load average of the machine {findings.load_before:.2f} before, {findings.load_after:.2f} after")
     if findings.interrupted:
@@ -74,16 +80,23 @@ def markdown(findings: Findings) -> str:
 def _reliability(findings: Findings) -> list[str]:
     """How much the rounds differ, and how much of the cores the steps had."""
     rows = findings.rows
-    widths = [(row.seconds_q3 - row.seconds_q1) / row.seconds for row in rows
-              if row.seconds and row.seconds_q1 is not None and row.seconds_q3 is not None]
+    widths = [
+        (row.seconds_q3 - row.seconds_q1) / row.seconds
+        for row in rows
+        if row.seconds and row.seconds_q1 is not None and row.seconds_q3 is not None
+    ]
     if not widths:
         return []
-    told = [f"Interquartile range over the median: {statistics.median(widths):.1%} in the middle case, {max(widths):.0%} in "
-            "the worst (rows.csv)"]
+    told = [
+        f"Interquartile range over the median: {statistics.median(widths):.1%} in the middle case, {max(widths):.0%} in "
+        "the worst (rows.csv)"
+    ]
     waited = [row.wall_seconds / row.seconds for row in rows if row.seconds and row.wall_seconds and row.clock == "cpu"]
     if waited:
-        told.append(f"Seconds are CPU seconds; the wall's clock over them: {statistics.median(waited):.2f} in the middle case, "
-                    "1.00 where the core has no other work")
+        told.append(
+            f"Seconds are CPU seconds; the wall's clock over them: {statistics.median(waited):.2f} in the middle case, "
+            "1.00 where the core has no other work"
+        )
     return told
 
 
@@ -92,8 +105,9 @@ def _case_lines(rows: Sequence[Row]) -> Iterable[list[object]]:
 
 
 def _round_lines(rows: Sequence[Row]) -> Iterable[list[object]]:
-    return ([*(getattr(row, name) for name in _CASE), number, seconds] for row in rows
-            for number, seconds in enumerate(row.samples))
+    return (
+        [*(getattr(row, name) for name in _CASE), number, seconds] for row in rows for number, seconds in enumerate(row.samples)
+    )
 
 
 def _csv(headers: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:

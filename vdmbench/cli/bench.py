@@ -116,7 +116,10 @@ def _bench(
     settings = [
         Settings(
             Workload(lengths[0], sites, channels, dtype, device, direction),  # type: ignore[arg-type]  # checked there
-            tuple(lengths), rounds, threads, max_seconds,
+            tuple(lengths),
+            rounds,
+            threads,
+            max_seconds,
         )
         for dtype in dtypes.split(",")
     ]

@@ -21,9 +21,7 @@ Results = Annotated[
     Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")
 ]
 Tiny = Annotated[bool, typer.Option("--tiny", help="As small as the suite's own 'tiny' block says: a trial in seconds.")]
-AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Run the Python files that the suite names as path.py:Class.")
-]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the Python files that the suite names as path.py:Class.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 

@@ -30,8 +30,9 @@ class TrainingBatches:
 
     def __init__(self, source: Source, frames: int, batch_size: int, seed: int, *, rank: int = 0) -> None:
         if batch_size < 1 or seed < 0 or rank < 0:
-            raise DataError(f"batch_size is at least 1, seed and rank at least 0, got batch_size={batch_size}, seed={seed}, "
-                            f"rank={rank}")
+            raise DataError(
+                f"batch_size is at least 1, seed and rank at least 0, got batch_size={batch_size}, seed={seed}, rank={rank}"
+            )
         self.source = source
         self.batch_size = batch_size
         self.seed = seed
@@ -53,8 +54,9 @@ class TrainingBatches:
         first = self.rank * self.batch_size
         return [self.windows.training(self.seed, step, first + position) for position in range(self.batch_size)]
 
-    def prefetch(self, start: int, stop: int, *, ahead: int = 2, workers: int = 1
-                 ) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
+    def prefetch(
+        self, start: int, stop: int, *, ahead: int = 2, workers: int = 1
+    ) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
         """The batches of the steps ``start`` to ``stop`` (excluded), whatever the number of workers.
 
         ``workers`` threads, each at a batch of its own, keep up to ``ahead`` batches ready or in the making; reading, decoding,
@@ -66,8 +68,9 @@ class TrainingBatches:
         return in_order(self.batch, range(start, stop), workers=workers, ahead=max(ahead, workers), name="vdmbench-prefetch")
 
 
-def reference_clips(source: Source, frames: int, count: int, *, batch_size: int = 16
-                    ) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
+def reference_clips(
+    source: Source, frames: int, count: int, *, batch_size: int = 16
+) -> Iterator[UInt8[Tensor, "batch frames channels height width"]]:
     """``count`` clips in the fixed order of :meth:`vdmbench.data.windows.Windows.reference`, in batches, the last one
     perhaps smaller.
 
@@ -77,7 +80,7 @@ def reference_clips(source: Source, frames: int, count: int, *, batch_size: int 
     if batch_size < 1:
         raise DataError(f"batch_size is at least 1, got {batch_size}")
     chosen = windows_of(source, frames).reference(count)
-    return (stack(source, chosen[begin:begin + batch_size], frames) for begin in range(0, count, batch_size))
+    return (stack(source, chosen[begin : begin + batch_size], frames) for begin in range(0, count, batch_size))
 
 
 def windows_of(source: Source, frames: int) -> Windows:
@@ -85,8 +88,9 @@ def windows_of(source: Source, frames: int) -> Windows:
     return Windows([source.length(index) for index in range(len(source))], frames)
 
 
-def stack(source: Source, windows: list[Window], frames: int, *, pinned: bool = False
-          ) -> UInt8[Tensor, "batch frames channels height width"]:
+def stack(
+    source: Source, windows: list[Window], frames: int, *, pinned: bool = False
+) -> UInt8[Tensor, "batch frames channels height width"]:
     """Read the windows and stack them, channels before height and width; in pinned memory where asked for."""
     batch = torch.empty((len(windows), frames, CHANNELS, source.size, source.size), dtype=torch.uint8, pin_memory=pinned)
     for clip, window in zip(batch, windows, strict=True):

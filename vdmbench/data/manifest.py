@@ -62,10 +62,17 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write ``manifest.json`` into ``folder``, atomically."""
-        write_json(folder / MANIFEST, {"format": FORMAT, "content": self.content, "counts": self.counts,
-                                       "origin": dict(self.origin),
-                                       "videos": {name: asdict(video) for name, video in sorted(self.videos.items())},
-                                       "annotations": dict(sorted(self.annotations.items()))})
+        write_json(
+            folder / MANIFEST,
+            {
+                "format": FORMAT,
+                "content": self.content,
+                "counts": self.counts,
+                "origin": dict(self.origin),
+                "videos": {name: asdict(video) for name, video in sorted(self.videos.items())},
+                "annotations": dict(sorted(self.annotations.items())),
+            },
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
@@ -81,12 +88,17 @@ class Manifest:
             stored = json.loads(path.read_bytes())
             if stored["format"] != FORMAT:
                 raise DataError(f"{path} has format {stored['format']!r}, and this version of vdmbench reads format {FORMAT}")
-            manifest = cls(stored["origin"], {name: Video(**video) for name, video in stored["videos"].items()},
-                           dict(stored.get("annotations", {})))
+            manifest = cls(
+                stored["origin"],
+                {name: Video(**video) for name, video in stored["videos"].items()},
+                dict(stored.get("annotations", {})),
+            )
             declared = stored["content"]
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is not a manifest of a data set ({type(error).__name__}: {error}); "
-                            "delete it to read the folder without, or record the data set again") from error
+            raise DataError(
+                f"{path} is not a manifest of a data set ({type(error).__name__}: {error}); "
+                "delete it to read the folder without, or record the data set again"
+            ) from error
         if declared != manifest.content:
             raise DataError(f"{path} has been edited: its content hash does not fit the videos it lists; record the set again")
         return manifest

@@ -15,8 +15,9 @@ from vdmbench.data.compilation import compiled
 from vdmbench.data.source import DataError
 
 
-def fit_square(video: UInt8[np.ndarray, "frames height width channels"], size: int
-               ) -> UInt8[np.ndarray, "frames size size channels"]:
+def fit_square(
+    video: UInt8[np.ndarray, "frames height width channels"], size: int
+) -> UInt8[np.ndarray, "frames size size channels"]:
     """Bring the shorter side of ``video`` to ``size`` pixels and crop the longer one about its centre.
 
     Shrinking takes the area average of the pixels that fall under each output pixel (for an integer factor: the plain
@@ -33,7 +34,7 @@ def fit_square(video: UInt8[np.ndarray, "frames height width channels"], size: i
     # The scale is the same on both axes, so cropping first is cropping last, with the crop at a whole pixel of the source.
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = video[:, top:top + side, left:left + side]
+    square = video[:, top : top + side, left : left + side]
     if side == size:
         return square
 
@@ -43,8 +44,9 @@ def fit_square(video: UInt8[np.ndarray, "frames height width channels"], size: i
     return resized
 
 
-def squeeze_square(video: UInt8[np.ndarray, "frames height width channels"], size: int
-                   ) -> UInt8[np.ndarray, "frames size size channels"]:
+def squeeze_square(
+    video: UInt8[np.ndarray, "frames height width channels"], size: int
+) -> UInt8[np.ndarray, "frames size size channels"]:
     """Bring both sides of ``video`` to ``size`` pixels, each by its own scale: for pictures that nothing may be cropped from,
     such as a game's whole screen."""
     if size < 1:

@@ -116,8 +116,10 @@ class Source(ABC):
     def _check_range(self, index: int, start: int, frames: int) -> None:
         self._check_index(index)
         if start < 0 or frames < 1 or start + frames > self.length(index):
-            raise DataError(f"video {index} of the {self.split} split has {self.length(index)} frames; "
-                            f"{frames} from frame {start} on were asked for")
+            raise DataError(
+                f"video {index} of the {self.split} split has {self.length(index)} frames; "
+                f"{frames} from frame {start} on were asked for"
+            )
 
 
 def fingerprint_of(declared: Mapping[str, Any]) -> str:

@@ -15,8 +15,13 @@ from vdmbench.data.source import DataError
 _PAPER = 255  # grey level between the pictures of a grid
 
 
-def write_gif(path: Path | str, video: UInt8[np.ndarray, "frames height width channels"], *,
-              frames_per_second: int | float = 10, enlarge: int = 1) -> None:
+def write_gif(
+    path: Path | str,
+    video: UInt8[np.ndarray, "frames height width channels"],
+    *,
+    frames_per_second: int | float = 10,
+    enlarge: int = 1,
+) -> None:
     """Write one video as a GIF that loops for ever.
 
     GIF counts time in hundredths of a second and colours up to 256: the palette is made for all frames together, so that it
@@ -31,12 +36,25 @@ def write_gif(path: Path | str, video: UInt8[np.ndarray, "frames height width ch
     frames = [Image.fromarray(frame) for frame in _enlarged(video, enlarge)]
     palette = Image.fromarray(video.reshape(-1, video.shape[2], 3)).quantize(256, method=Image.Quantize.MEDIANCUT)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    indexed[0].save(path, format="GIF", save_all=True, append_images=indexed[1:], loop=0, optimize=False,
-                    duration=10 * max(2, round(100 / frames_per_second)))
+    indexed[0].save(
+        path,
+        format="GIF",
+        save_all=True,
+        append_images=indexed[1:],
+        loop=0,
+        optimize=False,
+        duration=10 * max(2, round(100 / frames_per_second)),
+    )
 
 
-def write_contact_sheet(path: Path | str, videos: UInt8[np.ndarray, "videos frames height width channels"], *,
-                        every: int = 1, gap: int = 2, enlarge: int = 1) -> None:
+def write_contact_sheet(
+    path: Path | str,
+    videos: UInt8[np.ndarray, "videos frames height width channels"],
+    *,
+    every: int = 1,
+    gap: int = 2,
+    enlarge: int = 1,
+) -> None:
     """Write a PNG with one row a video and one column for every ``every``-th of its frames, ``gap`` pixels apart."""
     _check(videos, 5)
     if every < 1:
@@ -47,8 +65,9 @@ def write_contact_sheet(path: Path | str, videos: UInt8[np.ndarray, "videos fram
     Image.fromarray(_enlarged(sheet, enlarge)).save(path, format="PNG")
 
 
-def tile(videos: UInt8[np.ndarray, "videos frames height width channels"], *, columns: int | None = None, gap: int = 2
-         ) -> UInt8[np.ndarray, "frames tall wide channels"]:
+def tile(
+    videos: UInt8[np.ndarray, "videos frames height width channels"], *, columns: int | None = None, gap: int = 2
+) -> UInt8[np.ndarray, "frames tall wide channels"]:
     """Lay a batch of videos out as one video, row by row, in ``columns`` columns (by default as near to a square as can be)."""
     _check(videos, 5)
     count, frames, height, width, channels = videos.shape
@@ -59,7 +78,7 @@ def tile(videos: UInt8[np.ndarray, "videos frames height width channels"], *, co
     grid = np.full((frames, rows * (height + gap) - gap, columns * (width + gap) - gap, channels), _PAPER, np.uint8)
     for number, video in enumerate(videos):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
-        grid[:, top:top + height, left:left + width] = video
+        grid[:, top : top + height, left : left + width] = video
     return grid
 
 
@@ -71,6 +90,6 @@ def _enlarged(pictures: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _check(pictures: np.ndarray, axes: int) -> None:
-    expected: Sequence[str] = ("videos", "frames", "height", "width", "3")[5 - axes:]
+    expected: Sequence[str] = ("videos", "frames", "height", "width", "3")[5 - axes :]
     if pictures.dtype != np.uint8 or pictures.ndim != axes or pictures.shape[-1] != 3 or 0 in pictures.shape:
         raise DataError(f"pictures are uint8 ({', '.join(expected)}), got {pictures.dtype} {tuple(pictures.shape)}")

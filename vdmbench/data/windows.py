@@ -69,8 +69,10 @@ class Windows:
             DataError: where fewer windows exist.
         """
         if not 1 <= count <= len(self):
-            raise DataError(f"{count} reference clips of {self.frames} frames were asked for, and {len(self.lengths)} videos "
-                            f"hold {len(self)} ({self.disjoint} without overlap); ask for fewer or add videos")
+            raise DataError(
+                f"{count} reference clips of {self.frames} frames were asked for, and {len(self.lengths)} videos "
+                f"hold {len(self)} ({self.disjoint} without overlap); ask for fewer or add videos"
+            )
         order = self._in_order()
         return [next(order) for _ in range(count)]
 

@@ -96,14 +96,20 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
     built = built_on_meta(network, mixer)
     skeleton = _skeleton(_key(network), _key(each_replaced(mixer, lambda _: {"name": "identity"})), frames, size)
     flops = priced(built, skeleton)
-    layers = {path: LayerCost(channels=layer.channels, inner_width=layer.inner_width,
-                              state_elements=layer.state_size(skeleton.sequences[path].length),
-                              parameters=sum(each.numel() for each in layer.parameters()))
-              for path, layer in built.temporal_layers().items()}
+    layers = {
+        path: LayerCost(
+            channels=layer.channels,
+            inner_width=layer.inner_width,
+            state_elements=layer.state_size(skeleton.sequences[path].length),
+            parameters=sum(each.numel() for each in layer.parameters()),
+        )
+        for path, layer in built.temporal_layers().items()
+    }
     temporal = sum(flops.temporal.values())
     return Cost(
         parameters=parameters(network, mixer),
         state_elements=sum(layer.state_elements * skeleton.sequences[path].sites for path, layer in layers.items()),
         flops_forward=flops.spatial + temporal,
         flops_temporal=temporal,
-        layers=layers)
+        layers=layers,
+    )

@@ -66,11 +66,21 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     simulable = train.sharding == "none" and not train.compile and not sample.compile
     peaks: Peaks = simulated(resolved.workload) if simulable and (memory or search.probes) else {}
     first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
-    return Solution(resolved, Solved(
-        **first, also=matched[1] if len(matched) > 1 else None, knobs=search.knobs, probes=search.probes,
-        memory=peaks,
-        parameters=priced.parameters, state_elements=priced.state_elements,
-        flops_forward=priced.flops_forward, flops_temporal=priced.flops_temporal, layers=priced.layers))
+    return Solution(
+        resolved,
+        Solved(
+            **first,
+            also=matched[1] if len(matched) > 1 else None,
+            knobs=search.knobs,
+            probes=search.probes,
+            memory=peaks,
+            parameters=priced.parameters,
+            state_elements=priced.state_elements,
+            flops_forward=priced.flops_forward,
+            flops_temporal=priced.flops_temporal,
+            layers=priced.layers,
+        ),
+    )
 
 
 class _Search:
@@ -109,9 +119,7 @@ class _Search:
     def _setting(self, match: Match, goal: int) -> int | float:
         mixer = self.inputs.temporal
         if match.knob == "mixer_width" and not has_width(mixer):
-            raise Unreachable(
-                f"mixer '{described(mixer)}' has no width to move; match by base_channels, or exempt the variant"
-            )
+            raise Unreachable(f"mixer '{described(mixer)}' has no width to move; match by base_channels, or exempt the variant")
         start = declared_setting(self.inputs, match.knob)
         if match.source == "measured":  # a probe of the device is dear: begin where the simulation says
             require_device()
@@ -199,8 +207,15 @@ def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
     data, autoencoder = reference.data, reference.autoencoder
     size = data.size // (autoencoder.factor if autoencoder else 1)
     return Workload(
-        network_of(reference, reference.network), reference.temporal, data.frames, size, reference.train, reference.sample,
-        diffusion, autoencoder is not None)
+        network_of(reference, reference.network),
+        reference.temporal,
+        data.frames,
+        size,
+        reference.train,
+        reference.sample,
+        diffusion,
+        autoencoder is not None,
+    )
 
 
 def _structure(resolved: Resolved, setting: float | None) -> str:

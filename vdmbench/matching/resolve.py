@@ -85,6 +85,4 @@ def widened(mixer: Choice, width: float) -> dict[str, Any]:
     """One mixer at that ``expand``; in a pattern each temporal mixer's times it, so that they keep their proportions."""
     if "name" in mixer:
         return {**mixer, "expand": width}
-    return each_replaced(
-        mixer, lambda choice: {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice
-    )
+    return each_replaced(mixer, lambda choice: {**choice, "expand": choice["expand"] * width} if "expand" in choice else choice)

@@ -168,7 +168,13 @@ def run_steps(
                 _last_chunks(sampled, diffusion, shortened, shape, device)
                 return tracker.finish()
             sample_clips(
-                sampled, diffusion, shortened, shape, 0, device, lambda done, total: None,
+                sampled,
+                diffusion,
+                shortened,
+                shape,
+                0,
+                device,
+                lambda done, total: None,
                 known=beginnings if sample.known_frames else None,
                 denoiser=_denoiser(sampled, workload.sampled_frames, sample.guidance, device),
             )

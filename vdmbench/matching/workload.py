@@ -12,7 +12,15 @@ from vdmbench.suite.blocks import Sample, Train
 from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 
 _OF_TRAINING = {
-    "batch_size", "devices", "accumulate", "optimiser", "clip_norm", "ema", "precision", "checkpointing", "channels_last",
+    "batch_size",
+    "devices",
+    "accumulate",
+    "optimiser",
+    "clip_norm",
+    "ema",
+    "precision",
+    "checkpointing",
+    "channels_last",
 }
 _OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision", "rollout", "channels_last"}
 _OF_PROCESS = {"process", "levels", "parameterisation", "min_snr_gamma"}
@@ -47,13 +55,25 @@ class Workload:
         process = self.diffusion.model_dump(include=_OF_PROCESS)
         if process.get("min_snr_gamma") is not None:
             process["min_snr_gamma"] = True
-        sample.update(eta=sample["eta"] > 0, clips=min(sample["clips"], 2 * sample["batch_size"]),
-                      frames=self.sampled_frames, known=self.sample.known_frames is not None,
-                      guided=self.sample.guidance != 1)
+        sample.update(
+            eta=sample["eta"] > 0,
+            clips=min(sample["clips"], 2 * sample["batch_size"]),
+            frames=self.sampled_frames,
+            known=self.sample.known_frames is not None,
+            guided=self.sample.guidance != 1,
+        )
         train.update(latents=self.latents)
         shapes = structure(self.network, self.mixer).digest
-        declared = [_without_width(self.network), _without_width(self.mixer), self.frames, self.size, train, sample, process,
-                    shapes]
+        declared = [
+            _without_width(self.network),
+            _without_width(self.mixer),
+            self.frames,
+            self.size,
+            train,
+            sample,
+            process,
+            shapes,
+        ]
         return json.dumps(declared, sort_keys=True)
 
 

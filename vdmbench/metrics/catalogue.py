@@ -23,8 +23,9 @@ def ste_fd(
 ) -> VideoDistance:
     """Fréchet distance on spatio-temporal-energy features, standardised by the reference. Not FVD; needs no download."""
     protocol = replace(STE, frames=frames, stride=stride, window=window)
-    return VideoDistance(SpatioTemporalEnergy(), protocol, bootstrap=bootstrap, confidence=confidence,
-                         control_clips=control_clips, seed=seed)
+    return VideoDistance(
+        SpatioTemporalEnergy(), protocol, bootstrap=bootstrap, confidence=confidence, control_clips=control_clips, seed=seed
+    )
 
 
 def fvd(
@@ -47,10 +48,20 @@ def fvd(
     from vdmbench.metrics.i3d.features import I3DFeatures
 
     declared = fvd_protocol(protocol, frames=frames, window=window, precision=precision)
-    extractor = I3DFeatures(weights=None if weights is None else Path(weights), resize=declared.resize or "half-pixel",
-                            value_range=declared.value_range, precision=precision)
-    return VideoDistance(extractor, replace(declared, weights=extractor.weights_digest), bootstrap=bootstrap,
-                         confidence=confidence, control_clips=control_clips, seed=seed)
+    extractor = I3DFeatures(
+        weights=None if weights is None else Path(weights),
+        resize=declared.resize or "half-pixel",
+        value_range=declared.value_range,
+        precision=precision,
+    )
+    return VideoDistance(
+        extractor,
+        replace(declared, weights=extractor.weights_digest),
+        bootstrap=bootstrap,
+        confidence=confidence,
+        control_clips=control_clips,
+        seed=seed,
+    )
 
 
 def fvd_protocol(
@@ -65,8 +76,10 @@ def fvd_protocol(
         raise InvalidProtocol(f"unknown FVD protocol '{name}', known: {', '.join(FVD_PRESETS)}")
     preset = FVD_PRESETS[name]
     if preset.frames is not None and (frames, window) != (None, None):
-        raise InvalidProtocol(f"protocol '{name}' fixes {preset.frames} frames and window '{preset.window}': leave them out, "
-                              "or declare 'standard'")
+        raise InvalidProtocol(
+            f"protocol '{name}' fixes {preset.frames} frames and window '{preset.window}': leave them out, "
+            "or declare 'standard'"
+        )
     if preset.frames is None:
         preset = replace(preset, frames=frames, window=window or "whole")
     return replace(preset, precision=precision)

@@ -23,6 +23,7 @@ def drift_curve(
     windows: a video that stays itself gives a level line, at the height of its floor. Positions with fewer than two windows on
     either side are left out.
     """
+
     def fit(features: Tensor) -> Gaussian:
         return Gaussian.fit(standard(features), protocol.divisor)
 
@@ -35,8 +36,15 @@ def drift_curve(
         held_out = reference.held_out.features[held_positions == position][: len(fake)]
         if min(len(fake), len(held_out)) < 2:
             continue
-        curve.append({"frame": position * step, "n": len(fake), "value": float(frechet_distance(real, fit(fake))),
-                      "floor": float(frechet_distance(real, fit(held_out))), "floor_n": len(held_out)})
+        curve.append(
+            {
+                "frame": position * step,
+                "n": len(fake),
+                "value": float(frechet_distance(real, fit(fake))),
+                "floor": float(frechet_distance(real, fit(held_out))),
+                "floor_n": len(held_out),
+            }
+        )
     return curve
 
 

@@ -57,14 +57,18 @@ def windows(
     frames = clips.shape[1]
     span = frames if protocol.frames is None else (protocol.frames - 1) * protocol.stride + 1
     if frames < span:
-        raise InvalidVideo(f"clips have {frames} frames but protocol '{protocol.name}' needs {span}: use longer clips or a "
-                           "protocol with fewer frames")
+        raise InvalidVideo(
+            f"clips have {frames} frames but protocol '{protocol.name}' needs {span}: use longer clips or a "
+            "protocol with fewer frames"
+        )
     if protocol.window == "whole" and protocol.frames is not None and frames >= span + protocol.stride:
-        raise InvalidVideo(f"clips have {frames} frames but protocol '{protocol.name}' takes {span} and declares no window "
-                           "rule: declare 'first' or 'all', or cut the clips")
+        raise InvalidVideo(
+            f"clips have {frames} frames but protocol '{protocol.name}' takes {span} and declares no window "
+            "rule: declare 'first' or 'all', or cut the clips"
+        )
     count = frames // (protocol.frames * protocol.stride) if protocol.window == "all" and protocol.frames else 1
     length = span if count < 2 else protocol.stride * (protocol.frames or frames)
-    cut = [clips[:, i * length: i * length + span: protocol.stride] for i in range(max(count, 1))]
+    cut = [clips[:, i * length : i * length + span : protocol.stride] for i in range(max(count, 1))]
     return torch.stack(cut, dim=1)
 
 

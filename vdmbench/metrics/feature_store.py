@@ -35,14 +35,19 @@ class FeatureStore:
     def append(self, part: ClipFeatures) -> None:
         """Keep the features of the next videos, whose numbers go on from :attr:`videos`."""
         if self.folder is not None:
-            save_tensors({"features": part.features, "videos": part.videos, "frames": torch.tensor(part.frames)},
-                         self._path(len(self._parts)))
+            save_tensors(
+                {"features": part.features, "videos": part.videos, "frames": torch.tensor(part.frames)},
+                self._path(len(self._parts)),
+            )
         self._parts.append(part)
 
     def all(self) -> ClipFeatures:
         """Everything measured."""
-        return ClipFeatures(torch.cat([part.features for part in self._parts]),
-                            torch.cat([part.videos for part in self._parts]), self._parts[0].frames)
+        return ClipFeatures(
+            torch.cat([part.features for part in self._parts]),
+            torch.cat([part.videos for part in self._parts]),
+            self._parts[0].frames,
+        )
 
     def _path(self, index: int) -> Path:
         assert self.folder is not None

@@ -73,8 +73,16 @@ def compare_folders(
         main = fvd(protocol=protocol, frames=frames, window=window, precision=precision, weights=weights, **settings)
     else:
         own, digest = load_user_extractor(extractor, allow_code=allow_code)
-        declared = Protocol(name=own.name, extractor=own.name, weights=digest, size=None, resize=None, frames=frames,
-                            window=window or "whole", scale_floor=own.scale_floor)
+        declared = Protocol(
+            name=own.name,
+            extractor=own.name,
+            weights=digest,
+            size=None,
+            resize=None,
+            frames=frames,
+            window=window or "whole",
+            scale_floor=own.scale_floor,
+        )
         main = VideoDistance(own, declared, **settings)
     companion = ste_fd(frames=main.protocol.frames, stride=main.protocol.stride, window=main.protocol.window, **settings)
     distances = [main, companion]
@@ -88,26 +96,41 @@ def compare_folders(
 
     folder = cache_folder() / "features" if cache == "default" else cache
     count = limit or main.protocol.clips
-    sides = {name: _Side(name, path, count, value_range, seed, folder, progress)
-             for name, path in (("real", real), ("generated", generated))}
+    sides = {
+        name: _Side(name, path, count, value_range, seed, folder, progress)
+        for name, path in (("real", real), ("generated", generated))
+    }
     if len(sides["real"].videos) < 4:
         raise TooFewClips(f"{real}: floor and controls need at least 4 real videos, got {len(sides['real'].videos)}")
     features = {name: side.measure([*measures, in_time]) for name, side in sides.items()}
     shapes = [side.shape for side in sides.values()]
-    note = [] if shapes[0] == shapes[1] else [f"videos are {shapes[0]} real and {shapes[1]} generated (frames 3 height width): "
-                                              "each is cut and resized on its own"]
-    held_out = sides["real"].videos[1::2][: control_clips]
+    note = (
+        []
+        if shapes[0] == shapes[1]
+        else [
+            f"videos are {shapes[0]} real and {shapes[1]} generated (frames 3 height width): each is cut and resized on its own"
+        ]
+    )
+    held_out = sides["real"].videos[1::2][:control_clips]
     controls = {name: sides["real"].only(held_out, name).measure(measures) for name in CONTROLS}
     results = []
     for i, distance in enumerate(distances):
-        result = distance.judge(_reference(features["real"][i], {name: sets[i] for name, sets in controls.items()}),
-                                features["generated"][i])
+        result = distance.judge(
+            _reference(features["real"][i], {name: sets[i] for name, sets in controls.items()}), features["generated"][i]
+        )
         results.append(result | {"warnings": [*result["warnings"], *note]})
-    return {"metrics": results, **{
-        name: {"path": str(side.folder), "videos": len(side.videos), "found": side.found,
-               "temporal_profile": time.profile(features[name][-1]).as_json()}
-        for name, side in sides.items()
-    }}
+    return {
+        "metrics": results,
+        **{
+            name: {
+                "path": str(side.folder),
+                "videos": len(side.videos),
+                "found": side.found,
+                "temporal_profile": time.profile(features[name][-1]).as_json(),
+            }
+            for name, side in sides.items()
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -121,8 +144,16 @@ class Measure:
 class _Side:
     """The videos of one folder, and their features for several distances from one reading."""
 
-    def __init__(self, name: str, folder: Path, limit: int | None, value_range: ValueRange, seed: int, cache: Path | None,
-                 progress: Progress | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        limit: int | None,
+        value_range: ValueRange,
+        seed: int,
+        cache: Path | None,
+        progress: Progress | None,
+    ) -> None:
         self.name, self.folder, self.value_range, self.seed = name, folder, value_range, seed
         self.cache, self.progress, self.control = cache, progress, None
         self.videos: list[VideoSource] = list_videos(folder)
@@ -145,7 +176,7 @@ class _Side:
         self.shape = tuple(self._read(0).shape)
         for first, batch in self._batches(min(store.videos for store in stores)):
             for measure, store in zip(measures, stores, strict=True):
-                fresh = batch[max(store.videos - first, 0):]  # the rest is kept from the last time
+                fresh = batch[max(store.videos - first, 0) :]  # the rest is kept from the last time
                 if len(fresh):
                     cut = windows(fresh, measure.protocol)
                     rows = extract_batch(measure.extractor, cut.flatten(0, 1))
@@ -169,8 +200,10 @@ class _Side:
             for index in range(first, min(first + size, len(self.videos))):
                 video = self._read(index)
                 if video.shape != self.shape:
-                    raise InvalidVideo(f"{self.videos[index]}: is {tuple(video.shape)} where the first video is {self.shape} "
-                                       "(frames 3 height width): cut and resize alike")
+                    raise InvalidVideo(
+                        f"{self.videos[index]}: is {tuple(video.shape)} where the first video is {self.shape} "
+                        "(frames 3 height width): cut and resize alike"
+                    )
                 stack.append(self._damaged(video, index))
             yield first, torch.stack(stack)
 

@@ -135,4 +135,3 @@ def _degrees_of_freedom(count: int, divisor: Divisor) -> int:
     if count < 2:
         raise TooFewClips(f"a Fréchet distance needs at least 2 clips on each side, got {count}")
     return count - 1 if divisor == "n-1" else count
-

@@ -65,7 +65,8 @@ class FrechetDistance(Metric):
         """The distance, float64; raises :class:`~vdmbench.metrics.frechet.TooFewClips` below two clips a side."""
         real, generated = (
             Moments(int(getattr(self, f"{side}_count")), getattr(self, f"{side}_total"), getattr(self, f"{side}_outer"))
-            for side in ("real", "generated"))
+            for side in ("real", "generated")
+        )
         floor: float | None = self.extractor.scale_floor  # type: ignore[assignment]
         if floor is not None:
             scale = standard_scale(real, floor)

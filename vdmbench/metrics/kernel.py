@@ -11,9 +11,7 @@ from vdmbench.metrics.frechet import TooFewClips
 BLOCK = 1024  # rows of a kernel matrix held at once: 8 MiB
 
 
-def kernel_distance(
-    real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"]
-) -> Float[Tensor, ""]:
+def kernel_distance(real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"]) -> Float[Tensor, ""]:
     """Unbiased squared MMD under the kernel ``k(x, y) = (x.y / features + 1)^3``, float64; it may be negative.
 
     The U-statistic of Gretton et al. 2012, "A kernel two-sample test", JMLR 13, eq. 3; the kernel of Binkowski et al. 2018,
@@ -38,9 +36,7 @@ def _kernel_diagonal(x: Float[Tensor, "n features"]) -> Float[Tensor, ""]:
     return (x.square().sum(1) / x.shape[1] + 1).pow(3).sum()
 
 
-def jedi_distance(
-    real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"]
-) -> Float[Tensor, ""]:
+def jedi_distance(real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"]) -> Float[Tensor, ""]:
     """JEDi's score on V-JEPA features that the caller supplies: the biased MMD of ``(x.y / features)^2``, times 100.
 
     Luo et al. 2024, "Beyond FVD: enhanced evaluation metrics for video generation quality", as its authors compute it; it is

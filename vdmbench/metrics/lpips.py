@@ -31,13 +31,15 @@ class LPIPS(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         # Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks": five rectified convolutions.
-        self.convolutions = nn.ModuleList([
-            nn.Conv2d(3, 64, 11, stride=4, padding=2),
-            nn.Conv2d(64, 192, 5, padding=2),
-            nn.Conv2d(192, 384, 3, padding=1),
-            nn.Conv2d(384, 256, 3, padding=1),
-            nn.Conv2d(256, 256, 3, padding=1),
-        ])
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv2d(3, 64, 11, stride=4, padding=2),
+                nn.Conv2d(64, 192, 5, padding=2),
+                nn.Conv2d(192, 384, 3, padding=1),
+                nn.Conv2d(384, 256, 3, padding=1),
+                nn.Conv2d(256, 256, 3, padding=1),
+            ]
+        )
         self.weights = nn.ParameterList([torch.zeros(width) for width in (64, 192, 384, 256, 256)])
         self.eval().requires_grad_(False)
 

@@ -108,8 +108,9 @@ def _open_array(path: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError) as cause:
         raise InvalidVideo(f"{path}: cannot be read as an array ({cause})") from cause
     if array.ndim not in (4, 5) or array.shape[-1] != 3:
-        raise InvalidVideo(f"{path}: has shape {array.shape}, expected (frames height width 3) or "
-                           "(videos frames height width 3)")
+        raise InvalidVideo(
+            f"{path}: has shape {array.shape}, expected (frames height width 3) or (videos frames height width 3)"
+        )
     return array
 
 
@@ -121,8 +122,9 @@ def _read_images(folder: Path) -> Tensor:
         with Image.open(path) as image:
             frames.append(torch.from_numpy(np.array(image.convert("RGB"))))
         if frames[-1].shape != frames[0].shape:
-            raise InvalidVideo(f"{path}: is {tuple(frames[-1].shape[:2])} pixels where the first frame is "
-                               f"{tuple(frames[0].shape[:2])}")
+            raise InvalidVideo(
+                f"{path}: is {tuple(frames[-1].shape[:2])} pixels where the first frame is {tuple(frames[0].shape[:2])}"
+            )
     return torch.stack(frames)
 
 

@@ -42,8 +42,7 @@ class Reference:
         sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
         if self.apart is not None:
             sets["apart"] = self.apart
-        tensors = {f"{name}.{part}": getattr(clips, part)
-                   for name, clips in sets.items() for part in ("features", "videos")}
+        tensors = {f"{name}.{part}": getattr(clips, part) for name, clips in sets.items() for part in ("features", "videos")}
         save_tensors(tensors, path, {"key": self.key, "frames": str(self.real.frames)})
 
     @classmethod
@@ -57,17 +56,27 @@ class Reference:
             raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
         if metadata.get("key") != key:
             raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
-        sets = {name.removesuffix(".features"): ClipFeatures(
-                    tensor, tensors[name.removesuffix("features") + "videos"], int(metadata["frames"]))
-                for name, tensor in tensors.items() if name.endswith(".features")}
+        sets = {
+            name.removesuffix(".features"): ClipFeatures(
+                tensor, tensors[name.removesuffix("features") + "videos"], int(metadata["frames"])
+            )
+            for name, tensor in tensors.items()
+            if name.endswith(".features")
+        }
         controls = {name: sets[f"control.{name}"] for name in CONTROLS}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
 
 def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed: int) -> str:
     """What a cached reference is valid for: the data, the protocol, and the draw of its controls."""
-    declared = {"format": FORMAT, "protocol": protocol.canonical(), "data": fingerprint, "control_clips": control_clips,
-                "controls": sorted(CONTROLS), "seed": seed}
+    declared = {
+        "format": FORMAT,
+        "protocol": protocol.canonical(),
+        "data": fingerprint,
+        "control_clips": control_clips,
+        "controls": sorted(CONTROLS),
+        "seed": seed,
+    }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 

@@ -59,8 +59,16 @@ class TemporalFeatures:
 
     def protocol(self, *, frames: int | None = None, stride: int = 1, window: WindowRule = "whole") -> Protocol:
         """How clips are cut before they are measured."""
-        return Protocol(name=self.name, extractor=f"{self.name}{'+cuts' if self.cuts else ''}", weights=None, size=None,
-                        resize=None, frames=frames, stride=stride, window=window)
+        return Protocol(
+            name=self.name,
+            extractor=f"{self.name}{'+cuts' if self.cuts else ''}",
+            weights=None,
+            size=None,
+            resize=None,
+            frames=frames,
+            stride=stride,
+            window=window,
+        )
 
     def __call__(self, videos: Tensor) -> Float[Tensor, "batch numbers"]:
         """One row a clip, float64; raises :class:`InvalidVideo` below 3 frames."""

@@ -20,8 +20,10 @@ def check_uint8(videos: object) -> UInt8[Tensor, "batch frames channels height w
     if not isinstance(videos, Tensor):
         raise InvalidVideo(f"videos must be a torch tensor, got {type(videos).__name__}: use torch.from_numpy")
     if videos.dtype != torch.uint8:
-        raise InvalidVideo(f"videos must be uint8, got {str(videos.dtype).removeprefix('torch.')}: declare the range of float "
-                           "video with quantise(videos, 'unit') or quantise(videos, 'symmetric')")
+        raise InvalidVideo(
+            f"videos must be uint8, got {str(videos.dtype).removeprefix('torch.')}: declare the range of float "
+            "video with quantise(videos, 'unit') or quantise(videos, 'symmetric')"
+        )
     if videos.ndim != 5 or videos.shape[2] != 3:
         raise InvalidVideo(f"videos must be (batch frames 3 height width), got {tuple(videos.shape)}")
     if videos.numel() == 0:
@@ -38,18 +40,23 @@ def quantise(videos: Tensor, value_range: ValueRange = "uint8") -> UInt8[Tensor,
     """
     if value_range == "uint8":
         if videos.dtype != torch.uint8:
-            raise InvalidVideo(f"videos are {str(videos.dtype).removeprefix('torch.')} but declared uint8: "
-                               "declare 'unit' for [0, 1] or 'symmetric' for [-1, 1]")
+            raise InvalidVideo(
+                f"videos are {str(videos.dtype).removeprefix('torch.')} but declared uint8: "
+                "declare 'unit' for [0, 1] or 'symmetric' for [-1, 1]"
+            )
         return videos
     if not videos.is_floating_point():
-        raise InvalidVideo(f"videos are {str(videos.dtype).removeprefix('torch.')} but declared '{value_range}': "
-                           "only floats have a declared range")
+        raise InvalidVideo(
+            f"videos are {str(videos.dtype).removeprefix('torch.')} but declared '{value_range}': "
+            "only floats have a declared range"
+        )
     low = 0.0 if value_range == "unit" else -1.0
     if not torch.isfinite(videos).all():
         raise InvalidVideo("videos hold NaN or infinite values: the sampler that made them diverged")
     lowest, highest = float(videos.min()), float(videos.max())
     if lowest < low - 1e-3 or highest > 1 + 1e-3:
-        raise InvalidVideo(f"videos run from {lowest:.4g} to {highest:.4g} but '{value_range}' means [{low:g}, 1]: "
-                           "clip or rescale them")
+        raise InvalidVideo(
+            f"videos run from {lowest:.4g} to {highest:.4g} but '{value_range}' means [{low:g}, 1]: clip or rescale them"
+        )
     levels = (videos.float() - low) * (255 / (1 - low))
     return levels.round().clamp(0, 255).to(torch.uint8)

@@ -64,8 +64,16 @@ class VideoDistance:
         cache: Path | None = None,
     ) -> Reference:
         """Measure real and held-out real clips, or find them in the folder ``cache``; see :func:`build_reference`."""
-        return build_reference(self.extractor, self.protocol, real, held_out, fingerprint=fingerprint,
-                               control_clips=self.control_clips, seed=self.seed, cache=cache)
+        return build_reference(
+            self.extractor,
+            self.protocol,
+            real,
+            held_out,
+            fingerprint=fingerprint,
+            control_clips=self.control_clips,
+            seed=self.seed,
+            cache=cache,
+        )
 
     def __call__(self, reference: Reference, generated: Tensor | Iterable[Tensor]) -> dict[str, Any]:
         """Judge uint8 clips (batch frames 3 height width, one tensor or batches); returns a JSON-able object.
@@ -80,13 +88,22 @@ class VideoDistance:
             if len(clips) < 2:
                 raise TooFewClips(f"{self.protocol.name}: a distance needs at least 2 {side} clips, got {len(clips)}")
         if generated.frames != reference.real.frames:
-            raise ValueError(f"generated clips have {generated.frames} frames and the reference {reference.real.frames}: "
-                             "distances at different lengths say nothing of each other")
+            raise ValueError(
+                f"generated clips have {generated.frames} frames and the reference {reference.real.frames}: "
+                "distances at different lengths say nothing of each other"
+            )
         standard = self._standard(reference)
         real, fake = standard(reference.real.features), standard(generated.features)
         interval = bootstrap_interval(
-            self._distance, real, fake, real_videos=reference.real.videos, generated_videos=generated.videos,
-            replicates=self.bootstrap, confidence=self.confidence, seed=self.seed)
+            self._distance,
+            real,
+            fake,
+            real_videos=reference.real.videos,
+            generated_videos=generated.videos,
+            replicates=self.bootstrap,
+            confidence=self.confidence,
+            seed=self.seed,
+        )
         result: dict[str, Any] = {
             "name": self.protocol.label(len(real), len(fake), generated.frames),
             "value": float(self._distance(real, fake)),
@@ -152,9 +169,15 @@ class VideoDistance:
                 excess.append(further - whole)
             if float(torch.stack(excess).quantile(1 - self.confidence)) <= 0:
                 blind.append(name)
-        return {"floor": float(frechet_distance(fitted, self._fit(floor))), "floor_n": [len(against), len(floor)],
-                "value_at_floor_n": float(frechet_distance(fitted, self._fit(fake[: len(floor)]))),
-                "controls": values, "control_clean": clean_value, "control_n": used, "blind": blind}
+        return {
+            "floor": float(frechet_distance(fitted, self._fit(floor))),
+            "floor_n": [len(against), len(floor)],
+            "value_at_floor_n": float(frechet_distance(fitted, self._fit(fake[: len(floor)]))),
+            "controls": values,
+            "control_clean": clean_value,
+            "control_n": used,
+            "blind": blind,
+        }
 
     def _warnings(self, result: dict[str, Any]) -> list[str]:
         real, fake, floor = result["n_real"], result["n_generated"], result["floor_n"]
@@ -163,21 +186,28 @@ class VideoDistance:
         if not self.protocol.comparable:
             notes.append(f"protocol '{self.protocol.name}' follows one paper and is comparable with nothing else")
         if prescribed is not None and (real, fake) != (prescribed, prescribed):
-            notes.append(f"protocol '{self.protocol.name}' prescribes {prescribed} clips a side, got {real} real and {fake} "
-                         "generated")
+            notes.append(
+                f"protocol '{self.protocol.name}' prescribes {prescribed} clips a side, got {real} real and {fake} generated"
+            )
         if least < SMALL:
-            notes.append(f"{least} clips: the distance is mostly sampling bias, read it against its floor and never against "
-                         "another count")
+            notes.append(
+                f"{least} clips: the distance is mostly sampling bias, read it against its floor and never against "
+                "another count"
+            )
         elif least < CUSTOMARY:
             notes.append(f"{least} clips: not comparable with numbers at the customary {CUSTOMARY}")
         if result["rank_deficient"]:
-            notes.append(f"{least} clips for {self.extractor.num_features} features: covariances are singular, the distance is "
-                         "exact but its bias is large")
+            notes.append(
+                f"{least} clips for {self.extractor.num_features} features: covariances are singular, the distance is "
+                "exact but its bias is large"
+            )
         if real != fake:
             notes.append(f"{real} real and {fake} generated clips")
         if floor != [real, fake]:
-            notes.append(f"the floor is of {floor[0]} against {floor[1]} real clips, the distance of {real} against {fake}: "
-                         "read the floor against value_at_floor_n")
+            notes.append(
+                f"the floor is of {floor[0]} against {floor[1]} real clips, the distance of {real} against {fake}: "
+                "read the floor against value_at_floor_n"
+            )
         if result["blind"]:
             notes.append(f"blind to {', '.join(result['blind'])} at this count: such damage would not have shown")
         return notes

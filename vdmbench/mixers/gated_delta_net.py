@@ -142,9 +142,7 @@ class GatedDeltaNet(Mixer):
 
         def branch() -> DeltaBranch:
             delayed = merge == "quasi-separable"
-            return DeltaBranch(
-                channels, heads, dim, conv=conv, conv_alignment=conv_alignment, delayed=delayed, backend=backend
-            )
+            return DeltaBranch(channels, heads, dim, conv=conv, conv_alignment=conv_alignment, delayed=delayed, backend=backend)
 
         self.to_qkv = nn.Linear(channels, 3 * inner, bias=False)
         self.to_gate = nn.Linear(channels, inner, bias=False) if gate else None

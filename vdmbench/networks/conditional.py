@@ -107,9 +107,7 @@ class Conditional(Denoiser):
         """Prediction given what is told of each clip, from its first frame on also in :meth:`step`; None: nothing of any."""
         return self.network(x, t, self.encode(condition, x, first=0 if carry is None else carry.first), carry)
 
-    def encode(
-        self, told: Told | None, x: Float[Tensor, "batch frames channels height width"], *, first: int = 0
-    ) -> Condition:
+    def encode(self, told: Told | None, x: Float[Tensor, "batch frames channels height width"], *, first: int = 0) -> Condition:
         """The condition of the noisy frames ``x``, in the network's terms; ``first`` is the number in the clip of the first."""
         told = Told() if told is None else told
         keep = torch.ones(len(x), dtype=torch.bool, device=x.device) if told.keep is None else told.keep

@@ -28,9 +28,7 @@ def recompute_blocks(network: nn.Module) -> nn.Module:
     """
     blocks = _outermost(network)
     if not blocks:
-        raise ValueError(
-            f"{type(network).__name__} has no block of ours to compute again: leave train.checkpointing out"
-        )
+        raise ValueError(f"{type(network).__name__} has no block of ours to compute again: leave train.checkpointing out")
     for block in blocks:
         # Inside of the module's call, so that hooks, and with them a sharded block's gathering, stay around it.
         block.forward = partial(_recomputed, block.forward)

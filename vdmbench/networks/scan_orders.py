@@ -52,9 +52,7 @@ class ScanOrder:
         self.crosses_frames = name != "frame"
         self._block = tuple(int(side) for side in name[1:].split("x")) if name[0] == "b" else None
 
-    def arrange(
-        self, x: Shaped[Tensor, "batch frames height width channels"]
-    ) -> Shaped[Tensor, "sequences length channels"]:
+    def arrange(self, x: Shaped[Tensor, "batch frames height width channels"]) -> Shaped[Tensor, "sequences length channels"]:
         """The clips' tokens as sequences, a clip's next to each other."""
         if self.name in _AXES:
             return x.permute(_AXES[self.name]).flatten(_OUTSIDE.get(self.name, 1), 3).flatten(0, -3)

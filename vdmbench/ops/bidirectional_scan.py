@@ -55,8 +55,10 @@ def bidirectional_selective_scan(
     for name in ("x", "A"):
         one, other = getattr(ahead, name), getattr(back, name)
         if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
-            raise ValueError(f"{op} takes back.{name} like ahead.{name}, {tuple(one.shape)} {one.dtype} on {one.device}, got "
-                             f"{tuple(other.shape)} {other.dtype} on {other.device}")
+            raise ValueError(
+                f"{op} takes back.{name} like ahead.{name}, {tuple(one.shape)} {one.dtype} on {one.device}, got "
+                f"{tuple(other.shape)} {other.dtype} on {other.device}"
+            )
     y: Tensor = compute(op, backend, ahead.x, ahead, back, gate, merge, softplus)
     return y
 

@@ -48,9 +48,7 @@ def causal_conv1d(
             f"causal_conv1d takes x (batch, frames, channels) and weight (channels, taps), neither empty, "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
-    check_parts(
-        "causal_conv1d", {"x": (x, x.shape), "weight": (weight, weight.shape), "bias": (bias, (weight.shape[0],))}
-    )
+    check_parts("causal_conv1d", {"x": (x, x.shape), "weight": (weight, weight.shape), "bias": (bias, (weight.shape[0],))})
     y: Tensor = compute("causal_conv1d", backend, x, x, weight, bias, silu, reverse)
     return y
 

@@ -22,8 +22,10 @@ def fft_convolution(
     FFTs take powers of two only.
     """
     if x.dim() != 3 or kernel.shape != (x.shape[2], x.shape[1]):
-        raise ValueError("fft_convolution takes x (batch, frames, channels) and kernel (channels, frames), got "
-                         f"{tuple(x.shape)} and {tuple(kernel.shape)}")
+        raise ValueError(
+            "fft_convolution takes x (batch, frames, channels) and kernel (channels, frames), got "
+            f"{tuple(x.shape)} and {tuple(kernel.shape)}"
+        )
     check_parts("fft_convolution", {"x": (x, x.shape), "kernel": (kernel, kernel.shape)})
     frames = x.shape[1]
     wide = torch.promote_types(x.dtype, torch.float32)

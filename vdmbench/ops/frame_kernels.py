@@ -71,8 +71,21 @@ def advance_keeping(delta: Row, drive: Row, dy: Row, A: Rows, before: Rows, h: R
 
 
 @row_kernel
-def pull_back(delta: Row, drive: Row, dy: Row, d_delta: Row, d_drive: Row, A: Rows, before: Rows, decay: Rows, dh: Rows,
-              dA: Rows, B: Scalars, C: Scalars, dB: Sums) -> None:
+def pull_back(
+    delta: Row,
+    drive: Row,
+    dy: Row,
+    d_delta: Row,
+    d_drive: Row,
+    A: Rows,
+    before: Rows,
+    decay: Rows,
+    dh: Rows,
+    dA: Rows,
+    B: Scalars,
+    C: Scalars,
+    dB: Sums,
+) -> None:
     """The transpose of :func:`advance`: dh, what later frames ask of the state, gains C dy and passes on through the decay."""
     step, inputs, gradient = delta.value, drive.value, dy.value
     to_delta, to_drive = d_delta.value, d_drive.value
@@ -116,8 +129,9 @@ def advance_alike_keeping(decay: Row, drive: Row, dy: Row, before: Rows, h: Rows
 
 
 @row_kernel
-def pull_back_alike(decay: Row, drive: Row, dy: Row, d_decay: Row, d_drive: Row, before: Rows, dh: Rows, B: Scalars, C: Scalars,
-                    dB: Sums) -> None:
+def pull_back_alike(
+    decay: Row, drive: Row, dy: Row, d_decay: Row, d_drive: Row, before: Rows, dh: Rows, B: Scalars, C: Scalars, dB: Sums
+) -> None:
     """The transpose of :func:`advance_alike`."""
     factor, inputs, gradient = decay.value, drive.value, dy.value
     to_decay, to_drive = d_decay.value, d_drive.value
@@ -139,8 +153,9 @@ def pull_back_decay(d_delta: Row, dA: Row, decay: Row, delta: Row, A: Row) -> No
 
 
 @row_kernel
-def end_frame(dx: Row, ddt: Row, dD: Row, ddt_bias: Row, dy: Row, x: Row, delta: Row, slope: Row, d_delta: Row, d_drive: Row,
-              D: Row) -> None:
+def end_frame(
+    dx: Row, ddt: Row, dD: Row, ddt_bias: Row, dy: Row, x: Row, delta: Row, slope: Row, d_delta: Row, d_drive: Row, D: Row
+) -> None:
     """Gradients of a frame's inputs from those of delta and of drive = delta x; D x and dt_bias add theirs."""
     inputs, gradient, to_drive = x.value, dy.value, d_drive.value
     dx.value = gradient * D.value + delta.value * to_drive

@@ -45,20 +45,38 @@ def mamba_ssm_scan(direction: Direction, gate: Tensor | None, softplus: bool, re
         return None if tensor is None else tensor.float().contiguous()
 
     y = torch.ops.vdmbench.mamba_ssm_scan(
-        channels_first(x), channels_first(dt), A.float().contiguous(), channels_first(B)[:, None], channels_first(C)[:, None],
-        parameter(D), None if gate is None else channels_first(gate), parameter(dt_bias), softplus)[0].transpose(1, 2)
+        channels_first(x),
+        channels_first(dt),
+        A.float().contiguous(),
+        channels_first(B)[:, None],
+        channels_first(C)[:, None],
+        parameter(D),
+        None if gate is None else channels_first(gate),
+        parameter(dt_bias),
+        softplus,
+    )[0].transpose(1, 2)
     return y.flip(1) if reverse else y
 
 
 _INPUTS = "Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? gate, Tensor? dt_bias"
 torch.library.define("vdmbench::mamba_ssm_scan", f"({_INPUTS}, bool softplus) -> Tensor[]")
-torch.library.define("vdmbench::mamba_ssm_scan_backward",
-                     f"(Tensor dy, {_INPUTS}, Tensor states, Tensor? ungated, bool softplus) -> Tensor[]")
+torch.library.define(
+    "vdmbench::mamba_ssm_scan_backward", f"(Tensor dy, {_INPUTS}, Tensor states, Tensor? ungated, bool softplus) -> Tensor[]"
+)
 
 
 @torch.library.impl("vdmbench::mamba_ssm_scan", "CUDA")
-def _scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
-          dt_bias: Tensor | None, softplus: bool) -> list[Tensor]:
+def _scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    gate: Tensor | None,
+    dt_bias: Tensor | None,
+    softplus: bool,
+) -> list[Tensor]:
     """y, the states between passes, and where there is a gate y before it."""
     kernel = importlib.import_module("selective_scan_cuda")
     y, states, *gated = kernel.fwd(x, dt, A, B, C, D, gate, dt_bias, softplus)
@@ -66,8 +84,17 @@ def _scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | No
 
 
 @torch.library.register_fake("vdmbench::mamba_ssm_scan")
-def _(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None, dt_bias: Tensor | None,
-      softplus: bool) -> list[Tensor]:
+def _(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    gate: Tensor | None,
+    dt_bias: Tensor | None,
+    softplus: bool,
+) -> list[Tensor]:
     batch, channels, frames = x.shape
     states = x.new_empty(batch, channels, -(-frames // _FRAMES_A_PASS), 2 * A.shape[1], dtype=torch.float32)
     y = torch.empty_like(dt)
@@ -75,12 +102,25 @@ def _(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, 
 
 
 @torch.library.impl("vdmbench::mamba_ssm_scan_backward", "CUDA")
-def _scan_backward(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
-                   dt_bias: Tensor | None, states: Tensor, ungated: Tensor | None, softplus: bool) -> list[Tensor]:
+def _scan_backward(
+    dy: Tensor,
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    gate: Tensor | None,
+    dt_bias: Tensor | None,
+    states: Tensor,
+    ungated: Tensor | None,
+    softplus: bool,
+) -> list[Tensor]:
     """Gradients of x, dt, A, B, C, then of those of D, dt_bias and gate that are there."""
     kernel = importlib.import_module("selective_scan_cuda")
     dx, ddt, dA, dB, dC, dD, ddt_bias, *rest = kernel.bwd(
-        x, dt, A, B, C, D, gate, dt_bias, dy, states, ungated, None, softplus, False)
+        x, dt, A, B, C, D, gate, dt_bias, dy, states, ungated, None, softplus, False
+    )
     found = [dx, ddt, dA, dB.to(B.dtype), dC.to(C.dtype)]
     if D is not None:
         found.append(dD)
@@ -92,8 +132,20 @@ def _scan_backward(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: T
 
 
 @torch.library.register_fake("vdmbench::mamba_ssm_scan_backward")
-def _(dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, gate: Tensor | None,
-      dt_bias: Tensor | None, states: Tensor, ungated: Tensor | None, softplus: bool) -> list[Tensor]:
+def _(
+    dy: Tensor,
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    gate: Tensor | None,
+    dt_bias: Tensor | None,
+    states: Tensor,
+    ungated: Tensor | None,
+    softplus: bool,
+) -> list[Tensor]:
     return [torch.empty_like(tensor) for tensor in (x, dt, A, B, C, D, dt_bias, gate) if tensor is not None]
 
 
@@ -107,8 +159,11 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     x, dt, A, B, C, D, gate, dt_bias, states, *ungated = ctx.saved_tensors
     dy = gradients[0]
     assert dy is not None
-    found = iter(torch.ops.vdmbench.mamba_ssm_scan_backward(
-        dy.contiguous(), x, dt, A, B, C, D, gate, dt_bias, states, ungated[0] if ungated else None, ctx.softplus))
+    found = iter(
+        torch.ops.vdmbench.mamba_ssm_scan_backward(
+            dy.contiguous(), x, dt, A, B, C, D, gate, dt_bias, states, ungated[0] if ungated else None, ctx.softplus
+        )
+    )
     dx, ddt, dA, dB, dC = (next(found) for _ in range(5))
     dD = None if D is None else next(found)
     ddt_bias = None if dt_bias is None else next(found)

@@ -29,8 +29,9 @@ def numba_missing() -> str | None:
     return None if importlib.util.find_spec("numba") else "numba is not installed; pip install numba"
 
 
-def numba_scan(ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool,
-               reverse: bool) -> Tensor:
+def numba_scan(
+    ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool, reverse: bool
+) -> Tensor:
     """One scan (``back`` None, merge ``single``) or two that merge.
 
     Computed in float64 where x is, in float32 otherwise; y and every gradient have the dtype of what they belong to.
@@ -53,6 +54,7 @@ torch.library.define("vdmbench::numba_scan_backward", f"(Tensor d_out, {_INPUTS}
 @torch.library.impl("vdmbench::numba_scan", "CPU")
 def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool) -> Tensor:
     from vdmbench.ops import scan_kernels
+
     padding = _Padding(ahead)
     first = padding.direction(ahead)
     second = padding.direction(back) if back else first
@@ -70,10 +72,12 @@ def _(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, so
 
 
 @torch.library.impl("vdmbench::numba_scan_backward", "CPU")
-def _scan_backward(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int,
-                   softplus: bool, reverse: bool) -> list[Tensor]:
+def _scan_backward(
+    d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool
+) -> list[Tensor]:
     """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one."""
     from vdmbench.ops import scan_kernels
+
     padding = _Padding(ahead)
     first = padding.direction(ahead)
     second = padding.direction(back) if back else first
@@ -83,8 +87,21 @@ def _scan_backward(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate:
     d_first = padding.gradients(first, groups)
     d_second = padding.gradients(second, groups) if back else d_first
     d_padded = padding.split(d_out, how)
-    _run(scan_kernels.backward, first[0].size, d_padded, first, second, gate_padded, d_first, d_second, d_gate,
-         gate is not None, how, softplus, reverse)
+    _run(
+        scan_kernels.backward,
+        first[0].size,
+        d_padded,
+        first,
+        second,
+        gate_padded,
+        d_first,
+        d_second,
+        d_gate,
+        gate is not None,
+        how,
+        softplus,
+        reverse,
+    )
     found = padding.unpadded(d_first) + (padding.unpadded(d_second) if back else [])
     if gate is not None:
         found.append(padding.merged(d_gate, _MERGES["single"]))
@@ -93,8 +110,9 @@ def _scan_backward(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate:
 
 
 @torch.library.register_fake("vdmbench::numba_scan_backward")
-def _(d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool,
-      reverse: bool) -> list[Tensor]:
+def _(
+    d_out: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool
+) -> list[Tensor]:
     return [tensor.new_empty(tensor.shape) for tensor in [*ahead, *back, *([] if gate is None else [gate])]]
 
 
@@ -110,7 +128,7 @@ def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Any, ...]:
     ahead, back = tensors[:count], tensors[count:]
     gradients = torch.ops.vdmbench.numba_scan_backward(d_out, ahead, back, gate, *ctx.flags)
     d_gate = gradients[-1] if gate is not None else None
-    return gradients[:count], gradients[count:count + len(back)], d_gate, None, None, None
+    return gradients[:count], gradients[count : count + len(back)], d_gate, None, None, None
 
 
 torch.library.register_autograd("vdmbench::numba_scan", _differentiate, setup_context=_setup)
@@ -119,6 +137,7 @@ torch.library.register_autograd("vdmbench::numba_scan", _differentiate, setup_co
 def _run(kernel: Any, elements: int, *arguments: Any) -> None:
     """Run a kernel on as many threads as PyTorch uses, or fewer where x has few elements."""
     import numba
+
     threads = torch.get_num_threads()
     with _one_at_a_time:
         before = numba.get_num_threads()
@@ -136,6 +155,7 @@ class _Padding:
 
     def __init__(self, direction: list[Tensor]) -> None:
         from vdmbench.ops import row_kernels
+
         self.wide = torch.promote_types(direction[0].dtype, torch.float32)
         self.dtype = np.float64 if self.wide is torch.float64 else np.float32
         self.width, self.decays = direction[2].shape
@@ -144,8 +164,11 @@ class _Padding:
         self._states = -self.states % row_kernels.STATES
 
     def _array(self, tensor: Tensor, *padding: int) -> np.ndarray:
-        return F.pad(tensor.detach().to(self.wide), padding).contiguous().numpy() if any(padding) else (
-            tensor.detach().to(self.wide).contiguous().numpy())
+        return (
+            F.pad(tensor.detach().to(self.wide), padding).contiguous().numpy()
+            if any(padding)
+            else (tensor.detach().to(self.wide).contiguous().numpy())
+        )
 
     def channels(self, tensor: Tensor) -> np.ndarray:
         return self._array(tensor, 0, self._channels)
@@ -154,8 +177,15 @@ class _Padding:
         x, dt, A, B, C, D, dt_bias = direction
         exponent = A.detach().to(self.wide).T / float(np.log(2))  # exp(delta A) = 2^(delta A / ln 2)
         decays = 0 if self.decays == 1 < self.states else self._states  # one row is of all states
-        return (self.channels(x), self.channels(dt), self._array(exponent, 0, self._channels, 0, decays),
-                self._array(B, 0, self._states), self._array(C, 0, self._states), self.channels(D), self.channels(dt_bias))
+        return (
+            self.channels(x),
+            self.channels(dt),
+            self._array(exponent, 0, self._channels, 0, decays),
+            self._array(B, 0, self._states),
+            self._array(C, 0, self._states),
+            self.channels(D),
+            self.channels(dt_bias),
+        )
 
     def gradients(self, direction: tuple[np.ndarray, ...], groups: int) -> tuple[np.ndarray, ...]:
         x, dt, A, B, C, D, dt_bias = direction
@@ -166,8 +196,15 @@ class _Padding:
         dx, ddt, dA, dB, dC, dD, ddt_bias = gradients
         dA, dD, ddt_bias = (np.add.reduce(per_group, 0) for per_group in (dA, dD, ddt_bias))
         width, states = self.width, self.states
-        parts = (dx[..., :width], ddt[..., :width], dA[:self.decays, :width].T, dB[..., :states], dC[..., :states], dD[:width],
-                 ddt_bias[:width])
+        parts = (
+            dx[..., :width],
+            ddt[..., :width],
+            dA[: self.decays, :width].T,
+            dB[..., :states],
+            dC[..., :states],
+            dD[:width],
+            ddt_bias[:width],
+        )
         return [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]
 
     def split(self, d_out: Tensor, how: int) -> np.ndarray:
@@ -182,4 +219,4 @@ class _Padding:
         if not self._channels:
             return tensor
         parts = tensor.chunk(2, -1) if how == _MERGES["concat"] else [tensor]
-        return torch.cat([part[..., :self.width] for part in parts], -1)
+        return torch.cat([part[..., : self.width] for part in parts], -1)

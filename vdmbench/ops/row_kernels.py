@@ -121,8 +121,9 @@ def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
     return intrinsic(typed)
 
 
-def _lower(body: Callable[..., None], kinds: list[Any], context: Any, builder: ir.IRBuilder, signature: Any,
-           values: Any) -> ir.Value:
+def _lower(
+    body: Callable[..., None], kinds: list[Any], context: Any, builder: ir.IRBuilder, signature: Any, values: Any
+) -> ir.Value:
     element = context.get_data_type(signature.args[0].dtype)
     itemsize = signature.args[0].dtype.bitwidth // 8
     vector = ir.VectorType(element, lanes(itemsize))
@@ -180,7 +181,7 @@ def exp2(x: Vector) -> Vector:
     mantissa, bias, degree, bits = (23, 127, 6, 32) if single else (52, 1023, 11, 64)
     x = x.where_below(1.0 - bias, 1.0 - bias, x)
     x = x.where_below(float(bias), x, float(bias))
-    builder, shift = x.builder, x.constant(1.5 * 2.0 ** mantissa + bias)
+    builder, shift = x.builder, x.constant(1.5 * 2.0**mantissa + bias)
     shifted = builder.fadd(x.value, shift)
     fraction = Vector(builder, builder.fsub(x.value, builder.fsub(shifted, shift)))
     integers = ir.VectorType(ir.IntType(bits), x.value.type.count)

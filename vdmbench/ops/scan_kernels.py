@@ -54,9 +54,11 @@ Arrays = tuple[np.ndarray, ...]
 
 # ---- one batch element, all frames ------------------------------------------------------------------------------
 
+
 @part
-def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, delayed: bool, y: np.ndarray,
-         kept: np.ndarray) -> None:
+def scan(
+    direction: Arrays, element: int, rectified: bool, reverse: bool, delayed: bool, y: np.ndarray, kept: np.ndarray
+) -> None:
     """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there.
 
     ``delayed``: what the state gives goes to the next frame in scan order, and D x stays.
@@ -97,8 +99,17 @@ def scan(direction: Arrays, element: int, rectified: bool, reverse: bool, delaye
 
 
 @part
-def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int, rectified: bool, reverse: bool,
-                  delayed: bool, dy: np.ndarray, kept: np.ndarray) -> None:
+def scan_backward(
+    direction: Arrays,
+    gradients: Arrays,
+    element: int,
+    group: int,
+    rectified: bool,
+    reverse: bool,
+    delayed: bool,
+    dy: np.ndarray,
+    kept: np.ndarray,
+) -> None:
     """Gradients of one batch element's scan from dy (frames, channels); those of parameters are added to the group's."""
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
@@ -133,8 +144,9 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             else:
                 for n in range(0, states, STATES):
                     m = n + STATES
-                    advance_keeping(delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m],
-                                    B[t, n:m], dC[t, n:m])
+                    advance_keeping(
+                        delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m], B[t, n:m], dC[t, n:m]
+                    )
         for k in range(length - 1, -1, -1):
             t = frames - 1 - start - k if reverse else start + k
             d_delta[:] = 0
@@ -145,14 +157,28 @@ def scan_backward(direction: Arrays, gradients: Arrays, element: int, group: int
             if alike:
                 for n in range(0, states, STATES):
                     m = n + STATES
-                    pull_back_alike(decay[k, 0], drive[k], asked, d_delta, d_drive, h[k, n:m], dh[n:m], B[t, n:m], C[t, n:m],
-                                    dB[t, n:m])
+                    pull_back_alike(
+                        decay[k, 0], drive[k], asked, d_delta, d_drive, h[k, n:m], dh[n:m], B[t, n:m], C[t, n:m], dB[t, n:m]
+                    )
                 pull_back_decay(d_delta, dA[0], decay[k, 0], delta[k], A[0])
             else:
                 for n in range(0, states, STATES):
                     m = n + STATES
-                    pull_back(delta[k], drive[k], asked, d_delta, d_drive, A[n:m], h[k, n:m], decay[k, n:m], dh[n:m],
-                              dA[n:m], B[t, n:m], C[t, n:m], dB[t, n:m])
+                    pull_back(
+                        delta[k],
+                        drive[k],
+                        asked,
+                        d_delta,
+                        d_drive,
+                        A[n:m],
+                        h[k, n:m],
+                        decay[k, n:m],
+                        dh[n:m],
+                        dA[n:m],
+                        B[t, n:m],
+                        C[t, n:m],
+                        dB[t, n:m],
+                    )
             end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
 
 
@@ -175,8 +201,9 @@ def merge(out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarr
 
 
 @part
-def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, d_gate: np.ndarray, gated: bool,
-                   how: int) -> None:
+def merge_backward(
+    d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gate: np.ndarray, d_gate: np.ndarray, gated: bool, how: int
+) -> None:
     """The transpose of :func:`merge`; the gradients of the directions replace ``first`` and ``second``."""
     frames, channels = first.shape
     weight, slope, d_weight = np.ones((3, channels), first.dtype)
@@ -199,9 +226,11 @@ def merge_backward(d_out: np.ndarray, first: np.ndarray, second: np.ndarray, gat
 
 # ---- all batch elements -----------------------------------------------------------------------------------------
 
+
 @kernel
-def forward(out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gated: bool, how: int, rectified: bool,
-            reverse: bool) -> None:
+def forward(
+    out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gated: bool, how: int, rectified: bool, reverse: bool
+) -> None:
     """out (batch, frames, merged channels) from one direction, or from two that merge; ``back`` runs against ``ahead``."""
     batch, frames, channels = ahead[0].shape
     directions, delayed = (1 if how == SINGLE else 2), how == QUASI_SEPARABLE
@@ -216,8 +245,19 @@ def forward(out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, gate
 
 
 @kernel
-def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d_ahead: Arrays, d_back: Arrays,
-             d_gate: np.ndarray, gated: bool, how: int, rectified: bool, reverse: bool) -> None:
+def backward(
+    d_out: np.ndarray,
+    ahead: Arrays,
+    back: Arrays,
+    gate: np.ndarray,
+    d_ahead: Arrays,
+    d_back: Arrays,
+    d_gate: np.ndarray,
+    gated: bool,
+    how: int,
+    rectified: bool,
+    reverse: bool,
+) -> None:
     """Gradients of :func:`forward`; those of A, D and dt_bias one per group, to be added over groups."""
     batch, frames, channels = ahead[0].shape
     directions, delayed = (1 if how == SINGLE else 2), how == QUASI_SEPARABLE
@@ -231,5 +271,14 @@ def backward(d_out: np.ndarray, ahead: Arrays, back: Arrays, gate: np.ndarray, d
                 scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept[side])
             merge_backward(d_out[element], y[0], y[-1], gate[element], d_gate[element], gated, how)
             for side in range(directions):
-                scan_backward(back if side else ahead, d_back if side else d_ahead, element, group, rectified,
-                              reverse != (side == 1), delayed, y[side], kept[side])
+                scan_backward(
+                    back if side else ahead,
+                    d_back if side else d_ahead,
+                    element,
+                    group,
+                    rectified,
+                    reverse != (side == 1),
+                    delayed,
+                    y[side],
+                    kept[side],
+                )

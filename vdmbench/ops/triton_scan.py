@@ -35,8 +35,9 @@ def triton_missing() -> str | None:
     return None if importlib.util.find_spec("triton") else "triton is not installed; pip install triton (Linux only)"
 
 
-def triton_scan(ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool,
-                reverse: bool) -> Tensor:
+def triton_scan(
+    ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool, reverse: bool
+) -> Tensor:
     """One scan (``back`` None, merge ``single``) or two that merge, in one launch.
 
     Computed in float32 and rounded once; y and every gradient have the dtype of what they belong to.
@@ -64,8 +65,9 @@ torch.library.define("vdmbench::triton_scan_backward", f"(Tensor d_out, Tensor k
 
 
 @torch.library.impl("vdmbench::triton_scan", ("CPU", "CUDA"))
-def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool,
-          keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _scan(
+    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """The merged output; the states between tiles, (directions, batch, tiles - 1, state, channels) in float32; and the first
     direction's output before it is rounded, where it merges and y is of half precision."""
     out, kept, partial = _outputs(ahead, back, how, keep)
@@ -74,8 +76,9 @@ def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int
 
 
 @torch.library.register_fake("vdmbench::triton_scan")
-def _(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool,
-      keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     return _outputs(ahead, back, how, keep)
 
 
@@ -90,9 +93,20 @@ def _outputs(ahead: list[Tensor], back: list[Tensor], how: int, keep: bool) -> t
     return out, kept, x.new_empty(x.shape if rounds else (0,), dtype=torch.float32)
 
 
-def _launch_forward(out: Tensor, partial: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None,
-                    how: int, softplus: bool, reverse: bool, keep: bool) -> None:
+def _launch_forward(
+    out: Tensor,
+    partial: Tensor,
+    kept: Tensor,
+    ahead: list[Tensor],
+    back: list[Tensor],
+    gate: Tensor | None,
+    how: int,
+    softplus: bool,
+    reverse: bool,
+    keep: bool,
+) -> None:
     from vdmbench.ops import triton_kernels
+
     (batch, frames, channels), states = ahead[0].shape, ahead[2].shape[1]
     first, steps = _arguments(ahead)
     second, second_steps = _arguments(back) if back else (first, steps)
@@ -101,10 +115,30 @@ def _launch_forward(out: Tensor, partial: Tensor, kept: Tensor, ahead: list[Tens
     grid = (batch * -(-channels // block),)
     with torch.cuda.device_of(out):
         triton_kernels.forward[grid](
-            out, partial if partial.numel() else out, kept, first, second, gates, gates.stride(0), batch, frames,
-            AHEAD_STRIDES=steps, BACK_STRIDES=second_steps, GATE_STRIDE=gates.stride(1), CHANNELS=channels, STATES=states,
-            HOW=how, GATED=gate is not None, RECTIFIED=softplus, REVERSE=reverse, KEEP=keep, CHUNK=_CHUNK, BLOCK=block,
-            num_warps=1, num_stages=1)
+            out,
+            partial if partial.numel() else out,
+            kept,
+            first,
+            second,
+            gates,
+            gates.stride(0),
+            batch,
+            frames,
+            AHEAD_STRIDES=steps,
+            BACK_STRIDES=second_steps,
+            GATE_STRIDE=gates.stride(1),
+            CHANNELS=channels,
+            STATES=states,
+            HOW=how,
+            GATED=gate is not None,
+            RECTIFIED=softplus,
+            REVERSE=reverse,
+            KEEP=keep,
+            CHUNK=_CHUNK,
+            BLOCK=block,
+            num_warps=1,
+            num_stages=1,
+        )
 
 
 class _Buffers(NamedTuple):
@@ -145,10 +179,19 @@ class _Buffers(NamedTuple):
 
 
 @torch.library.impl("vdmbench::triton_scan_backward", ("CPU", "CUDA"))
-def _scan_backward(d_out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int,
-                   softplus: bool, reverse: bool) -> list[Tensor]:
+def _scan_backward(
+    d_out: Tensor,
+    kept: Tensor,
+    ahead: list[Tensor],
+    back: list[Tensor],
+    gate: Tensor | None,
+    how: int,
+    softplus: bool,
+    reverse: bool,
+) -> list[Tensor]:
     """Gradients of each tensor of ``ahead``, of each of ``back``, and of the gate where there is one; then what was held."""
     from vdmbench.ops import triton_kernels
+
     (batch, frames, channels), states = ahead[0].shape, ahead[2].shape[1]
     block = _backward_block(channels)
     groups, blocks = min(batch, _GROUPS), -(-channels // block)
@@ -162,17 +205,51 @@ def _scan_backward(d_out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[
     d_merged = _channels_adjacent(d_out)
     with torch.cuda.device_of(d_out):
         triton_kernels.backward[(groups * blocks,)](
-            d_merged, d_merged.stride(0), buffers.sides, kept, buffers.carry, first, second, gates, gates.stride(0),
-            buffers.ahead, buffers.back or buffers.ahead, d_gate, buffers.d_partial if buffers.d_partial.numel() else d_gate,
-            batch, frames, groups, D_OUT_STRIDE=d_merged.stride(1), AHEAD_STRIDES=steps, BACK_STRIDES=second_steps,
-            GATE_STRIDE=gates.stride(1), CHANNELS=channels, STATES=states, HOW=how, GATED=gate is not None,
-            RECTIFIED=softplus, REVERSE=reverse, CHUNK=_CHUNK, BLOCK=block, num_warps=max(1, block // 32), num_stages=1)
+            d_merged,
+            d_merged.stride(0),
+            buffers.sides,
+            kept,
+            buffers.carry,
+            first,
+            second,
+            gates,
+            gates.stride(0),
+            buffers.ahead,
+            buffers.back or buffers.ahead,
+            d_gate,
+            buffers.d_partial if buffers.d_partial.numel() else d_gate,
+            batch,
+            frames,
+            groups,
+            D_OUT_STRIDE=d_merged.stride(1),
+            AHEAD_STRIDES=steps,
+            BACK_STRIDES=second_steps,
+            GATE_STRIDE=gates.stride(1),
+            CHANNELS=channels,
+            STATES=states,
+            HOW=how,
+            GATED=gate is not None,
+            RECTIFIED=softplus,
+            REVERSE=reverse,
+            CHUNK=_CHUNK,
+            BLOCK=block,
+            num_warps=max(1, block // 32),
+            num_stages=1,
+        )
     return buffers.flat()
 
 
 @torch.library.register_fake("vdmbench::triton_scan_backward")
-def _(d_out: Tensor, kept: Tensor, ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool,
-      reverse: bool) -> list[Tensor]:
+def _(
+    d_out: Tensor,
+    kept: Tensor,
+    ahead: list[Tensor],
+    back: list[Tensor],
+    gate: Tensor | None,
+    how: int,
+    softplus: bool,
+    reverse: bool,
+) -> list[Tensor]:
     return _Buffers.of(ahead, back, gate, how).flat()
 
 
@@ -191,8 +268,10 @@ def _arguments(direction: list[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...
     x, dt, B, C = sequences = [_channels_adjacent(tensor) for tensor in (x, dt, B, C)]
     exponent = (A.float().T / math.log(2)).contiguous()  # exp(delta A) = 2^(delta A / ln 2)
     batch_strides = tuple(tensor.stride(0) for tensor in sequences)
-    return ((x, dt, exponent, B, C, D.contiguous(), dt_bias.contiguous(), batch_strides),
-            tuple(tensor.stride(1) for tensor in sequences))
+    return (
+        (x, dt, exponent, B, C, D.contiguous(), dt_bias.contiguous(), batch_strides),
+        tuple(tensor.stride(1) for tensor in sequences),
+    )
 
 
 def _gradients(direction: list[Tensor], groups: int, blocks: int) -> tuple[Tensor, ...]:
@@ -212,8 +291,10 @@ def _summed(gradients: list[Tensor], direction: list[Tensor]) -> list[Tensor]:
         return []
     dx, ddt, dA, *parts = gradients
     dB, dC, dD, ddt_bias = (part.sum(0) for part in parts)
-    return [gradient.to(tensor.dtype)
-            for gradient, tensor in zip((dx, ddt, dA.sum(0).T.contiguous(), dB, dC, dD, ddt_bias), direction, strict=True)]
+    return [
+        gradient.to(tensor.dtype)
+        for gradient, tensor in zip((dx, ddt, dA.sum(0).T.contiguous(), dB, dC, dD, ddt_bias), direction, strict=True)
+    ]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -229,7 +310,7 @@ def _differentiate(ctx: Any, d_out: Tensor, *_: Tensor | None) -> tuple[Any, ...
     ahead, back = tensors[:count], tensors[count:]
     found = torch.ops.vdmbench.triton_scan_backward(d_out, kept, ahead, back, gate, *ctx.flags)
     d_gate = found[len(tensors)] if gate is not None else None
-    return (_summed(found[:count], ahead), _summed(found[count:len(tensors)], back), d_gate, None, None, None, None)
+    return (_summed(found[:count], ahead), _summed(found[count : len(tensors)], back), d_gate, None, None, None, None)
 
 
 torch.library.register_autograd("vdmbench::triton_scan", _differentiate, setup_context=_setup)

@@ -14,8 +14,13 @@ def effects(study: Study, quantity: Quantity) -> dict[Group, dict[str, Effect | 
     answer: dict[Group, dict[str, Effect | None]] = {}
     for group, outcomes in study.outcomes(quantity).items():
         base = outcomes.get(study.reference or "", Outcome())
-        answer[group] = corrected({label: paired_effect(outcome.values, base.values)
-                                   for label, outcome in outcomes.items() if label != study.reference})
+        answer[group] = corrected(
+            {
+                label: paired_effect(outcome.values, base.values)
+                for label, outcome in outcomes.items()
+                if label != study.reference
+            }
+        )
     return answer
 
 
@@ -29,8 +34,13 @@ def best(quantity: Quantity, outcomes: dict[str, Outcome]) -> str | None:
         return None
     sign = 1.0 if quantity.better == "lower" else -1.0
     leader = min(measured, key=lambda label: sign * (measured[label].mean or 0.0))
-    tests = corrected({label: paired_effect(outcome.values, measured[leader].values)
-                       for label, outcome in measured.items() if label != leader})
+    tests = corrected(
+        {
+            label: paired_effect(outcome.values, measured[leader].values)
+            for label, outcome in measured.items()
+            if label != leader
+        }
+    )
     won = all(effect is not None and effect.significant and sign * effect.difference > 0 for effect in tests.values())
     return leader if won else None
 

@@ -91,11 +91,16 @@ def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
     :raises InvalidClaim: a variant, quantity or coordinate that these records have not, with the closest one.
     """
     judgements = [_judge(study, claim, claim.parsed()) for claim in claims]
-    tests = [None if finding.for_it is None or finding.against_it is None else min(finding.for_it, finding.against_it)
-             for judgement in judgements for finding in judgement.findings]
+    tests = [
+        None if finding.for_it is None or finding.against_it is None else min(finding.for_it, finding.against_it)
+        for judgement in judgements
+        for finding in judgement.findings
+    ]
     adjusted = iter(holm(tests))
-    return [replace(judgement, findings=tuple(replace(finding, p=next(adjusted)) for finding in judgement.findings))
-            for judgement in judgements]
+    return [
+        replace(judgement, findings=tuple(replace(finding, p=next(adjusted)) for finding in judgement.findings))
+        for judgement in judgements
+    ]
 
 
 def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
@@ -108,8 +113,7 @@ def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
         return Judgement(claim, (), f"no cells at {claim.at}")
     unmet: tuple[str, ...] = ()
     if parsed.equal:
-        found = [_at_equal(study, parsed, panel) for panel in panels(study, widths(study))
-                 if set(panel.groups) <= set(chosen)]
+        found = [_at_equal(study, parsed, panel) for panel in panels(study, widths(study)) if set(panel.groups) <= set(chosen)]
     else:
         pooled: dict[tuple[object, ...], list[Group]] = {}
         for group in chosen:
@@ -131,8 +135,9 @@ def _is_at(study: Study, claim: Claim, group: Group) -> bool:
     for name in (*claim.at, *claim.pool):
         if name not in study.coordinates and name not in (paths[known] for known in study.coordinates):
             raise InvalidClaim(f"'{claim.says}': '{name}' is not swept; swept: {', '.join(study.coordinates) or 'nothing'}")
-    wanted = {next(known for known in study.coordinates if name in (known, paths[known])): value
-              for name, value in claim.at.items()}
+    wanted = {
+        next(known for known in study.coordinates if name in (known, paths[known])): value for name, value in claim.at.items()
+    }
     return all(group[name] == value or (isinstance(value, list) and group[name] in value) for name, value in wanted.items())
 
 
@@ -192,8 +197,12 @@ def _out_of_memory(parsed: ParsedClaim, left: Outcome, right: Outcome) -> Findin
         if no_fit and not kept.failures and min(kept.n, len(lost.failures)) >= MINIMUM_PAIRS and parsed.right.factor == 1.0:
             verdict = Verdict.SUPPORTED if parsed.relation == smaller else Verdict.REFUTED
             side = "right" if lost is right else "left"
-            return Finding("", n=kept.n, settled=verdict, reason=f"the {side} side ran out of memory in all "
-                           f"{len(lost.failures)} seeds, the other in none")
+            return Finding(
+                "",
+                n=kept.n,
+                settled=verdict,
+                reason=f"the {side} side ran out of memory in all {len(lost.failures)} seeds, the other in none",
+            )
     return None
 
 
@@ -222,6 +231,7 @@ def _two_answers(parsed: ParsedClaim, effect: float, error: float, n: int) -> tu
     For '=' two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15, 1987): for it, inside the tolerance on both sides;
     against it, beyond the tolerance on one.
     """
+
     def above(bound: float) -> float:
         """p-value of the statement that the effect is greater."""
         return float(effect <= bound) if error <= 0 else float(special.stdtr(n - 1, (bound - effect) / error))
@@ -272,9 +282,16 @@ def effect_text(finding: Finding) -> str:
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
     """A row for every claim at every sweep point it was judged at, its verdict first."""
-    columns = [Column("claim", "Claim"), Column("verdict", "Verdict"), Column("where", "Where"),
-               Column("effect", "Left to right (95 % interval)"), Column("seeds", "Seeds", True), Column("p", "p (Holm)", True),
-               Column("here", "There"), Column("reason", "What it rests on, or what is wanting")]
+    columns = [
+        Column("claim", "Claim"),
+        Column("verdict", "Verdict"),
+        Column("where", "Where"),
+        Column("effect", "Left to right (95 % interval)"),
+        Column("seeds", "Seeds", True),
+        Column("p", "p (Holm)", True),
+        Column("here", "There"),
+        Column("reason", "What it rests on, or what is wanting"),
+    ]
     rows: list[list[Entry]] = []
     breaks = set()
     for judgement in judgements:
@@ -298,12 +315,25 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
                 ]
             )
         if not judgement.findings:
-            rows.append([Entry(claim), verdict, Entry(ABSENT), Entry(ABSENT), Entry("0", 0), Entry(ABSENT), Entry(ABSENT),
-                         Entry(judgement.reason)])
+            rows.append(
+                [
+                    Entry(claim),
+                    verdict,
+                    Entry(ABSENT),
+                    Entry(ABSENT),
+                    Entry("0", 0),
+                    Entry(ABSENT),
+                    Entry(ABSENT),
+                    Entry(judgement.reason),
+                ]
+            )
     notes = [
         "Supported where every sweep point supports it, refuted where any refutes it; p < 0.05 after Holm's correction over "
         "the tests of all claims, paired by seed."
     ]
-    notes += [f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
-              for judgement in judgements if judgement.unmet]
+    notes += [
+        f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
+        for judgement in judgements
+        if judgement.unmet
+    ]
     return Table("claims", "Claims", columns, rows, notes, frozenset(breaks - {0}))

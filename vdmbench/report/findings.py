@@ -18,8 +18,14 @@ from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header, 
 def frontier_table(study: Study) -> Table:
     """For every variant in every panel: whether it is on the common front, and how it lies to the reference's frontier."""
     reference, memory = study.reference, study.quantity("peak_train_memory")
-    against = [Column("memory", f"Memory at equal distance, against {reference} (%)", True),
-               Column("distance", f"Distance at equal memory, against {reference} (%)", True)] if reference else []
+    against = (
+        [
+            Column("memory", f"Memory at equal distance, against {reference} (%)", True),
+            Column("distance", f"Distance at equal memory, against {reference} (%)", True),
+        ]
+        if reference
+        else []
+    )
     columns = [
         Column("where", "Where"),
         Column("metric", "Metric"),
@@ -103,10 +109,17 @@ def levels_table(study: Study) -> Table:
                 gives = None if size is None else read_at(by_memory[label], size)
                 if needs is None and gives is None:
                     continue
-                rows.append([
-                    Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label),
-                    _level(distance), _reading(needs, scale.factor), _level(size, scale.factor), _reading(gives),
-                ])
+                rows.append(
+                    [
+                        Entry(panel.title or ABSENT),
+                        Entry(metric_header(study, metric.name)),
+                        Entry(label),
+                        _level(distance),
+                        _reading(needs, scale.factor),
+                        _level(size, scale.factor),
+                        _reading(gives),
+                    ]
+                )
     notes = [
         "Each frontier, interpolated between the widths that were run, at the middle of the range that all of them span; "
         "interval: bootstrap over seeds. A dash: a frontier that does not reach there."
@@ -130,8 +143,13 @@ def _reading(reading: Reading | None, factor: float = 1.0) -> Entry:
 def improvement_table(study: Study) -> Table:
     """Over several data sets: how often each variant beats the reference. No rows where one data set was run."""
     over, reference = tasks(study), study.reference
-    columns = [Column("where", "Where"), Column("metric", "Metric"), Column("variant", "Variant"),
-               Column("probability", f"P(better than {reference})", True), Column("sets", "Data sets", True)]
+    columns = [
+        Column("where", "Where"),
+        Column("metric", "Metric"),
+        Column("variant", "Variant"),
+        Column("probability", f"P(better than {reference})", True),
+        Column("sets", "Data sets", True),
+    ]
     rows = []
     for metric in map(study.quantity, study.metrics if over and reference else ()):
         for panel in panels(study, over):
@@ -144,8 +162,15 @@ def improvement_table(study: Study) -> Table:
                 if better is not None:
                     text = f"{better.probability:.2f}"
                     text += "" if math.isnan(better.low) else f" ({better.low:.2f} to {better.high:.2f})"
-                    rows.append([Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label),
-                                 Entry(text, better.probability), Entry(str(better.sets), better.sets)])
+                    rows.append(
+                        [
+                            Entry(panel.title or ABSENT),
+                            Entry(metric_header(study, metric.name)),
+                            Entry(label),
+                            Entry(text, better.probability),
+                            Entry(str(better.sets), better.sets),
+                        ]
+                    )
     notes = [
         "Probability that a run of the variant beats one of the reference on the same data set, mean over data sets; interval: "
         "bootstrap over seeds within each."
@@ -160,8 +185,12 @@ def scaling_table(study: Study) -> Table:
     """Fitted exponents against clip length, and where the order to the reference changes."""
     quantities = [study.quantity(name) for name in (*study.metrics, *SCALED) if study.frame[name].notna().any()]
     reference = study.reference
-    columns = [Column("where", "Where"), Column("quantity", "Quantity"), Column("variant", "Variant"),
-               Column("exponent", "Exponent in frames", True)]
+    columns = [
+        Column("where", "Where"),
+        Column("quantity", "Quantity"),
+        Column("variant", "Variant"),
+        Column("exponent", "Exponent in frames", True),
+    ]
     columns += [Column("crossover", f"Below {reference}")] if reference else []
     rows = []
     for quantity in quantities:

@@ -83,11 +83,18 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
     record = cell.record
     extra = [f"{names[path]}={plain(value)}" for path, value in record.point.items() if path in own]
     row: dict[str, Any] = {
-        "identity": record.identity, "suite": record.suite, "variant": record.variant,
+        "identity": record.identity,
+        "suite": record.suite,
+        "variant": record.variant,
         "label": f"{record.variant} [{', '.join(extra)}]" if extra else record.variant,
-        "seed": record.seed, "status": record.status, "phase": record.phase, "message": record.message,
-        "cohort": record.cohort, "attempts": cell.attempts,
-        "frames": _declared(record, "data", "frames"), "size": _declared(record, "data", "size"),
+        "seed": record.seed,
+        "status": record.status,
+        "phase": record.phase,
+        "message": record.message,
+        "cohort": record.cohort,
+        "attempts": cell.attempts,
+        "frames": _declared(record, "data", "frames"),
+        "size": _declared(record, "data", "size"),
     }
     row |= {name: plain(record.point.get(path)) for path, name in names.items()}
     solved, training, sampling = record.solved, record.training, record.sampling
@@ -119,18 +126,28 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
     row["baseline_rss_bytes"] = record.baseline_rss_bytes
     for phase in PHASES:
         measured = record.phases.get(phase)
-        for counter in ("seconds", "rss_peak_bytes", "allocated_peak_bytes", "reserved_peak_bytes", "nvml_peak_bytes",
-                        "others_busy_cores"):
+        for counter in (
+            "seconds",
+            "rss_peak_bytes",
+            "allocated_peak_bytes",
+            "reserved_peak_bytes",
+            "nvml_peak_bytes",
+            "others_busy_cores",
+        ):
             row[f"{phase}.{counter}"] = getattr(measured, counter) if measured else None
     row |= _predicted(record.prediction)
     for name, result in record.metrics.items():
         row |= {
-            name: finite(result.value), f"{name}.protocol": result.name,
+            name: finite(result.value),
+            f"{name}.protocol": result.name,
             f"{name}.low": result.interval[0] if result.interval else None,
             f"{name}.high": result.interval[1] if result.interval else None,
-            f"{name}.floor": finite(result.floor), f"{name}.kvd": finite(result.kvd),
-            f"{name}.n_real": result.n_real, f"{name}.n_generated": result.n_generated,
-            f"{name}.blind": ", ".join(result.blind) or None, f"{name}.rank_deficient": result.rank_deficient,
+            f"{name}.floor": finite(result.floor),
+            f"{name}.kvd": finite(result.kvd),
+            f"{name}.n_real": result.n_real,
+            f"{name}.n_generated": result.n_generated,
+            f"{name}.blind": ", ".join(result.blind) or None,
+            f"{name}.rank_deficient": result.rank_deficient,
         }
     return row
 
@@ -146,12 +163,20 @@ def _predicted(prediction: Prediction | None) -> dict[str, Any]:
     for name in ("psnr", "ssim", "lpips"):
         score: PredictionScore | None = getattr(prediction, name)
         low, high = (score.interval if score else None) or (None, None)
-        row |= {name: finite(score.value if score else None), f"{name}.low": low, f"{name}.high": high,
-                f"{name}.copied": score.copied if score else None}
+        row |= {
+            name: finite(score.value if score else None),
+            f"{name}.low": low,
+            f"{name}.high": high,
+            f"{name}.copied": score.copied if score else None,
+        }
     recall = prediction.recall
     low, high = (recall.interval if recall else None) or (None, None)
-    return row | {"recall": recall.gain if recall else None, "recall.low": low, "recall.high": high,
-                  "recall.copied": recall.copied_gain if recall else None}
+    return row | {
+        "recall": recall.gain if recall else None,
+        "recall.low": low,
+        "recall.high": high,
+        "recall.copied": recall.copied_gain if recall else None,
+    }
 
 
 def own_coordinates(records: Sequence[Record]) -> set[str]:
@@ -177,8 +202,14 @@ def _ordered(cells: list[Cell], names: dict[str, str], variants: Sequence[str] |
 
     def key(cell: Cell) -> tuple[Any, ...]:
         record = cell.record
-        return (suites.index(record.suite), record.cohort or nowhere, first.index(record.variant),
-                [natural(plain(record.point.get(path))) for path in names], record.seed, record.identity)
+        return (
+            suites.index(record.suite),
+            record.cohort or nowhere,
+            first.index(record.variant),
+            [natural(plain(record.point.get(path))) for path in names],
+            record.seed,
+            record.identity,
+        )
 
     return sorted(cells, key=key)
 

@@ -86,7 +86,7 @@ def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
 
     def log_ratio(means: np.ndarray) -> np.ndarray:
         pairs = np.log(means).reshape(len(means), -1, 2)
-        return np.array([_mean_gap(row[: len(of)], row[len(of):]) for row in pairs])
+        return np.array([_mean_gap(row[: len(of)], row[len(of) :]) for row in pairs])
 
     if not of or not to:
         return None

@@ -107,8 +107,16 @@ class Comparison:
             }
             for row in self.rows
         ]
-        return json.dumps({"exit_code": self.exit_code, "problem": self.problem, "cells": self.cells,
-                           "counts": {str(verdict): count for verdict, count in self.counts.items()}, "rows": rows}, indent=1)
+        return json.dumps(
+            {
+                "exit_code": self.exit_code,
+                "problem": self.problem,
+                "cells": self.cells,
+                "counts": {str(verdict): count for verdict, count in self.counts.items()},
+                "rows": rows,
+            },
+            indent=1,
+        )
 
     def to_markdown(self) -> str:
         """Fit for a pull request comment: the outcome, then every row that is not plainly unchanged."""
@@ -119,10 +127,15 @@ class Comparison:
             "",
             f"{self.problem}." if self.problem else f"{self.cells} cells joined; {counted}.",
         ]
-        lines += [f"- {row.cell}: {row.quantity} not judged, {row.note}" for row in self.rows
-                  if row.verdict == Verdict.NOT_JUDGED and row.note]
-        shown = sorted((row for row in self.rows if row.verdict not in (Verdict.UNCHANGED, Verdict.NOT_JUDGED)),
-                       key=lambda row: (row.verdict not in FAILS, row.verdict not in UNDECIDED))
+        lines += [
+            f"- {row.cell}: {row.quantity} not judged, {row.note}"
+            for row in self.rows
+            if row.verdict == Verdict.NOT_JUDGED and row.note
+        ]
+        shown = sorted(
+            (row for row in self.rows if row.verdict not in (Verdict.UNCHANGED, Verdict.NOT_JUDGED)),
+            key=lambda row: (row.verdict not in FAILS, row.verdict not in UNDECIDED),
+        )
         if shown:
             lines += ["", "| Cell | Quantity | Baseline | New | Change | Outcome |", "|---|---|---:|---:|---:|---|"]
             for row in shown[:MOST_ROWS]:
@@ -152,8 +165,9 @@ def compare_folders(baseline: Path, new: Path, thresholds: Thresholds | None = N
     return compare_cells(read_results([baseline]), read_results([new]), limits, portable=portable)
 
 
-def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thresholds | None = None, *,
-                  portable: bool = False) -> Comparison:
+def compare_cells(
+    baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thresholds | None = None, *, portable: bool = False
+) -> Comparison:
     """The same for cells that were read already."""
     limits = thresholds or Thresholds()
     old_by_id = {cell.record.identity: cell for cell in baseline}
@@ -173,11 +187,18 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
             _table([old_by_id[identity] for identity in joined]),
             _table([new_by_id[identity] for identity in joined]),
         )
-        cohorts = {identity: cohort for identity in joined
-                   if (cohort := old_by_id[identity].record.cohort) == new_by_id[identity].record.cohort and cohort is not None}
+        cohorts = {
+            identity: cohort
+            for identity in joined
+            if (cohort := old_by_id[identity].record.cohort) == new_by_id[identity].record.cohort and cohort is not None
+        }
         paces = paces_of(cohorts, before, after)
-        judged_cells = {identity: _judge_cell(old_by_id[identity], new_by_id[identity], before[identity], after[identity],
-                                              paces, limits, portable) for identity in joined}
+        judged_cells = {
+            identity: _judge_cell(
+                old_by_id[identity], new_by_id[identity], before[identity], after[identity], paces, limits, portable
+            )
+            for identity in joined
+        }
         _excuse_scatter(judged_cells, new_by_id)
         rows += [row for judged_rows in judged_cells.values() for row in judged_rows]
         if not portable:
@@ -187,8 +208,16 @@ def compare_cells(baseline: Sequence[Cell], new: Sequence[Cell], thresholds: Thr
                     rows.append(Row(cohort, time, Verdict.NOT_JUDGED, note=note))
                     continue
                 worse = 100 * (pace.factor - 1) > limits.common_time.percent
-                rows.append(Row(cohort, f"common factor of {time}", Verdict.REGRESSION if worse else Verdict.UNCHANGED, 1.0,
-                                pace.factor, "median over all cells of new over old"))
+                rows.append(
+                    Row(
+                        cohort,
+                        f"common factor of {time}",
+                        Verdict.REGRESSION if worse else Verdict.UNCHANGED,
+                        1.0,
+                        pace.factor,
+                        "median over all cells of new over old",
+                    )
+                )
     rows += _other_hardware(joined, old_by_id, new_by_id, portable)
     judged = (Verdict.UNCHANGED, Verdict.IMPROVED, Verdict.REGRESSION)
     problem = None if any(row.verdict in judged for row in rows) else "no quantity of any cell could be judged"
@@ -209,13 +238,21 @@ def _table(cells: Sequence[Cell]) -> dict[str, Values]:
 def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, Cell], portable: bool) -> list[Row]:
     """One row for each pair of cohorts across which memory and time were not judged."""
     pairs = {(old[identity].record.cohort, new[identity].record.cohort): None for identity in joined}
-    return [Row("all cells", "memory and time", Verdict.NOT_JUDGED if portable else Verdict.HARDWARE,
-                note=f"{before}, now {after}; judge only what does not depend on the machine with --portable")
-            for before, after in pairs if before != after and before is not None and after is not None]
+    return [
+        Row(
+            "all cells",
+            "memory and time",
+            Verdict.NOT_JUDGED if portable else Verdict.HARDWARE,
+            note=f"{before}, now {after}; judge only what does not depend on the machine with --portable",
+        )
+        for before, after in pairs
+        if before != after and before is not None and after is not None
+    ]
 
 
-def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Paces, limits: Thresholds,
-                portable: bool) -> list[Row]:
+def _judge_cell(
+    old: Cell, new: Cell, before: Values, after: Values, paces: Paces, limits: Thresholds, portable: bool
+) -> list[Row]:
     name = new.record.label
     if old.record.status != new.record.status:
         if new.record.status in UNFINISHED:
@@ -223,8 +260,14 @@ def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Pace
         if new.record.status == "ok":
             return [Row(name, "status", Verdict.IMPROVED, note=f"{old.record.status}, now ok")]
         worse = old.record.status == "ok"
-        return [Row(name, "status", Verdict.REGRESSION if worse else Verdict.STATUS,
-                    note=f"{old.record.status}, now {new.record.status}: {new.record.message or 'no message'}")]
+        return [
+            Row(
+                name,
+                "status",
+                Verdict.REGRESSION if worse else Verdict.STATUS,
+                note=f"{old.record.status}, now {new.record.status}: {new.record.message or 'no message'}",
+            )
+        ]
     same_hardware = old.record.cohort == new.record.cohort
     rows = []
     metrics = dict.fromkeys([*old.record.metrics, *new.record.metrics])
@@ -241,8 +284,15 @@ def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Pace
             side = "baseline" if values[0] is None else "new side"
             rows.append(Row(name, quantity.name, Verdict.MISSING, *values, note=f"no value on the {side}"))
         elif quantity.source and before.get(quantity.source) != after.get(quantity.source):
-            rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values,
-                            note=f"{before.get(quantity.source)}, now {after.get(quantity.source)}"))
+            rows.append(
+                Row(
+                    name,
+                    quantity.name,
+                    Verdict.PROTOCOL,
+                    *values,
+                    note=f"{before.get(quantity.source)}, now {after.get(quantity.source)}",
+                )
+            )
         elif quantity.reach == "portable" and old.record.data != new.record.data:
             rows.append(Row(name, quantity.name, Verdict.PROTOCOL, *values, note="taken on other data"))
         else:
@@ -253,8 +303,9 @@ def _judge_cell(old: Cell, new: Cell, before: Values, after: Values, paces: Pace
                 verdict = Verdict.NOT_JUDGED
             elif verdict != Verdict.UNCHANGED and not pace.stands_out(values[0], values[1]):
                 verdict, note = Verdict.UNCHANGED, f"within the scatter of all cells ({pace.factor:.2f} times {pace.reach:.2f})"
-            elif quantity.name == "step_time" and verdict != Verdict.UNCHANGED and \
-                    _quartiles_overlap(before, after, pace.factor):
+            elif (
+                quantity.name == "step_time" and verdict != Verdict.UNCHANGED and _quartiles_overlap(before, after, pace.factor)
+            ):
                 verdict, note = Verdict.UNCHANGED, "quartiles overlap"
             rows.append(Row(name, quantity.name, verdict, *values, note=note))
     return rows

@@ -102,8 +102,16 @@ def scaling_figure(found: Sequence[Curve], style: Style) -> ReportFigure:
             for curve in shown:
                 frames, peaks = list(curve.peaks), [peak / 2**30 for peak in curve.peaks.values()]
                 slope = "" if curve.exponent is None else f", ~ frames^{curve.exponent:.2f}"
-                line = axes.plot(frames, peaks, color=look[curve.variant].colour, marker=look[curve.variant].marker,
-                                 markeredgecolor="white", markeredgewidth=0.3, label=f"{curve.variant}{slope}", zorder=3)[0]
+                line = axes.plot(
+                    frames,
+                    peaks,
+                    color=look[curve.variant].colour,
+                    marker=look[curve.variant].marker,
+                    markeredgecolor="white",
+                    markeredgewidth=0.3,
+                    label=f"{curve.variant}{slope}",
+                    zorder=3,
+                )[0]
                 if look[curve.variant].dashes:
                     line.set_dashes(look[curve.variant].dashes)
                 beyond = [(n, peak) for n, peak in zip(frames, peaks, strict=True) if peak > LIMITS_GIB[-1]]
@@ -124,8 +132,9 @@ def scaling_figure(found: Sequence[Curve], style: Style) -> ReportFigure:
 def _limits(axes: Axes) -> None:
     for limit in LIMITS_GIB:
         axes.axhline(limit, color=INK, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)
-        axes.annotate(f"{limit} GB", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5,
-                      color=INK)
+        axes.annotate(
+            f"{limit} GB", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5, color=INK
+        )
 
 
 def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) -> ReportFigure:

@@ -12,9 +12,25 @@ import pandas as pd
 
 from vdmbench.report.tables import Entry, Table
 
-_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-          "±": r"$\pm$", "×": r"$\times$", "µ": r"\textmu{}", "–": "--", "−": "$-$"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "µ": r"\textmu{}",
+    "–": "--",
+    "−": "$-$",
+}
 
 
 def latex_text(text: str) -> str:
@@ -32,6 +48,7 @@ def markdown_text(text: str) -> str:
 
 def markdown(table: Table, *, heading: bool = True) -> str:
     """GitHub-flavoured markdown, columns padded so that the source is read too."""
+
     def shown(entry: Entry) -> str:
         text = markdown_text(entry.text)
         return f"**{text}**" if entry.bold else text
@@ -41,12 +58,16 @@ def markdown(table: Table, *, heading: bool = True) -> str:
     widths = [max(3, *(len(row[index]) for row in [heads, *body])) for index in range(len(heads))]
 
     def line(fields: list[str]) -> str:
-        padded = [text.rjust(width) if column.numeric else text.ljust(width)
-                  for text, width, column in zip(fields, widths, table.columns, strict=True)]
+        padded = [
+            text.rjust(width) if column.numeric else text.ljust(width)
+            for text, width, column in zip(fields, widths, table.columns, strict=True)
+        ]
         return f"| {' | '.join(padded)} |"
 
-    rule = "|".join(f"{'-' * (width + 1)}:" if column.numeric else "-" * (width + 2)
-                    for width, column in zip(widths, table.columns, strict=True))
+    rule = "|".join(
+        f"{'-' * (width + 1)}:" if column.numeric else "-" * (width + 2)
+        for width, column in zip(widths, table.columns, strict=True)
+    )
     lines = [f"## {markdown_text(table.title)}", ""] if heading else []
     lines += [line(heads), f"|{rule}|", *map(line, body)]
     lines += ["", *(f"- {markdown_text(note)}" for note in table.notes)] if table.notes else []
@@ -55,6 +76,7 @@ def markdown(table: Table, *, heading: bool = True) -> str:
 
 def csv_text(table: Table) -> str:
     """Numbers to nine digits in the header's unit, deviation and count in columns of their own; empty where unknown."""
+
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.9g}"
 
@@ -90,13 +112,18 @@ def table_frame(table: Table) -> pd.DataFrame:
 
 def latex(table: Table) -> str:
     """A ``tabular`` with booktabs rules, to be put in a ``table`` of one's own; notes as comments above it."""
+
     def shown(entry: Entry) -> str:
         text = latex_text(entry.text)
         return rf"\textbf{{{text}}}" if entry.bold else text
 
     lines = [f"% {note}" for note in (table.title, "needs \\usepackage{booktabs}", *table.notes)]
-    lines += [rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}", r"\toprule",
-              " & ".join(latex_text(column.header) for column in table.columns) + r" \\", r"\midrule"]
+    lines += [
+        rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
+        r"\toprule",
+        " & ".join(latex_text(column.header) for column in table.columns) + r" \\",
+        r"\midrule",
+    ]
     for index, row in enumerate(table.rows):
         lines += [r"\midrule"] if index in table.breaks else []
         lines.append(" & ".join(map(shown, row)) + r" \\")
@@ -105,8 +132,10 @@ def latex(table: Table) -> str:
 
 def html_table(table: Table) -> str:
     """A ``<table>`` whose fields carry the number to sort by in ``data-sort``."""
-    head = "".join(f'<th scope="col"{_class("num" if column.numeric else "")}>{html.escape(column.header)}</th>'
-                   for column in table.columns)
+    head = "".join(
+        f'<th scope="col"{_class("num" if column.numeric else "")}>{html.escape(column.header)}</th>'
+        for column in table.columns
+    )
     lines = [f'<table id="table-{html.escape(table.name)}" class="data">', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
     for index, row in enumerate(table.rows):
         fields = []
@@ -149,8 +178,11 @@ def latex_numbers(summary: pd.DataFrame, coordinates: list[str], scales: dict[st
             continue
         comment = f" % {unit}" if unit else ""
         lines.append(_define(key, _plain(row["mean"] / factor)) + comment)
-        lines += [_define(f"{key}/{name}", _plain(row[name] / factor)) for name in ("deviation", "difference", "low", "high")
-                  if name in row and not pd.isna(row[name])]
+        lines += [
+            _define(f"{key}/{name}", _plain(row[name] / factor))
+            for name in ("deviation", "difference", "low", "high")
+            if name in row and not pd.isna(row[name])
+        ]
         if "relative" in row and not pd.isna(row["relative"]):
             lines.append(_define(f"{key}/relative", _plain(100 * row["relative"]) + r"\%"))
         if "p_holm" in row and not pd.isna(row["p_holm"]):

@@ -35,8 +35,11 @@ class Crossover:
 
 
 def _by_length(study: Study, quantity: Quantity, groups: Sequence[Group], label: str) -> dict[float, dict[int, float]]:
-    return {float(group["frames"]): outcome.values for group in groups
-            if (outcome := study.outcomes(quantity)[group].get(label)) is not None and outcome.values}
+    return {
+        float(group["frames"]): outcome.values
+        for group in groups
+        if (outcome := study.outcomes(quantity)[group].get(label)) is not None and outcome.values
+    }
 
 
 def exponent(study: Study, quantity: Quantity, groups: Sequence[Group], label: str) -> Estimate | None:
@@ -63,7 +66,7 @@ def crossover(study: Study, quantity: Quantity, groups: Sequence[Group], label: 
     x = np.log(lengths)
 
     def first_crossing(means: np.ndarray) -> np.ndarray:
-        gap = np.log(means[:, : len(x)]) - np.log(means[:, len(x):])
+        gap = np.log(means[:, : len(x)]) - np.log(means[:, len(x) :])
         before, after = gap[:, :-1], gap[:, 1:]
         crosses = before * after < 0
         first = crosses.argmax(axis=1)

@@ -99,8 +99,9 @@ def paired_effect(values: Mapping[int, float], reference: Mapping[int, float]) -
     return Effect(difference, float(base), *interval(difference, error, len(seeds)), len(seeds))
 
 
-def bootstrap(samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], np.ndarray]
-              ) -> tuple[float, float, float, float, int] | None:
+def bootstrap(
+    samples: Sequence[Mapping[int, float]], statistic: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, float, float, float, int] | None:
     """(estimate, low, high, p of zero, pairs) of a statistic of several outcomes' means, all drawn by the same seeds.
 
     ``statistic`` takes means (resamples, outcomes) to (resamples,), NaN where it is not defined; interval and p are NaN where

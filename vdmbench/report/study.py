@@ -68,8 +68,10 @@ class Outcome:
     @property
     def failed(self) -> str:
         """Which seeds have no number and why: ``oom x 2``; empty where all have one."""
-        return ", ".join(f"{status} ×{count}" if count > 1 or self.n else status
-                         for status, count in sorted(Counter(self.failures.values()).items()))
+        return ", ".join(
+            f"{status} ×{count}" if count > 1 or self.n else status
+            for status, count in sorted(Counter(self.failures.values()).items())
+        )
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,10 @@ class Study:
         only = self.cohorts[0] if len(self.cohorts) == 1 else None
         columns = [list(self.frame[name]) for name in self.coordinates]
         points = zip(*columns, strict=True) if columns else ((),) * len(self.frame)
-        return [Group(suite, only if cohort is None else cohort, tuple(zip(self.coordinates, map(_python, point), strict=True)))
-                for suite, cohort, point in zip(self.frame["suite"], self.frame["cohort"], points, strict=True)]
+        return [
+            Group(suite, only if cohort is None else cohort, tuple(zip(self.coordinates, map(_python, point), strict=True)))
+            for suite, cohort, point in zip(self.frame["suite"], self.frame["cohort"], points, strict=True)
+        ]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -179,15 +183,17 @@ class Study:
         if quantity.name not in self._outcomes:
             found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
             column = [_number(value) for value in self.frame[quantity.name]]
-            for group, label, seed, status, value in zip(self.group_of, self.frame["label"], self.frame["seed"],
-                                                         self.frame["status"], column, strict=True):
+            for group, label, seed, status, value in zip(
+                self.group_of, self.frame["label"], self.frame["seed"], self.frame["status"], column, strict=True
+            ):
                 outcome = found[group].setdefault(label, Outcome())
                 if value is None:
                     outcome.failures[int(seed)] = status if status != "ok" else "no value"
                 else:
                     outcome.values[int(seed)] = value
             self._outcomes[quantity.name] = {
-                group: {label: found[group][label] for label in self.labels if label in found[group]} for group in found}
+                group: {label: found[group][label] for label in self.labels if label in found[group]} for group in found
+            }
         return self._outcomes[quantity.name]
 
     @cached_property
@@ -207,8 +213,11 @@ class Study:
         return [name for name in dict.fromkeys(self.frame[f"{metric}.protocol"]) if isinstance(name, str)]
 
     def cells_in(self, group: Group, label: str) -> list[Cell]:
-        return [cell for cell, key, own in zip(self.cells, self.group_of, self.frame["label"], strict=True)
-                if key == group and own == label]
+        return [
+            cell
+            for cell, key, own in zip(self.cells, self.group_of, self.frame["label"], strict=True)
+            if key == group and own == label
+        ]
 
     def _refuse_mixtures(self) -> None:
         for quantity in self.quantities:
@@ -222,8 +231,10 @@ class Study:
                 where = group.point if quantity.reach == "portable" else (group.cohort,)
                 other, of = seen.setdefault(where, (source, label))
                 if other != source:
-                    raise NotComparable(f"{quantity.name}: {source} ({label}) and {other} ({of}) are measured differently and "
-                                        "cannot share a table; report them apart, or run both again under one protocol")
+                    raise NotComparable(
+                        f"{quantity.name}: {source} ({label}) and {other} ({of}) are measured differently and "
+                        "cannot share a table; report them apart, or run both again under one protocol"
+                    )
 
 
 def _python(value: Any) -> Any:

@@ -52,8 +52,16 @@ class Table:
 
 
 MAIN_QUANTITIES = (
-    "psnr", "ssim", "lpips", "recall",
-    "peak_train_memory", "peak_sample_memory", "step_time", "sample_time", "parameters", "temporal_parameters",
+    "psnr",
+    "ssim",
+    "lpips",
+    "recall",
+    "peak_train_memory",
+    "peak_sample_memory",
+    "step_time",
+    "sample_time",
+    "parameters",
+    "temporal_parameters",
 )
 
 
@@ -115,9 +123,18 @@ def quantities_shown(study: Study) -> list[Quantity]:
 
 def column_scales(study: Study, quantities: Sequence[Quantity]) -> dict[str, Scale]:
     """One unit a column."""
-    return {quantity.name: choose_scale(quantity, (outcome.mean for outcomes in study.outcomes(quantity).values()
-                                                   for outcome in outcomes.values() if outcome.mean is not None))
-            for quantity in quantities}
+    return {
+        quantity.name: choose_scale(
+            quantity,
+            (
+                outcome.mean
+                for outcomes in study.outcomes(quantity).values()
+                for outcome in outcomes.values()
+                if outcome.mean is not None
+            ),
+        )
+        for quantity in quantities
+    }
 
 
 def main_table(study: Study) -> Table:
@@ -139,9 +156,15 @@ def main_table(study: Study) -> Table:
         for label in study.labels:
             if label not in statuses:
                 continue
-            measured = [_entry(study.outcomes(quantity)[group][label], scales[quantity.name],
-                               bold=winners[quantity.name] == label, scatter=quantity.reach != "exact")
-                        for quantity in quantities]
+            measured = [
+                _entry(
+                    study.outcomes(quantity)[group][label],
+                    scales[quantity.name],
+                    bold=winners[quantity.name] == label,
+                    scatter=quantity.reach != "exact",
+                )
+                for quantity in quantities
+            ]
             rows.append([*where(study, group), Entry(label), _cells_entry(statuses[label]), *measured])
     return Table("main", "Results", columns, rows, _main_notes(study), frozenset(breaks - {0}))
 
@@ -233,8 +256,10 @@ def comparison_table(study: Study) -> Table:
         breaks.add(len(rows))
         for label in study.labels:
             if label != reference and label in study.statuses[group]:
-                entries = [_difference(against[quantity.name][group][label], study.outcomes(quantity)[group], label, reference)
-                           for quantity in quantities]
+                entries = [
+                    _difference(against[quantity.name][group][label], study.outcomes(quantity)[group], label, reference)
+                    for quantity in quantities
+                ]
                 rows.append([*where(study, group), Entry(label), *entries])
     notes = [
         f"Variant minus {reference}, as a share of {reference}, over the seeds that both have; in parentheses the 95 % "
@@ -258,8 +283,15 @@ def _difference(effect: Effect | None, outcomes: dict[str, Outcome], label: str,
 
 def failures_table(study: Study) -> Table:
     """Every cell that did not end well, with where and why."""
-    columns = [*identifying(study), Column("variant", "Variant"), Column("seed", "Seed", True), Column("status", "Status"),
-               Column("phase", "Phase"), Column("message", "Message"), Column("attempts", "Attempts", True)]
+    columns = [
+        *identifying(study),
+        Column("variant", "Variant"),
+        Column("seed", "Seed", True),
+        Column("status", "Status"),
+        Column("phase", "Phase"),
+        Column("message", "Message"),
+        Column("attempts", "Attempts", True),
+    ]
     rows = []
     for cell, group, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
         record = cell.record

@@ -70,9 +70,17 @@ def write_figure(study: Study, name: str, out: Path, style: str = "default") -> 
     return save(draw(study, name, look), out / name, look)
 
 
-def write_report(results: Sequence[Path], out: Path, *, reference: str | None = None, style: str = "default",
-                 title: str | None = None, variants: Sequence[str] | None = None, claims: Sequence[Claim] = (),
-                 mp4: bool = False) -> list[Path]:
+def write_report(
+    results: Sequence[Path],
+    out: Path,
+    *,
+    reference: str | None = None,
+    style: str = "default",
+    title: str | None = None,
+    variants: Sequence[str] | None = None,
+    claims: Sequence[Claim] = (),
+    mp4: bool = False,
+) -> list[Path]:
     """Everything, under ``out``; returns the files written, the page (``index.html``) last.
 
     :param results: results folders, or folders of them.
@@ -92,8 +100,15 @@ def write_report(results: Sequence[Path], out: Path, *, reference: str | None = 
     downloads = {path.name: path.read_text() for path in written if path.parent.name == "data" and path.suffix == ".csv"}
     files, drawn, undrawn = _write_figures(study, out / "figures", style)
     walls = _write_walls(study, out / "samples", mp4=mp4)
-    page = build_page(study, title=title or ", ".join(study.suites), tables=tables, figures=drawn, undrawn=undrawn, walls=walls,
-                      downloads=downloads)
+    page = build_page(
+        study,
+        title=title or ", ".join(study.suites),
+        tables=tables,
+        figures=drawn,
+        undrawn=undrawn,
+        walls=walls,
+        downloads=downloads,
+    )
     write_atomically(out / "index.html", page.encode())
     return [*written, *files, *(path for wall in walls for path in wall.files), out / "index.html"]
 

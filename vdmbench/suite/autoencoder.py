@@ -109,9 +109,7 @@ def check_latents(autoencoder: AutoencoderBlock, data: Data, network_channels: i
             ("data", "size"), f"must be a multiple of the autoencoder's factor, {autoencoder.factor}, got {data.size}"
         )
     if network_channels not in (PIXEL_CHANNELS, autoencoder.channels):
-        raise problem_at(
-            ("network", "channels"), f"the network has those of the latents, {autoencoder.channels}: leave it out"
-        )
+        raise problem_at(("network", "channels"), f"the network has those of the latents, {autoencoder.channels}: leave it out")
     if sample.clip_x0:
         raise problem_at(("sample", "clip_x0"), "latents are not bounded by [-1, 1] as pixels are: set 'clip_x0: false'")
     for field, given in (("known_frames", sample.known_frames), ("rollout", sample.rollout)):

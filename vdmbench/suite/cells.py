@@ -96,17 +96,23 @@ class CellInputs(_Dumped):
         if self.pattern is not None and levels is None:
             raise problem_at(("pattern",), f"network '{self.network.name}' has no levels to place mixers at: use {others}")
         if self.pattern is not None and len(self.pattern.levels) != levels:
-            raise problem_at(("pattern", "levels"), f"a mixer for each of the network's {levels} levels is wanted, "
-                                                    f"got {len(self.pattern.levels)}")
+            raise problem_at(
+                ("pattern", "levels"),
+                f"a mixer for each of the network's {levels} levels is wanted, got {len(self.pattern.levels)}",
+            )
         if self.blocks is not None:
             others = "'pattern' or 'mixer'" if levels is not None else "'mixer'"
-            misfit = (f"network '{self.network.name}' has no blocks in a row: use {others}" if depth is None
-                      else self.blocks.misfit(depth))
+            misfit = (
+                f"network '{self.network.name}' has no blocks in a row: use {others}"
+                if depth is None
+                else self.blocks.misfit(depth)
+            )
             if misfit is not None:
                 raise problem_at(("blocks",), misfit)
         if self.mixer is not None and depth is not None and depth % 2:
-            raise problem_at(("mixer",), "blocks within frames and with this mixer take turns: network.depth must be even, "
-                                         f"got {depth}")
+            raise problem_at(
+                ("mixer",), f"blocks within frames and with this mixer take turns: network.depth must be even, got {depth}"
+            )
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -30,18 +30,40 @@ from pydantic import Field, field_validator
 from vdmbench.suite.model import Declared
 
 UNITS: dict[str, tuple[str, float]] = {
-    "B": ("bytes", 1), "KiB": ("bytes", 2**10), "MiB": ("bytes", 2**20), "GiB": ("bytes", 2**30), "TiB": ("bytes", 2**40),
-    "s": ("seconds", 1), "ms": ("seconds", 1e-3), "us": ("seconds", 1e-6), "min": ("seconds", 60),
-    "k": ("count", 1e3), "M": ("count", 1e6), "G": ("count", 1e9), "T": ("count", 1e12),
+    "B": ("bytes", 1),
+    "KiB": ("bytes", 2**10),
+    "MiB": ("bytes", 2**20),
+    "GiB": ("bytes", 2**30),
+    "TiB": ("bytes", 2**40),
+    "s": ("seconds", 1),
+    "ms": ("seconds", 1e-3),
+    "us": ("seconds", 1e-6),
+    "min": ("seconds", 60),
+    "k": ("count", 1e3),
+    "M": ("count", 1e6),
+    "G": ("count", 1e9),
+    "T": ("count", 1e12),
     "dB": ("decibels", 1),
 }
 """Unit to its dimension and its size in base units."""
 
 QUANTITIES: dict[str, str] = {
-    "parameters": "count", "temporal_parameters": "count", "state": "count", "flops": "count", "temporal_flops": "count",
-    "peak_train_memory": "bytes", "peak_sample_memory": "bytes", "step_time": "seconds", "train_throughput": "count",
-    "sample_time": "seconds", "sample_throughput": "count", "final_loss": "plain",
-    "psnr": "decibels", "ssim": "plain", "lpips": "plain", "recall": "decibels",
+    "parameters": "count",
+    "temporal_parameters": "count",
+    "state": "count",
+    "flops": "count",
+    "temporal_flops": "count",
+    "peak_train_memory": "bytes",
+    "peak_sample_memory": "bytes",
+    "step_time": "seconds",
+    "train_throughput": "count",
+    "sample_time": "seconds",
+    "sample_throughput": "count",
+    "final_loss": "plain",
+    "psnr": "decibels",
+    "ssim": "plain",
+    "lpips": "plain",
+    "recall": "decibels",
 }
 """What a claim may speak of, besides the suite's metrics, with the dimension that an amount must have."""
 
@@ -158,8 +180,10 @@ def parse_claim(text: str) -> ParsedClaim:
         reader.take("name", "equal", wanted="'equal'")
         claim = replace(claim, equal=reader.take("name", wanted="a quantity after 'at equal'"))
     if reader.peek()[0] != "end":
-        raise InvalidClaim(f"'{text}': nothing may follow before '{reader.peek()[1]}'; conditions are 'when ... within ...%' "
-                           "and 'at equal ...'")
+        raise InvalidClaim(
+            f"'{text}': nothing may follow before '{reader.peek()[1]}'; conditions are 'when ... within ...%' "
+            "and 'at equal ...'"
+        )
     if (relation == "=") != (claim.tolerance is not None):
         raise InvalidClaim(
             f"'{text}': '=' needs a tolerance ('within 5%'), and '<' and '>' take none (use a factor: 0.95 * ...)"
@@ -212,8 +236,10 @@ def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[s
         _known("quantity", quantity, [*metrics, *QUANTITIES])
     upward = [quantity for quantity in claim.quantities if claim.equal and quantity in _NO_FRONTIER]
     if upward:
-        raise InvalidClaim(f"'at equal' follows frontiers of quantities that are better small, and {upward[0]} is not: "
-                           "leave the condition out, or use 'when ... within ...%'")
+        raise InvalidClaim(
+            f"'at equal' follows frontiers of quantities that are better small, and {upward[0]} is not: "
+            "leave the condition out, or use 'when ... within ...%'"
+        )
     if isinstance(claim.right, Amount):
         dimension = QUANTITIES.get(claim.left.quantity, "plain")
         if claim.right.dimension != dimension and (claim.right.dimension, dimension) != ("plain", "count"):

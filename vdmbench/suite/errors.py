@@ -94,7 +94,9 @@ def known_keys(model: type[BaseModel], path: Path, data: Any) -> list[str]:
     models = [member for member in here if isinstance(member, type) and issubclass(member, BaseModel)]
     name = data.get("name", data.get("process")) if isinstance(data, dict) else data
     named = [
-        member for member in models for key in ("name", "process")
+        member
+        for member in models
+        for key in ("name", "process")
         if key in member.model_fields and name in get_args(member.model_fields[key].annotation)
     ]
     return sorted({field.alias or key for member in named or models for key, field in member.model_fields.items()})

@@ -73,8 +73,12 @@ def parse_suite(
     except YamlError as error:
         raise SuiteError([f"{file}:{error.line}: {error}"]) from None
     if not isinstance(data, dict):
-        raise SuiteError([f"{file}:1: a suite is a mapping with name, variants, data, ...; this file is "
-                          f"{'empty' if data is None else 'a ' + type(data).__name__}"])
+        raise SuiteError(
+            [
+                f"{file}:1: a suite is a mapping with name, variants, data, ...; this file is "
+                f"{'empty' if data is None else 'a ' + type(data).__name__}"
+            ]
+        )
     lines = SourceLines(file, positions)
     suite = _validate(data, lines)
     if tiny:
@@ -95,8 +99,15 @@ def parse_suite(
 def _made_tiny(suite: Suite, lines: SourceLines) -> Suite:
     """With the fields of its ``tiny`` block set, and a name of its own, so that its results have a folder of their own."""
     if not suite.tiny:
-        raise SuiteError([lines.problem((), "no 'tiny' block says how to make this suite small: add one of field paths and "
-                                            "values, or set fields by key.path=value")])
+        raise SuiteError(
+            [
+                lines.problem(
+                    (),
+                    "no 'tiny' block says how to make this suite small: add one of field paths and "
+                    "values, or set fields by key.path=value",
+                )
+            ]
+        )
     tree = suite.model_dump(by_alias=True)
     for path, value in suite.tiny.items():
         try:

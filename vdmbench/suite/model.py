@@ -20,8 +20,14 @@ class Declared(BaseModel):
     YAML's ``true`` is not a number here: pydantic alone would read ``steps: true`` as one step.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False,
-                              validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
 
     @field_validator("*", mode="before")
     @classmethod

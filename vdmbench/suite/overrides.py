@@ -38,7 +38,7 @@ def _descend(tree: Any, path: str) -> tuple[Any, str | int]:
     here, parts = tree, path.split(".")
     for depth, part in enumerate(parts[:-1]):
         if isinstance(here, dict) and part in here and part in _OPEN and isinstance(here[part], dict):
-            return here[part], ".".join(parts[depth + 1:])
+            return here[part], ".".join(parts[depth + 1 :])
         here = here[_key(here, part, parts[:depth])]
     last = _key(here, parts[-1], parts[:-1])
     return here, last

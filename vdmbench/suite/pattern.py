@@ -78,8 +78,13 @@ def each_replaced(temporal: Mapping[str, Any], change: Callable[[dict[str, Any]]
     if "name" in temporal:
         return change(dict(temporal))
     if "pattern" in temporal:
-        blocks = [{**each, "mixer": each["mixer"] if each["scan"] == "frame" else change(each["mixer"])}
-                  for each in temporal["pattern"]]
+        blocks = [
+            {**each, "mixer": each["mixer"] if each["scan"] == "frame" else change(each["mixer"])}
+            for each in temporal["pattern"]
+        ]
         return {**temporal, "pattern": blocks}
-    return {"stem": change(temporal["stem"]), "levels": [change(level) for level in temporal["levels"]],
-            "middle": change(temporal["middle"])}
+    return {
+        "stem": change(temporal["stem"]),
+        "levels": [change(level) for level in temporal["levels"]],
+        "middle": change(temporal["middle"]),
+    }

@@ -45,17 +45,40 @@ def _parse_fraction(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, Field(gt=0), BeforeValidator(_parse_count),
-                  WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0},
-                                            {"type": "string", "pattern": _COUNT.pattern}]})]
+Count = Annotated[
+    int,
+    Field(gt=0),
+    BeforeValidator(_parse_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": _COUNT.pattern}]}),
+]
 """A positive count; the strings ``300k``, ``14.1M`` and ``5B`` are understood."""
 
-Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_bytes),
-                  WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0},
-                                            {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKMGT]i?)?B\s*$"}]})]
+Bytes = Annotated[
+    int,
+    Field(gt=0),
+    BeforeValidator(parse_bytes),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKMGT]i?)?B\s*$"},
+            ]
+        }
+    ),
+]
 """Bytes; the strings ``16GiB`` (2^30 each) and ``16GB`` (10^9 each) are understood, and differ."""
 
-Fraction = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_parse_fraction),
-                     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                                               {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"}]})]
+Fraction = Annotated[
+    float,
+    Field(gt=0, lt=1),
+    BeforeValidator(_parse_fraction),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"},
+            ]
+        }
+    ),
+]
 """A share between 0 and 1; the string ``2%`` is understood."""

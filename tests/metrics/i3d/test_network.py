@@ -11,8 +11,16 @@ from vdmbench.metrics.i3d.weights import GOLDENS, TOLERANCE, black_against_white
 
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "sides"),
-    [(224, 7, 2, (2, 3)), (15, 7, 2, (3, 3)), (16, 7, 2, (2, 3)), (112, 3, 2, (0, 1)), (7, 3, 1, (1, 1)), (4, 2, 2, (0, 0)),
-     (5, 2, 2, (0, 1)), (1, 2, 2, (0, 1))],
+    [
+        (224, 7, 2, (2, 3)),
+        (15, 7, 2, (3, 3)),
+        (16, 7, 2, (2, 3)),
+        (112, 3, 2, (0, 1)),
+        (7, 3, 1, (1, 1)),
+        (4, 2, 2, (0, 0)),
+        (5, 2, 2, (0, 1)),
+        (1, 2, 2, (0, 1)),
+    ],
 )
 def test_padding_is_tensorflows(size, kernel, stride, sides):
     assert same_padding(size, kernel, stride) == sides
@@ -56,6 +64,9 @@ def test_distance_of_two_sets_of_noise(network):
     for seed in (1, 2):
         videos = np.random.RandomState(seed).rand(128, 16, 224, 224, 3)
         with torch.no_grad():
-            sides.append(torch.cat([network(torch.from_numpy(videos[i: i + 2]).float().permute(0, 4, 1, 2, 3))
-                                    for i in range(0, 128, 2)]))
+            sides.append(
+                torch.cat(
+                    [network(torch.from_numpy(videos[i : i + 2]).float().permute(0, 4, 1, 2, 3)) for i in range(0, 128, 2)]
+                )
+            )
     assert float(frechet_distance(Gaussian.fit(sides[0]), Gaussian.fit(sides[1]))) == pytest.approx(10.138085, abs=1e-3)

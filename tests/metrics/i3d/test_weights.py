@@ -57,8 +57,13 @@ def test_torchscript_is_read_for_its_arrays(weights, tmp_path):
             return x + 1
 
     port = Port()
-    port.load_state_dict({name.removeprefix("port.").replace("bn", "norm"): value
-                          for name, value in torch_port(read_checkpoint(weights)).items()}, strict=False)
+    port.load_state_dict(
+        {
+            name.removeprefix("port.").replace("bn", "norm"): value
+            for name, value in torch_port(read_checkpoint(weights)).items()
+        },
+        strict=False,
+    )
     path = tmp_path / "i3d_torchscript.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -22,7 +22,7 @@ def open_npy(path: Path) -> VideoFile:
     array = _mapped(path)
 
     def read(start: int, frames: int) -> np.ndarray:
-        return np.array(_mapped(path)[start:start + frames])
+        return np.array(_mapped(path)[start : start + frames])
 
     return of_array(path, array.shape, array.dtype, read)
 
@@ -85,7 +85,7 @@ def open_pt(path: Path) -> VideoFile:
         return loaded.numpy()
 
     array = load()
-    return of_array(path, array.shape, array.dtype, lambda start, frames: np.array(load()[start:start + frames]))
+    return of_array(path, array.shape, array.dtype, lambda start, frames: np.array(load()[start : start + frames]))
 
 
 def _mapped(path: Path) -> np.ndarray:

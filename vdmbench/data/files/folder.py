@@ -31,8 +31,9 @@ class Folder(FileSource):
         if not (root / split).is_dir() and (root / LISTS[split]).is_file():
             return _listed(root, split)
         paths = list_videos(_split_folder(root, split))
-        videos = [StoredVideo(path.relative_to(root).as_posix(), open_video(path), _class_of(path, root / split))
-                  for path in paths]
+        videos = [
+            StoredVideo(path.relative_to(root).as_posix(), open_video(path), _class_of(path, root / split)) for path in paths
+        ]
         manifest = Manifest.read(root)
         if manifest is None:
             if split == "test" and (root / "train").is_dir():
@@ -47,14 +48,18 @@ def _check_apart(root: Path, train: list[Path], test: list[Path]) -> None:
     files = {"train": [path for path in train if path.is_file()], "test": [path for path in test if path.is_file()]}
     sizes = {split: {file.stat().st_size for file in of_split} for split, of_split in files.items()}
     alike = sizes["train"] & sizes["test"]
-    names = {split: [file.relative_to(root).as_posix() for file in of_split if file.stat().st_size in alike]
-             for split, of_split in files.items()}
+    names = {
+        split: [file.relative_to(root).as_posix() for file in of_split if file.stat().st_size in alike]
+        for split, of_split in files.items()
+    }
     found = digests(root, [*names["train"], *names["test"]])
     of_train = {found[name]: name for name in names["train"]}
     for name in names["test"]:
         if found[name] in of_train:
-            raise DataError(f"{root / name} has the same content as {of_train[found[name]]}; test videos are never trained on, "
-                            "so take one away")
+            raise DataError(
+                f"{root / name} has the same content as {of_train[found[name]]}; test videos are never trained on, "
+                "so take one away"
+            )
 
 
 def _split_folder(root: Path, split: Split) -> Path:
@@ -64,8 +69,9 @@ def _split_folder(root: Path, split: Split) -> Path:
             "prepare --help'), or set data.source.path"
         )
     if not (root / split).is_dir():
-        raise DataError(f"{root} has no folder {split}/ and no {LISTS[split]}; a data set holds train/ and test/, a video a "
-                        "file")
+        raise DataError(
+            f"{root} has no folder {split}/ and no {LISTS[split]}; a data set holds train/ and test/, a video a file"
+        )
     return root / split
 
 
@@ -89,8 +95,9 @@ def _listed(root: Path, split: Split) -> list[StoredVideo]:
                 continue
             here = f"{file}:{number}"
             if name in seen:
-                raise DataError(f"{root / file}:{number} lists {name}, which {seen[name]} lists already; a video belongs to "
-                                "one split, once")
+                raise DataError(
+                    f"{root / file}:{number} lists {name}, which {seen[name]} lists already; a video belongs to one split, once"
+                )
             if not (root / name).resolve().is_relative_to(root.resolve()) or not (root / name).exists():
                 raise DataError(f"{root / file}:{number} lists {name}, which is not in {root}")
             seen[name] = here
@@ -102,14 +109,17 @@ def _listed(root: Path, split: Split) -> list[StoredVideo]:
 
 def _check_manifest(root: Path, split: Split, manifest: Manifest, names: list[str]) -> None:
     listed = [name for name in manifest.videos if name.startswith(f"{split}/")]
-    for name, fault in [*((name, "lists, is missing") for name in sorted(set(listed) - set(names))),
-                        *((name, "does not list, is there") for name in names if name not in manifest.videos)]:
+    for name, fault in [
+        *((name, "lists, is missing") for name in sorted(set(listed) - set(names))),
+        *((name, "does not list, is there") for name in names if name not in manifest.videos),
+    ]:
         raise DataError(f"{root / name}, which {MANIFEST} {fault}; record the data set again, or delete {MANIFEST}")
     for name in names:
         size = (root / name).stat().st_size
         if size != manifest.videos[name].bytes:
-            raise DataError(f"{root / name} has {size} bytes, and {MANIFEST} lists {manifest.videos[name].bytes}; "
-                            "record it again")
+            raise DataError(
+                f"{root / name} has {size} bytes, and {MANIFEST} lists {manifest.videos[name].bytes}; record it again"
+            )
     for name, digest in digests(root, names).items():
         if digest != manifest.videos[name].sha256:
             raise DataError(f"{root / name} is not the file that {MANIFEST} lists (its hash differs); record it again")

@@ -14,7 +14,12 @@ from vdmbench.data.source import DataError
 
 MOVIES = frozenset({".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v"})
 READERS: Mapping[str, Callable[[Path], VideoFile]] = {
-    ".npy": open_npy, ".npz": open_npz, ".pt": open_pt, ".gif": open_gif, **dict.fromkeys(sorted(MOVIES), open_movie)}
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".pt": open_pt,
+    ".gif": open_gif,
+    **dict.fromkeys(sorted(MOVIES), open_movie),
+}
 
 
 def list_videos(root: Path) -> list[Path]:
@@ -28,12 +33,17 @@ def list_videos(root: Path) -> list[Path]:
     files = [file for file in root.rglob("*") if file.is_file() and not file.name.startswith(".")]
     image_folders = {file.parent for file in files if is_image(file)}
     movies = {file.with_suffix("") for file in files if file.suffix.lower() in MOVIES}
-    videos = [file for file in files if file.suffix.lower() in READERS
-              and not (file.suffix.lower() == ".npz" and file.with_suffix("") in movies)]
+    videos = [
+        file
+        for file in files
+        if file.suffix.lower() in READERS and not (file.suffix.lower() == ".npz" and file.with_suffix("") in movies)
+    ]
     for video in videos:
         if video.parent in image_folders:
-            raise DataError(f"{video.parent} holds both videos ({video.name}) and images; give each video of images a folder "
-                            "of its own, and keep other pictures elsewhere")
+            raise DataError(
+                f"{video.parent} holds both videos ({video.name}) and images; give each video of images a folder "
+                "of its own, and keep other pictures elsewhere"
+            )
     if not videos and not image_folders:
         held = ", ".join(sorted({file.suffix or file.name for file in files})) or "nothing"
         raise DataError(f"{root} holds no {', '.join(READERS)} files and no folders of images, but {held}")

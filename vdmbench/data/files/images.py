@@ -21,11 +21,12 @@ def open_images(folder: Path) -> VideoFile:
     first = _size(files[0])
     for file in files[1:]:
         if _size(file) != first:
-            raise DataError(f"{file} is {_said(_size(file))} and {files[0].name} is {_said(first)}; the frames of a video have "
-                            "one size")
+            raise DataError(
+                f"{file} is {_said(_size(file))} and {files[0].name} is {_said(first)}; the frames of a video have one size"
+            )
 
     def read(start: int, frames: int) -> np.ndarray:
-        return np.stack([_pixels(file) for file in files[start:start + frames]])
+        return np.stack([_pixels(file) for file in files[start : start + frames]])
 
     return VideoFile(folder, len(files), *first, read)
 

@@ -41,8 +41,9 @@ def _decoder() -> ModuleType:
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        raise DataError(f"reading movies needs PyAV, which cannot be imported ({error}); "
-                        "pip install 'vdmbench[data]'") from error
+        raise DataError(
+            f"reading movies needs PyAV, which cannot be imported ({error}); pip install 'vdmbench[data]'"
+        ) from error
 
 
 @contextmanager
@@ -56,16 +57,19 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream.thread_type = "NONE"  # many videos are read at once, and small ones gain nothing
             yield container, stream
     except av.error.FFmpegError as error:
-        raise DataError(f"{path} cannot be decoded ({error.strerror or error}): it is cut off or damaged; fetch or write it "
-                        "again") from error
+        raise DataError(
+            f"{path} cannot be decoded ({error.strerror or error}): it is cut off or damaged; fetch or write it again"
+        ) from error
 
 
 def _timeline(path: Path, container: Any, stream: Any) -> _Timeline:
     packets = [packet for packet in container.demux(stream) if packet.size]
     # A container that was cut off within its data still says in its head how much there was.
     if len(packets) < stream.frames or any(packet.is_corrupt for packet in packets):
-        raise DataError(f"{path} is cut off: it holds {len(packets)} of the {stream.frames or 'promised'} frames that its "
-                        "header names; fetch or write it again")
+        raise DataError(
+            f"{path} is cut off: it holds {len(packets)} of the {stream.frames or 'promised'} frames that its "
+            "header names; fetch or write it again"
+        )
     packets = [packet for packet in packets if not packet.is_discard]  # left out by an edit list, and by the decoder
     if not packets:
         raise DataError(f"{path} holds no frame; it is cut off or damaged")
@@ -77,8 +81,10 @@ def _timeline(path: Path, container: Any, stream: Any) -> _Timeline:
         step = (times[-1] - times[0]) / (len(times) - 1)
         held = float((times[-1] + step) * stream.time_base)
         if held + 1.5 * step * float(stream.time_base) < declared:
-            raise DataError(f"{path} is cut off: it holds {held:.2f} of the {declared:.2f} seconds that its header names; "
-                            "fetch or write it again")
+            raise DataError(
+                f"{path} is cut off: it holds {held:.2f} of the {declared:.2f} seconds that its header names; "
+                "fetch or write it again"
+            )
     return _Timeline(len(times), times)
 
 
@@ -109,14 +115,16 @@ def _decode(path: Path, timeline: _Timeline, start: int, frames: int) -> np.ndar
                 if len(decoded) == frames:
                     break
     if len(decoded) < frames:
-        raise DataError(f"{path} is damaged: its frames {start + len(decoded)} to {start + frames} cannot be decoded; "
-                        "fetch or write it again")
+        raise DataError(
+            f"{path} is damaged: its frames {start + len(decoded)} to {start + frames} cannot be decoded; "
+            "fetch or write it again"
+        )
     return np.stack(decoded)
 
 
 def _decode_after_seeking(path: Path, times: list[int], start: int, frames: int) -> list[np.ndarray] | None:
     """None where the container's own index led past the first frame asked for."""
-    wanted = times[start:start + frames]
+    wanted = times[start : start + frames]
     decoded: list[np.ndarray] = []
     to_colour = _ToColour()
     with _opened(path) as (container, stream):

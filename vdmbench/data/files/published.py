@@ -38,18 +38,36 @@ class Published:
 
 PUBLISHED: Mapping[str, Published] = {
     "minerl-navigate": Published(
-        "MineRL Navigate", 500, 64, "CC BY-NC-SA 4.0", "https://archive.org/details/minerl_navigate",
-        "archive.org:minerl_navigate", {"train": 961, "test": 225}),
+        "MineRL Navigate",
+        500,
+        64,
+        "CC BY-NC-SA 4.0",
+        "https://archive.org/details/minerl_navigate",
+        "archive.org:minerl_navigate",
+        {"train": 961, "test": 225},
+    ),
     "gqn-mazes": Published(
-        "GQN-Mazes", 300, 64, "not stated", "https://archive.org/details/gqn_mazes", "archive.org:gqn_mazes"),
+        "GQN-Mazes", 300, 64, "not stated", "https://archive.org/details/gqn_mazes", "archive.org:gqn_mazes"
+    ),
     "carla-town01": Published(
-        "CARLA Town01, no traffic", 1000, 128, "not stated", "https://www.cs.ubc.ca/~wsgh/fdm/carla/no-traffic.tar.gz",
-        "https://www.cs.ubc.ca/~wsgh/fdm/carla/no-traffic.tar.gz"),
+        "CARLA Town01, no traffic",
+        1000,
+        128,
+        "not stated",
+        "https://www.cs.ubc.ca/~wsgh/fdm/carla/no-traffic.tar.gz",
+        "https://www.cs.ubc.ca/~wsgh/fdm/carla/no-traffic.tar.gz",
+    ),
     "teco-dmlab": Published("DMLab, of TECO", 300, 64, "not stated", "https://github.com/wilson1yan/teco"),
     "teco-minecraft": Published("Minecraft, of TECO", 300, 128, "not stated", "https://github.com/wilson1yan/teco"),
     "moving-mnist": Published(
-        "Moving MNIST", 20, 64, "not stated", "https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy",
-        "https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy", {"train": 9_000, "test": 1_000}),
+        "Moving MNIST",
+        20,
+        64,
+        "not stated",
+        "https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy",
+        "https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy",
+        {"train": 9_000, "test": 1_000},
+    ),
 }
 
 
@@ -62,9 +80,11 @@ def held_to(name: str, videos: list[StoredVideo]) -> list[StoredVideo]:
     published = PUBLISHED[name]
     for _, file, _ in videos:
         if (file.frames, file.height, file.width) != (published.frames, published.side, published.side):
-            raise DataError(f"{file.path} has {file.frames} frames of {file.height}x{file.width}, and those of "
-                            f"{published.title} have {published.frames} of {published.side}x{published.side}; read it as the "
-                            "source 'folder'")
+            raise DataError(
+                f"{file.path} has {file.frames} frames of {file.height}x{file.width}, and those of "
+                f"{published.title} have {published.frames} of {published.side}x{published.side}; read it as the "
+                "source 'folder'"
+            )
     return videos
 
 
@@ -90,8 +110,10 @@ def _with_actions(root: Path, split: Split) -> list[StoredVideo]:
     for video in videos:
         archive = video.file.path.with_suffix(".npz")
         if not archive.is_file():
-            raise DataError(f"{video.file.path} has no {archive.name} with its actions beside it; fetch it too, or read "
-                            "the set as the source 'folder'")
+            raise DataError(
+                f"{video.file.path} has no {archive.name} with its actions beside it; fetch it too, or read "
+                "the set as the source 'folder'"
+            )
     return videos
 
 
@@ -122,8 +144,10 @@ def _carla_town01(root: Path, split: Split) -> list[StoredVideo]:
     if any((root / f"video_{which}.csv").is_file() for which in SPLITS):
         chosen = _carla_lists(root)[split]
     elif len(indices) <= TEST_VIDEOS_OF_CARLA:
-        raise DataError(f"{root} holds {len(indices)} videos, of which the last {TEST_VIDEOS_OF_CARLA} are the test split, so "
-                        "none is left to train on; fetch them all, or write video_train.csv and video_test.csv")
+        raise DataError(
+            f"{root} holds {len(indices)} videos, of which the last {TEST_VIDEOS_OF_CARLA} are the test split, so "
+            "none is left to train on; fetch them all, or write video_train.csv and video_test.csv"
+        )
     else:
         cut = len(indices) - TEST_VIDEOS_OF_CARLA
         chosen = [f"video_{index}.pt" for index in (indices[:cut] if split == "train" else indices[cut:])]
@@ -158,8 +182,9 @@ def _carla_lists(root: Path) -> dict[Split, list[str]]:
         for number, path in enumerate(paths, start=2):
             name = Path(path.replace("\\", "/")).name
             if name in seen:
-                raise DataError(f"{table}:{number} lists {name}, which {seen[name]} lists already; a video belongs to one "
-                                "split, once")
+                raise DataError(
+                    f"{table}:{number} lists {name}, which {seen[name]} lists already; a video belongs to one split, once"
+                )
             if not (root / name).is_file():
                 raise DataError(f"{table}:{number} lists {name}, which is not in {root}")
             seen[name] = f"{table.name}:{number}"
@@ -196,12 +221,14 @@ def _moving_mnist(root: Path, split: Split) -> list[StoredVideo]:
 
     cut = count - TEST_VIDEOS_OF_MNIST
     chosen = range(cut) if split == "train" else range(cut, count)
-    return [StoredVideo(f"{MNIST_FILE}[{index}]", VideoFile(path, frames, height, width, partial(_grey_frames, path, index)))
-            for index in chosen]
+    return [
+        StoredVideo(f"{MNIST_FILE}[{index}]", VideoFile(path, frames, height, width, partial(_grey_frames, path, index)))
+        for index in chosen
+    ]
 
 
 def _grey_frames(path: Path, index: int, start: int, frames: int) -> np.ndarray:
-    grey = np.load(path, mmap_mode="r", allow_pickle=False)[start:start + frames, index]
+    grey = np.load(path, mmap_mode="r", allow_pickle=False)[start : start + frames, index]
     return np.repeat(grey[..., None], 3, axis=3)
 
 

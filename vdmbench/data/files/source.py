@@ -66,13 +66,17 @@ class FileSource(Source):
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the split's file contents and ``size``; a file is read for it once as long as it stays unchanged."""
-        files = {video.name: [file.relative_to(self.path).as_posix() for file in files_of(video.file.path)]
-                 for video in self.videos}
+        files = {
+            video.name: [file.relative_to(self.path).as_posix() for file in files_of(video.file.path)] for video in self.videos
+        }
         of_files = digests(self.path, {name: None for names in files.values() for name in names})
-        content = {name: of_files[held[0]] if len(held) == 1 else content_of({file: of_files[file] for file in held})
-                   for name, held in files.items()}
-        return fingerprint_of({"source": type(self).__name__, "split": self.split, "size": self.size,
-                               "content": content_of(content)})
+        content = {
+            name: of_files[held[0]] if len(held) == 1 else content_of({file: of_files[file] for file in held})
+            for name, held in files.items()
+        }
+        return fingerprint_of(
+            {"source": type(self).__name__, "split": self.split, "size": self.size, "content": content_of(content)}
+        )
 
     def _read(self, index: int, start: int, frames: int) -> UInt8[np.ndarray, "frames height width channels"]:
         return np.ascontiguousarray(fit_square(self.videos[index].file.read(start, frames), self.size))
@@ -83,7 +87,7 @@ class FileSource(Source):
 
     def _annotations(self, index: int, start: int, frames: int) -> dict[str, np.ndarray]:
         file = self.videos[index].file
-        return {name: rows[start:start + frames] for name, rows in check_rows(file.annotate(), file).items()}
+        return {name: rows[start : start + frames] for name, rows in check_rows(file.annotate(), file).items()}
 
 
 def check_alike(videos: list[VideoFile], frames: int) -> None:
@@ -97,12 +101,16 @@ def check_alike(videos: list[VideoFile], frames: int) -> None:
         if video.frames < frames:
             raise DataError(f"{video.path} has {video.frames} frames, and clips of {frames} frames were asked for")
         if (video.height, video.width) != (first.height, first.width):
-            raise DataError(f"{video.path} is {video.height}x{video.width} and {first.path} is {first.height}x{first.width}; "
-                            "resize them to one size first, for sharpness would differ between videos")
+            raise DataError(
+                f"{video.path} is {video.height}x{video.width} and {first.path} is {first.height}x{first.width}; "
+                "resize them to one size first, for sharpness would differ between videos"
+            )
 
 
 def caption_of(label: str) -> str:
     """A class's name as words: ``ApplyEyeMakeup`` and ``my_way_home`` as ``apply eye makeup`` and ``my way home``."""
-    words = "".join(f" {letter}" if letter.isupper() and before.islower() else letter
-                    for before, letter in zip(" " + label, label, strict=False))
+    words = "".join(
+        f" {letter}" if letter.isupper() and before.islower() else letter
+        for before, letter in zip(" " + label, label, strict=False)
+    )
     return " ".join(words.replace("_", " ").replace("-", " ").replace("/", ", ").split()).lower()

@@ -34,8 +34,13 @@ class VideoFile:
     """What is known of each frame, by name: arrays with one row a frame."""
 
 
-def of_array(path: Path, shape: Sequence[int], dtype: np.dtype[Any], read: Callable[[int, int], np.ndarray],
-             annotate: Callable[[], Annotations] = _nothing) -> VideoFile:
+def of_array(
+    path: Path,
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    read: Callable[[int, int], np.ndarray],
+    annotate: Callable[[], Annotations] = _nothing,
+) -> VideoFile:
     """A video that is stored as an array of ``shape`` and ``dtype``.
 
     Raises:
@@ -56,6 +61,8 @@ def check_rows(annotations: Annotations, video: VideoFile) -> Annotations:
     """
     for name, rows in annotations.items():
         if rows.ndim < 1 or len(rows) != video.frames:
-            raise DataError(f"{name} of {video.path} has shape {rows.shape}, and the video has {video.frames} frames; "
-                            "annotations have one row a frame")
+            raise DataError(
+                f"{name} of {video.path} has shape {rows.shape}, and the video has {video.frames} frames; "
+                "annotations have one row a frame"
+            )
     return annotations

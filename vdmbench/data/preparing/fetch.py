@@ -52,8 +52,9 @@ def locate(address: str, *, host: str = ARCHIVE_ORG) -> Remote:
         address = f"{host}/download/{quote(item)}/{quote(chosen['name'])}"
         return Remote(address, Path(chosen["name"]).name, int(chosen["size"]), chosen.get("sha1"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot ask {catalogue} what to fetch ({_said(error)}); "
-                        f"{by_hand(f'{host}/details/{item}')}") from error
+        raise DataError(
+            f"cannot ask {catalogue} what to fetch ({_said(error)}); {by_hand(f'{host}/details/{item}')}"
+        ) from error
 
 
 def fetch(remote: Remote, folder: Path, *, progress: Callable[[int, int | None], None] | None = None) -> Path:
@@ -74,8 +75,9 @@ def fetch(remote: Remote, folder: Path, *, progress: Callable[[int, int | None],
     except OSError as error:  # urllib's errors are of this kind
         with contextlib.suppress(OSError):
             folder.rmdir()  # where nothing came
-        raise DataError(f"cannot fetch {remote.address} ({_said(error)}); ask again to go on with what came, or "
-                        f"{by_hand(remote.address)}") from error
+        raise DataError(
+            f"cannot fetch {remote.address} ({_said(error)}); ask again to go on with what came, or {by_hand(remote.address)}"
+        ) from error
     size = part.stat().st_size
     if total is not None and size < total:
         raise DataError(f"{remote.address} stopped after {size} of {total} bytes; ask again to go on")
@@ -87,8 +89,9 @@ def fetch(remote: Remote, folder: Path, *, progress: Callable[[int, int | None],
             found = hashlib.file_digest(file, "sha1").hexdigest()
         if found != remote.sha1:
             part.unlink()
-            raise DataError(f"{remote.address} has SHA-1 {found}, and its catalogue says {remote.sha1}; it was deleted, so ask "
-                            "again")
+            raise DataError(
+                f"{remote.address} has SHA-1 {found}, and its catalogue says {remote.sha1}; it was deleted, so ask again"
+            )
     os.replace(part, target)
     return target
 
@@ -116,8 +119,10 @@ def _receive(remote: Remote, part: Path, progress: Callable[[int, int | None], N
         length = answer.headers.get("Content-Length")
         total = remote.bytes if remote.bytes is not None else there + int(length) if length else None
         if total is not None and total - there > shutil.disk_usage(part.parent).free:
-            raise DataError(f"{remote.address} takes {total / 2**30:.1f} GiB, and {part.parent} has less; free some, or "
-                            "prepare into another place")
+            raise DataError(
+                f"{remote.address} takes {total / 2**30:.1f} GiB, and {part.parent} has less; free some, or "
+                "prepare into another place"
+            )
         with part.open("ab" if there else "wb") as file:
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)

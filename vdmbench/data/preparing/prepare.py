@@ -35,8 +35,16 @@ class Prepared(NamedTuple):
     annotations: Annotations
 
 
-def prepare(name: str, out: Path, *, source: Path | None = None, download: bool = False, size: int | None = None,
-            shard_bytes: int = SHARD_BYTES, progress: Progress | None = None) -> Index:
+def prepare(
+    name: str,
+    out: Path,
+    *,
+    source: Path | None = None,
+    download: bool = False,
+    size: int | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    progress: Progress | None = None,
+) -> Index:
     """Make the store ``out`` of the data set ``name``; asking again goes on where an interrupted call stopped.
 
     Args:
@@ -96,22 +104,31 @@ def _download(name: str, raw: Path, tell: Progress) -> Path:
     return fetch(locate(published.archive), raw, progress=lambda there, total: tell("fetching", there, total))
 
 
-def _write(name: str, layout: type[FileSource], root: Path, out: Path, size: int | None, shard_bytes: int, tell: Progress
-           ) -> Index:
+def _write(
+    name: str, layout: type[FileSource], root: Path, out: Path, size: int | None, shard_bytes: int, tell: Progress
+) -> Index:
     splits: dict[Split, list[StoredVideo]] = {split: layout.find(root, split) for split in SPLITS}
     every = [video for videos in splits.values() for video in videos]
     check_alike([video.file for video in every], 1)
     side = size or min(every[0].file.height, every[0].file.width)
     manifest = Manifest.read(root)
-    origin = {"dataset": name, "vdmbench": vdmbench.__version__,
-              "listing": content_of({f"{split}/{video.name}": f"{video.file.frames}x{video.file.height}x{video.file.width}"
-                                     for split, videos in splits.items() for video in videos}),
-              **({"licence": PUBLISHED[name].licence, "address": PUBLISHED[name].address} if name in PUBLISHED else {}),
-              **({"recorded": dict(manifest.origin)} if manifest is not None else {})}
+    origin = {
+        "dataset": name,
+        "vdmbench": vdmbench.__version__,
+        "listing": content_of(
+            {
+                f"{split}/{video.name}": f"{video.file.frames}x{video.file.height}x{video.file.width}"
+                for split, videos in splits.items()
+                for video in videos
+            }
+        ),
+        **({"licence": PUBLISHED[name].licence, "address": PUBLISHED[name].address} if name in PUBLISHED else {}),
+        **({"recorded": dict(manifest.origin)} if manifest is not None else {}),
+    }
     writer = StoreWriter(out, origin, side, shard_bytes=shard_bytes)
     done = sum(writer.kept(split) for split in SPLITS)
     for split, videos in splits.items():
-        left = videos[writer.kept(split):]
+        left = videos[writer.kept(split) :]
         reads = in_order(lambda video: _read(video, side), left, workers=cores(), ahead=2 * cores(), name="vdmbench-prepare")
         for video, read in zip(left, reads, strict=True):
             tell("preparing", done, len(every))

@@ -84,13 +84,23 @@ def survey(path: Path) -> Survey:
     else:
         manifest = Manifest.read(path)
         kind, origin = ("folder", {}) if manifest is None else ("recording", manifest.origin)
-    return Survey(kind, native_size(first), tuple(sorted(first.annotations(0, 0, 1))),
-                  sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), origin,
-                  {split: _survey_split(source) for split, source in sources.items()})
+    return Survey(
+        kind,
+        native_size(first),
+        tuple(sorted(first.annotations(0, 0, 1))),
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        origin,
+        {split: _survey_split(source) for split, source in sources.items()},
+    )
 
 
 def _survey_split(source: Source) -> SplitSurvey:
     lengths = [source.length(index) for index in range(len(source))]
     described = [source.describe(index, 0, 1) for index in range(len(source))]
-    return SplitSurvey(len(source), min(lengths), max(lengths),
-                       dict(Counter(said.label for said in described if said is not None)), source.fingerprint())
+    return SplitSurvey(
+        len(source),
+        min(lengths),
+        max(lengths),
+        dict(Counter(said.label for said in described if said is not None)),
+        source.fingerprint(),
+    )

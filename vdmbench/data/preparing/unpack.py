@@ -45,8 +45,10 @@ def unpack(archive: Path, into: Path, *, progress: Callable[[int], None] | None 
                 raise DataError(f"{archive} holds a file {name!r} where there is a folder")
             if not target.exists() or target.stat().st_size != size:
                 if size > shutil.disk_usage(into).free:
-                    raise DataError(f"{archive} does not fit: {name} takes {size / 2**20:.0f} MiB, and {into} has less; free "
-                                    "some, or prepare into another place")
+                    raise DataError(
+                        f"{archive} does not fit: {name} takes {size / 2**20:.0f} MiB, and {into} has less; free "
+                        "some, or prepare into another place"
+                    )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with opened() as source, whole_file(target) as file:
                     shutil.copyfileobj(source, file, _CHUNK)

@@ -128,8 +128,15 @@ def _frame_hashes(video: np.ndarray) -> UInt64[np.ndarray, " frames"]:
 
 def _miscounted(origin: Mapping[str, Any], videos: Mapping[str, int]) -> list[str]:
     published = PUBLISHED.get(str(origin.get("dataset")))
-    return [f"the {split} split holds {videos[split]} videos, and {published.title} as published has {count}"
-            for split, count in (published.videos or {}).items() if videos[split] != count] if published is not None else []
+    return (
+        [
+            f"the {split} split holds {videos[split]} videos, and {published.title} as published has {count}"
+            for split, count in (published.videos or {}).items()
+            if videos[split] != count
+        ]
+        if published is not None
+        else []
+    )
 
 
 def _twice(reads: Mapping[Split, list[_Read]]) -> list[str]:
@@ -153,8 +160,9 @@ def _leaked(reads: Mapping[Split, list[_Read]]) -> list[str]:
         if read.pixels in of_train:
             faults.append(f"{read.name} shows the same as {of_train[read.pixels]}; test videos are never trained on")
         elif shared >= SHARED:
-            faults.append(f"{read.name} has {shared:.0%} of its frames in common with training videos; test videos are never "
-                          "trained on")
+            faults.append(
+                f"{read.name} has {shared:.0%} of its frames in common with training videos; test videos are never trained on"
+            )
     return faults
 
 

@@ -45,14 +45,33 @@ class Maze(ProceduralSource):
 
     version = 1
 
-    def __init__(self, *, split: Split, frames: int, size: int, seed: int = 0, train_videos: int = 10_000,
-                 test_videos: int = 2_048, video_frames: int | None = None, rooms: int = 5,
-                 frames_per_square: int = 8) -> None:
-        super().__init__(split=split, frames=frames, size=size, seed=seed, train_videos=train_videos, test_videos=test_videos,
-                         video_frames=video_frames)
+    def __init__(
+        self,
+        *,
+        split: Split,
+        frames: int,
+        size: int,
+        seed: int = 0,
+        train_videos: int = 10_000,
+        test_videos: int = 2_048,
+        video_frames: int | None = None,
+        rooms: int = 5,
+        frames_per_square: int = 8,
+    ) -> None:
+        super().__init__(
+            split=split,
+            frames=frames,
+            size=size,
+            seed=seed,
+            train_videos=train_videos,
+            test_videos=test_videos,
+            video_frames=video_frames,
+        )
         if rooms < 2 or frames_per_square < 1:
-            raise DataError(f"a maze has at least 2 rooms a side and 1 frame per square, got rooms={rooms}, "
-                            f"frames_per_square={frames_per_square}")
+            raise DataError(
+                f"a maze has at least 2 rooms a side and 1 frame per square, got rooms={rooms}, "
+                f"frames_per_square={frames_per_square}"
+            )
         self.rooms = rooms
         self.frames_per_square = frames_per_square
 
@@ -87,11 +106,16 @@ class Maze(ProceduralSource):
         first, last = start // self.frames_per_square, (start + frames - 1) // self.frames_per_square
         headings = np.array([entered.heading for entered in islice(route, first, last + 2)])
         turned = (np.diff(headings) + 1) % 4 - 1
-        ways = [times(int((turned == way).sum()), f"{side} turn") for way, side in ((-1, "left"), (1, "right"))
-                if (turned == way).any()]
+        ways = [
+            times(int((turned == way).sum()), f"{side} turn")
+            for way, side in ((-1, "left"), (1, "right"))
+            if (turned == way).any()
+        ]
         seen = ", back to a view seen before" if len(self.revisits(index, start, frames)) else ""
-        return Description(_name(PATTERNS[patterns[styles[0]]]),
-                           f"a walk between {listed(walls)}, {listed(ways) if ways else 'straight on'}{seen}")
+        return Description(
+            _name(PATTERNS[patterns[styles[0]]]),
+            f"a walk between {listed(walls)}, {listed(ways) if ways else 'straight on'}{seen}",
+        )
 
     def _annotations(self, index: int, start: int, frames: int) -> dict[str, np.ndarray]:
         """``pose``, as :meth:`path` gives it."""
@@ -110,8 +134,9 @@ class Maze(ProceduralSource):
         blocks, patterns, colours, surroundings = _dress(free, look)
         return render(poses[start:], blocks, patterns, colours, surroundings, self.size)
 
-    def _poses(self, route: Iterator[Entered], frames: int
-               ) -> tuple[Float64[np.ndarray, "frames 3"], Int[np.ndarray, " frames"]]:
+    def _poses(
+        self, route: Iterator[Entered], frames: int
+    ) -> tuple[Float64[np.ndarray, "frames 3"], Int[np.ndarray, " frames"]]:
         """Poses along ``route``, and a number for each that is the same exactly where the pose is."""
         per_square = self.frames_per_square
         squares = -(-frames // per_square)
@@ -157,8 +182,11 @@ def _open_squares(rooms: int, generator: np.random.Generator) -> Bool[np.ndarray
     trail = [(x, y)]
     while trail:
         x, y = trail[-1]
-        ways = [(dx, dy) for dx, dy in _STEPS
-                if 0 < x + 2 * dx < width and 0 < y + 2 * dy < width and not free[y + 2 * dy, x + 2 * dx]]
+        ways = [
+            (dx, dy)
+            for dx, dy in _STEPS
+            if 0 < x + 2 * dx < width and 0 < y + 2 * dy < width and not free[y + 2 * dy, x + 2 * dx]
+        ]
         if not ways:
             trail.pop()
             continue
@@ -208,8 +236,11 @@ def _route(free: Bool[np.ndarray, "rows columns"], generator: np.random.Generato
 def _onward(free: Bool[np.ndarray, "rows columns"], at: Entered) -> list[Entered]:
     """What can be entered from here without turning back."""
     ways = [(at.heading + turn) % 4 for turn in (0, 1, 3)]
-    return [Entered(at.x + _STEPS[way][0], at.y + _STEPS[way][1], way) for way in ways
-            if free[at.y + _STEPS[way][1], at.x + _STEPS[way][0]]]
+    return [
+        Entered(at.x + _STEPS[way][0], at.y + _STEPS[way][1], way)
+        for way in ways
+        if free[at.y + _STEPS[way][1], at.x + _STEPS[way][0]]
+    ]
 
 
 def _shortest(free: Bool[np.ndarray, "rows columns"], start: Entered, goal: Entered) -> list[Entered]:
@@ -234,18 +265,24 @@ def _shortest(free: Bool[np.ndarray, "rows columns"], start: Entered, goal: Ente
     return way[::-1]
 
 
-def _dress(free: Bool[np.ndarray, "rows columns"], generator: np.random.Generator
-           ) -> tuple[Int[np.ndarray, "rows columns"], Int[np.ndarray, " styles"], Float32[np.ndarray, "styles 2 3"],
-                      Float32[np.ndarray, "4 3"]]:
+def _dress(
+    free: Bool[np.ndarray, "rows columns"], generator: np.random.Generator
+) -> tuple[
+    Int[np.ndarray, "rows columns"], Int[np.ndarray, " styles"], Float32[np.ndarray, "styles 2 3"], Float32[np.ndarray, "4 3"]
+]:
     """Patterns and colours: one style a district of the maze, single blocks of another style among them as landmarks."""
     width = len(free)
     draws = generator.random((_STYLES, 5))
     patterns = np.argsort(generator.random(len(PATTERNS)))[:_STYLES]
     hues = (draws[0, 0] + (np.arange(_STYLES) + 0.5 * draws[:, 1]) / _STYLES) % 1.0
-    light = [colorsys.hsv_to_rgb(hue, 0.45 + 0.35 * vivid, 0.85 + 0.15 * bright)
-             for hue, vivid, bright in zip(hues, draws[:, 2], draws[:, 3], strict=True)]
-    dark = [colorsys.hsv_to_rgb((hue + 0.06) % 1.0, 0.7, 0.30 + 0.15 * bright)
-            for hue, bright in zip(hues, draws[:, 4], strict=True)]
+    light = [
+        colorsys.hsv_to_rgb(hue, 0.45 + 0.35 * vivid, 0.85 + 0.15 * bright)
+        for hue, vivid, bright in zip(hues, draws[:, 2], draws[:, 3], strict=True)
+    ]
+    dark = [
+        colorsys.hsv_to_rgb((hue + 0.06) % 1.0, 0.7, 0.30 + 0.15 * bright)
+        for hue, bright in zip(hues, draws[:, 4], strict=True)
+    ]
     colours = 255 * np.stack([dark, light], axis=1).astype(np.float32)
 
     centres = generator.random((_STYLES, 2)) * width
@@ -256,6 +293,13 @@ def _dress(free: Bool[np.ndarray, "rows columns"], generator: np.random.Generato
     blocks = np.where(free, 0, 1 + np.where(landmark, other, district))
 
     floor, sky = generator.random(2)
-    surroundings = 255 * np.array([colorsys.hsv_to_rgb(floor, 0.35, 0.30), colorsys.hsv_to_rgb(floor, 0.22, 0.62),
-                                   colorsys.hsv_to_rgb(sky, 0.45, 0.78), colorsys.hsv_to_rgb(sky, 0.12, 0.90)], np.float32)
+    surroundings = 255 * np.array(
+        [
+            colorsys.hsv_to_rgb(floor, 0.35, 0.30),
+            colorsys.hsv_to_rgb(floor, 0.22, 0.62),
+            colorsys.hsv_to_rgb(sky, 0.45, 0.78),
+            colorsys.hsv_to_rgb(sky, 0.12, 0.90),
+        ],
+        np.float32,
+    )
     return blocks, patterns, colours, surroundings

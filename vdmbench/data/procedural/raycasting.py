@@ -21,9 +21,14 @@ _FOG = 0.16  # share of light lost to the haze per square walked
 _SIDE_SHADE = 0.74  # faces that look east or west, so that corners read as corners
 
 
-def render(path: Float64[np.ndarray, "frames 3"], blocks: Int[np.ndarray, "rows columns"],
-           patterns: Int[np.ndarray, " styles"], colours: Float32[np.ndarray, "styles 2 3"],
-           surroundings: Float32[np.ndarray, "4 3"], size: int) -> UInt8[np.ndarray, "frames size size 3"]:
+def render(
+    path: Float64[np.ndarray, "frames 3"],
+    blocks: Int[np.ndarray, "rows columns"],
+    patterns: Int[np.ndarray, " styles"],
+    colours: Float32[np.ndarray, "styles 2 3"],
+    surroundings: Float32[np.ndarray, "4 3"],
+    size: int,
+) -> UInt8[np.ndarray, "frames size size 3"]:
     """Render one picture for each pose.
 
     Args:
@@ -118,8 +123,9 @@ def _render(out, path, blocks, patterns, colours, surroundings, textures):  # ty
                             tile = (int(2 * (x + away * ray_x)) + int(2 * (y + away * ray_y))) & 1
                             contrast = np.float32(tile - 0.5) * np.float32(min(1.0, 0.15 * focal / (away * away)))
                             for channel in range(3):
-                                colour = ((floor_dark[channel] + floor_light[channel]) / 2
-                                          + contrast * (floor_light[channel] - floor_dark[channel]))
+                                colour = (floor_dark[channel] + floor_light[channel]) / 2 + contrast * (
+                                    floor_light[channel] - floor_dark[channel]
+                                )
                                 column[target, channel] += haze[channel] + open_air * (colour - haze[channel])
                         else:
                             for channel in range(3):

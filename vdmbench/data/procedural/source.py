@@ -25,8 +25,17 @@ class ProceduralSource(Source):
     version: int
     """Raised whenever the same options give other pixels, so that the fingerprint changes with them."""
 
-    def __init__(self, *, split: Split, frames: int, size: int, seed: int = 0, train_videos: int = 10_000,
-                 test_videos: int = 2_048, video_frames: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        split: Split,
+        frames: int,
+        size: int,
+        seed: int = 0,
+        train_videos: int = 10_000,
+        test_videos: int = 2_048,
+        video_frames: int | None = None,
+    ) -> None:
         super().__init__(split=split, frames=frames, size=size)
         if seed < 0:
             raise DataError(f"seed must be at least 0, got {seed}")
@@ -34,8 +43,10 @@ class ProceduralSource(Source):
             raise DataError(f"train_videos and test_videos must be at least 1, got {train_videos} and {test_videos}")
         self.video_frames = frames if video_frames is None else video_frames
         if self.video_frames < frames:
-            raise DataError(f"video_frames is {video_frames}, and clips of {frames} frames were asked for; "
-                            f"set video_frames to at least {frames}")
+            raise DataError(
+                f"video_frames is {video_frames}, and clips of {frames} frames were asked for; "
+                f"set video_frames to at least {frames}"
+            )
         self.seed = seed
         self.videos = train_videos if split == "train" else test_videos
 
@@ -47,8 +58,18 @@ class ProceduralSource(Source):
         return self.video_frames
 
     def fingerprint(self) -> str:
-        return fingerprint_of({"source": type(self).__name__, "version": self.version, "split": self.split, "size": self.size,
-                               "seed": self.seed, "videos": self.videos, "video_frames": self.video_frames, **self._options()})
+        return fingerprint_of(
+            {
+                "source": type(self).__name__,
+                "version": self.version,
+                "split": self.split,
+                "size": self.size,
+                "seed": self.seed,
+                "videos": self.videos,
+                "video_frames": self.video_frames,
+                **self._options(),
+            }
+        )
 
     @abstractmethod
     def _options(self) -> Mapping[str, Any]:

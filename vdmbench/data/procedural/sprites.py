@@ -36,10 +36,28 @@ class Sprites(ProceduralSource):
 
     version = 1
 
-    def __init__(self, *, split: Split, frames: int, size: int, seed: int = 0, train_videos: int = 10_000,
-                 test_videos: int = 2_048, video_frames: int | None = None, sprites: int = 4, speed: float = 0.04) -> None:
-        super().__init__(split=split, frames=frames, size=size, seed=seed, train_videos=train_videos, test_videos=test_videos,
-                         video_frames=video_frames)
+    def __init__(
+        self,
+        *,
+        split: Split,
+        frames: int,
+        size: int,
+        seed: int = 0,
+        train_videos: int = 10_000,
+        test_videos: int = 2_048,
+        video_frames: int | None = None,
+        sprites: int = 4,
+        speed: float = 0.04,
+    ) -> None:
+        super().__init__(
+            split=split,
+            frames=frames,
+            size=size,
+            seed=seed,
+            train_videos=train_videos,
+            test_videos=test_videos,
+            video_frames=video_frames,
+        )
         if sprites < 1 or not 0 < speed <= 0.5:
             raise DataError(f"there is at least 1 sprite, and speed lies in (0, 0.5], got sprites={sprites}, speed={speed}")
         self.sprites = sprites
@@ -91,12 +109,20 @@ class _Sprite:
         draws = generator.random(13).tolist()
         hue, direction = draws[0], 2 * np.pi * draws[6]
         pace = speed * (0.5 + 0.5 * draws[7])
-        colours = [colorsys.hsv_to_rgb(hue, 0.55 + 0.35 * draws[1], 0.80 + 0.20 * draws[2]),
-                   colorsys.hsv_to_rgb((hue + 0.08 + 0.3 * draws[3]) % 1.0, 0.75, 0.35 + 0.2 * draws[2])]
-        return cls(shape=SHAPES[int(draws[4] * len(SHAPES))], pattern=PATTERNS[int(draws[5] * len(PATTERNS))],
-                   colours=255 * np.array(colours, np.float32), radius=0.11 + 0.07 * draws[8],
-                   place=np.array(draws[9:11]), velocity=pace * np.array([np.cos(direction), np.sin(direction)]),
-                   angle=2 * np.pi * draws[11], spin=0.15 * (2 * draws[12] - 1))
+        colours = [
+            colorsys.hsv_to_rgb(hue, 0.55 + 0.35 * draws[1], 0.80 + 0.20 * draws[2]),
+            colorsys.hsv_to_rgb((hue + 0.08 + 0.3 * draws[3]) % 1.0, 0.75, 0.35 + 0.2 * draws[2]),
+        ]
+        return cls(
+            shape=SHAPES[int(draws[4] * len(SHAPES))],
+            pattern=PATTERNS[int(draws[5] * len(PATTERNS))],
+            colours=255 * np.array(colours, np.float32),
+            radius=0.11 + 0.07 * draws[8],
+            place=np.array(draws[9:11]),
+            velocity=pace * np.array([np.cos(direction), np.sin(direction)]),
+            angle=2 * np.pi * draws[11],
+            spin=0.15 * (2 * draws[12] - 1),
+        )
 
     @property
     def words(self) -> str:
@@ -162,6 +188,7 @@ def _ground(generator: np.random.Generator, size: int) -> Float32[np.ndarray, "s
 # Outlines: signed distances (negative inside) in the sprite's own axes, within the unit circle. A convex polygon is the
 # furthest of its edges' half-planes.
 
+
 def _disc(u: Plane, v: Plane) -> Plane:
     return np.hypot(u, v) - np.float32(0.95)
 
@@ -210,6 +237,7 @@ def _regular(u: Plane, v: Plane, sides: int) -> Plane:
 
 
 # Patterns: waves whose sign chooses between a sprite's two colours, with a slope of about one per unit length at the change.
+
 
 def _plain(u: Plane, v: Plane) -> Plane:
     return -np.ones_like(u)

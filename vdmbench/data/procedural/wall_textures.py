@@ -21,7 +21,7 @@ def pyramids() -> Float32[np.ndarray, "patterns levels side side"]:
     for number, pattern in enumerate(PATTERNS):
         level = _halved(_halved(pattern(x, y)))
         for depth in range(LEVELS):
-            planes[number, depth, :SIDE >> depth, :SIDE >> depth] = level
+            planes[number, depth, : SIDE >> depth, : SIDE >> depth] = level
             level = _halved(level)
     return planes
 

@@ -33,8 +33,15 @@ RECORDING = "recording.json"
 _playing = threading.Lock()
 
 
-def record(world: World, out: Path | str, *, episodes: int = 250, test_fraction: float = 0.2, processes: int | None = None,
-           progress: Callable[[int], None] | None = None) -> Manifest:
+def record(
+    world: World,
+    out: Path | str,
+    *,
+    episodes: int = 250,
+    test_fraction: float = 0.2,
+    processes: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Manifest:
     """Record episodes as ``out/train/*.npy`` and ``out/test/*.npy``, uint8 (frames, size, size, 3), and a manifest of them.
 
     What is known of each frame lies beside them in files of the same names: ``out/actions/train/*.npy``. Episode i depends only
@@ -53,8 +60,9 @@ def record(world: World, out: Path | str, *, episodes: int = 250, test_fraction:
     """
     test_episodes = max(1, round(episodes * test_fraction))
     if not 1 <= test_episodes < episodes:
-        raise DataError(f"each split needs at least one episode, and test_fraction makes {test_episodes} of {episodes} "
-                        "test episodes")
+        raise DataError(
+            f"each split needs at least one episode, and test_fraction makes {test_episodes} of {episodes} test episodes"
+        )
     if processes is not None and processes < 1:
         raise DataError(f"processes must be at least 1, got {processes}")
     with alone_in(Path(out)):
@@ -75,12 +83,20 @@ def _recorded(
     missing = [episode for episode, video in enumerate(videos) if not _is_whole(folder, video, world)]
     tell(episodes - len(missing))
     if missing:
-        _record_all(world, folder, {episode: videos[episode] for episode in missing}, processes,
-                    lambda done: tell(episodes - len(missing) + done))
+        _record_all(
+            world,
+            folder,
+            {episode: videos[episode] for episode in missing},
+            processes,
+            lambda done: tell(episodes - len(missing) + done),
+        )
 
     hashes = digests(folder, [*videos, *annotations])
-    manifest = Manifest(origin, {name: Video(hashes[name], (folder / name).stat().st_size, world.frames) for name in videos},
-                        {name: hashes[name] for name in annotations})
+    manifest = Manifest(
+        origin,
+        {name: Video(hashes[name], (folder / name).stat().st_size, world.frames) for name in videos},
+        {name: hashes[name] for name in annotations},
+    )
     if finished is not None:
         for name, digest in [*((name, video.sha256) for name, video in finished.videos.items()), *finished.annotations.items()]:
             if hashes[name] != digest:
@@ -106,16 +122,19 @@ def _record_all(world: World, folder: Path, videos: dict[int, str], processes: i
     """Record every episode in fresh processes whose working directories are temporary, for engines litter theirs."""
     # Spawned, not forked: the caller may hold threads (of torch, of a progress bar) that would not survive in the child.
     context = multiprocessing.get_context("spawn")
-    with (tempfile.TemporaryDirectory(prefix="vdmbench-recording-") as scratch,
-          ProcessPoolExecutor(min(processes, len(videos)), context, initializer=_settle, initargs=(scratch,)) as pool):
+    with (
+        tempfile.TemporaryDirectory(prefix="vdmbench-recording-") as scratch,
+        ProcessPoolExecutor(min(processes, len(videos)), context, initializer=_settle, initargs=(scratch,)) as pool,
+    ):
         pending = [pool.submit(_record_one, world, episode, str(folder.absolute()), video) for episode, video in videos.items()]
         try:
             for done, future in enumerate(as_completed(pending), start=1):
                 future.result()
                 tell(done)
         except BrokenProcessPool as error:
-            raise DataError("a recording process died (out of memory, or killed); finished episodes are kept, "
-                            "so record again to go on") from error
+            raise DataError(
+                "a recording process died (out of memory, or killed); finished episodes are kept, so record again to go on"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -25,8 +25,19 @@ SCENARIOS = {
     "health_gathering_supreme": "a walled yard with medical kits and poison on a glowing floor",
     "deathmatch": "a hall with side rooms, monsters and weapons",
 }
-_HEIGHTS = {120: "160X120", 150: "200X150", 192: "256X192", 240: "320X240", 300: "400X300", 384: "512X384", 480: "640X480",
-            600: "800X600", 768: "1024X768", 960: "1280X960", 1200: "1600X1200"}
+_HEIGHTS = {
+    120: "160X120",
+    150: "200X150",
+    192: "256X192",
+    240: "320X240",
+    300: "400X300",
+    384: "512X384",
+    480: "640X480",
+    600: "800X600",
+    768: "1024X768",
+    960: "1280X960",
+    1200: "1600X1200",
+}
 MAX_SIZE = 800
 _OVERSAMPLING = 1.5  # least ratio of what the game renders to what is kept, for smooth edges
 
@@ -69,8 +80,10 @@ class ViZDoom(World):
             game.send_game_command("remove GreenArmor")  # the goal of my_way_home
             for frame in range(self.frames):
                 if game.is_episode_finished():
-                    raise DataError(f"scenario {self.scenario} with seed {self.seed} ended after {frame} of {self.frames} "
-                                    f"frames of episode {episode}; ask for fewer frames or a smaller frame_skip")
+                    raise DataError(
+                        f"scenario {self.scenario} with seed {self.seed} ended after {frame} of {self.frames} "
+                        f"frames of episode {episode}; ask for fewer frames or a smaller frame_skip"
+                    )
                 state = game.get_state()
                 video[frame] = fit_square(state.screen_buffer[None], self.size)[0]
                 forward, right, turn = actions[frame] = walker(state.depth_buffer)
@@ -110,7 +123,7 @@ def _smooth_walk(generator: np.random.Generator, frame_skip: int) -> Walker:
         nonlocal turn, veer, escape
         for _ in range(frame_skip):
             veer = 0.97 * veer + 0.6 * (generator.random() - 0.5)  # degrees per tic, remembered for some 30 tics
-        eye_level = depth[int(0.45 * len(depth)):int(0.55 * len(depth))]
+        eye_level = depth[int(0.45 * len(depth)) : int(0.55 * len(depth))]
         clearance = np.array([sector.min() for sector in np.array_split(eye_level, len(_SECTORS), axis=1)], dtype=np.float64)
         open_side = float(_SECTORS @ clearance**2 / np.sum(clearance**2))  # mean direction, wide views counting more
         if clearance.max() > _OPEN:

@@ -47,8 +47,12 @@ class World(ABC):
     """Steps of the world from one frame to the next."""
 
     def __post_init__(self) -> None:
-        for name, value, least in (("frames", self.frames, 1), ("size", self.size, 1), ("seed", self.seed, 0),
-                                   ("frame_skip", self.frame_skip, 1)):
+        for name, value, least in (
+            ("frames", self.frames, 1),
+            ("size", self.size, 1),
+            ("seed", self.seed, 0),
+            ("frame_skip", self.frame_skip, 1),
+        ):
             if value < least:
                 raise DataError(f"{name} must be at least {least}, got {value}")
 
@@ -71,8 +75,10 @@ class World(ABC):
         try:
             return importlib.import_module(self.package)
         except ImportError as error:
-            raise DataError(f"recording needs the package {self.package}, which cannot be imported ({error}); "
-                            "pip install 'vdmbench[record]'") from error
+            raise DataError(
+                f"recording needs the package {self.package}, which cannot be imported ({error}); "
+                "pip install 'vdmbench[record]'"
+            ) from error
 
     def generator(self, episode: int) -> np.random.Generator:
         """The random stream of one episode."""

@@ -68,8 +68,10 @@ class Index:
                     raise DataError(f"{video.name} is listed twice in the {split} split")
                 seen.add(video.name)
                 if split == "test" and video.sha256 in of_train:
-                    raise DataError(f"test video {video.name} shows the same as training video {of_train[video.sha256]}; "
-                                    "test videos are never trained on, so take one away")
+                    raise DataError(
+                        f"test video {video.name} shows the same as training video {of_train[video.sha256]}; "
+                        "test videos are never trained on, so take one away"
+                    )
 
     @property
     def content(self) -> str:
@@ -83,10 +85,19 @@ class Index:
 
     def write(self, folder: Path) -> None:
         """Write ``index.json`` into ``folder``, atomically."""
-        write_json(folder / INDEX, {
-            "format": FORMAT, "content": self.content, "counts": self.counts, "size": self.size, "origin": dict(self.origin),
-            "annotations": list(self.annotations), "files": dict(self.files),
-            "videos": {split: [asdict(video) for video in videos] for split, videos in self.videos.items()}})
+        write_json(
+            folder / INDEX,
+            {
+                "format": FORMAT,
+                "content": self.content,
+                "counts": self.counts,
+                "size": self.size,
+                "origin": dict(self.origin),
+                "annotations": list(self.annotations),
+                "files": dict(self.files),
+                "videos": {split: [asdict(video) for video in videos] for split, videos in self.videos.items()},
+            },
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Index | None:
@@ -101,14 +112,22 @@ class Index:
         try:
             stored = json.loads(path.read_bytes())
             if stored["format"] != FORMAT:
-                raise DataError(f"{path} has format {stored['format']!r}, and this version of vdmbench reads format {FORMAT}; "
-                                "prepare the data set again")
-            index = cls(stored["origin"], stored["size"], tuple(stored["annotations"]), stored["files"],
-                        {split: [Video(**video) for video in stored["videos"][split]] for split in SPLITS})
+                raise DataError(
+                    f"{path} has format {stored['format']!r}, and this version of vdmbench reads format {FORMAT}; "
+                    "prepare the data set again"
+                )
+            index = cls(
+                stored["origin"],
+                stored["size"],
+                tuple(stored["annotations"]),
+                stored["files"],
+                {split: [Video(**video) for video in stored["videos"][split]] for split in SPLITS},
+            )
             declared = stored["content"]
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is not the index of a store ({type(error).__name__}: {error}); prepare the data set "
-                            "again") from error
+            raise DataError(
+                f"{path} is not the index of a store ({type(error).__name__}: {error}); prepare the data set again"
+            ) from error
         if declared != index.content:
             raise DataError(f"{path} has been edited: its content hash does not fit the files it lists; prepare the set again")
         return index

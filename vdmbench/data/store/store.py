@@ -36,11 +36,15 @@ class Store(Source):
             raise DataError(f"{self.path} holds no video of the {split} split")
         for video in self.videos:
             if video.frames < frames:
-                raise DataError(f"{video.name} in {self.path} has {video.frames} frames, and clips of {frames} frames were "
-                                "asked for")
+                raise DataError(
+                    f"{video.name} in {self.path} has {video.frames} frames, and clips of {frames} frames were asked for"
+                )
         names = [None, *self.index.annotations]
-        self._arrays = {(shard, name): _mapped(self.path / file_of(shard, name))
-                        for shard in {video.shard for video in self.videos} for name in names}
+        self._arrays = {
+            (shard, name): _mapped(self.path / file_of(shard, name))
+            for shard in {video.shard for video in self.videos}
+            for name in names
+        }
         for video in self.videos:
             _check_place(self.path, video, self._arrays[video.shard, None], self.index.size)
 
@@ -61,8 +65,15 @@ class Store(Source):
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the split's pixels and ``size``, however they are sharded."""
-        return fingerprint_of({"source": "Store", "split": self.split, "size": self.size, "stored": self.index.size,
-                               "content": content_of({video.name: video.sha256 for video in self.videos})})
+        return fingerprint_of(
+            {
+                "source": "Store",
+                "split": self.split,
+                "size": self.size,
+                "stored": self.index.size,
+                "content": content_of({video.name: video.sha256 for video in self.videos}),
+            }
+        )
 
     def _read(self, index: int, start: int, frames: int) -> UInt8[np.ndarray, "frames height width channels"]:
         clip = self._rows(None, index, start, frames)
@@ -77,7 +88,7 @@ class Store(Source):
     def _rows(self, name: str | None, index: int, start: int, frames: int) -> np.ndarray:
         video = self.videos[index]
         first = video.start + start
-        return np.array(self._arrays[video.shard, name][first:first + frames])
+        return np.array(self._arrays[video.shard, name][first : first + frames])
 
 
 def open_index(folder: Path, *, remember: bool = True) -> Index:
@@ -94,8 +105,10 @@ def open_index(folder: Path, *, remember: bool = True) -> Index:
             raise DataError(f"{folder / name}, which {INDEX} lists, is missing; prepare the data set again")
     for name, digest in digests(folder, index.files, remember=remember).items():
         if digest != index.files[name]:
-            raise DataError(f"{folder / name} is not the file that {INDEX} lists (its hash differs): delete {folder} and "
-                            "prepare the data set again")
+            raise DataError(
+                f"{folder / name} is not the file that {INDEX} lists (its hash differs): delete {folder} and "
+                "prepare the data set again"
+            )
     return index
 
 
@@ -114,7 +127,8 @@ def _mapped(file: Path) -> np.ndarray:
 def _check_place(folder: Path, video: Video, shard: np.ndarray, size: int) -> None:
     """An index may have been written by anybody: what it says must lie within the shard."""
     if shard.dtype != np.uint8 or shard.shape[1:] != (size, size, CHANNELS):
-        raise DataError(f"{folder / file_of(video.shard)} is {shard.dtype} {shard.shape}, and {INDEX} says uint8 frames of "
-                        f"{size}x{size}")
+        raise DataError(
+            f"{folder / file_of(video.shard)} is {shard.dtype} {shard.shape}, and {INDEX} says uint8 frames of {size}x{size}"
+        )
     if video.start < 0 or video.frames < 1 or video.start + video.frames > len(shard):
         raise DataError(f"{folder / INDEX} places {video.name} outside of {file_of(video.shard)}; prepare the data set again")

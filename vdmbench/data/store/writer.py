@@ -44,9 +44,15 @@ class StoreWriter:
     def __init__(self, folder: Path, origin: Mapping[str, Any], size: int, *, shard_bytes: int = SHARD_BYTES) -> None:
         self.folder, self.origin, self.size, self.shard_bytes = folder, dict(origin), size, shard_bytes
         self.finished = Index.read(folder)
-        begin(folder, PREPARING, {**self.origin, "size": size, "shard_bytes": shard_bytes},
-              finished=None if self.finished is None else {**self.finished.origin, "size": self.finished.size,
-                                                           "shard_bytes": shard_bytes}, done=INDEX)
+        begin(
+            folder,
+            PREPARING,
+            {**self.origin, "size": size, "shard_bytes": shard_bytes},
+            finished=None
+            if self.finished is None
+            else {**self.finished.origin, "size": self.finished.size, "shard_bytes": shard_bytes},
+            done=INDEX,
+        )
         self._files: dict[str, str] = {}
         self._videos: dict[Split, list[Video]] = {split: [] for split in SPLITS}
         self._shards = {split: 0 for split in SPLITS}
@@ -61,8 +67,15 @@ class StoreWriter:
         """How many videos of the split, from the first on, are written already."""
         return len((self.finished.videos if self.finished is not None else self._videos)[split])
 
-    def add(self, split: Split, name: str, pixels: UInt8[np.ndarray, "frames size size 3"], *,
-            description: Description | None = None, annotations: Mapping[str, np.ndarray] | None = None) -> None:
+    def add(
+        self,
+        split: Split,
+        name: str,
+        pixels: UInt8[np.ndarray, "frames size size 3"],
+        *,
+        description: Description | None = None,
+        annotations: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Take the next video; those of a split come one after the other.
 
         Raises:
@@ -76,9 +89,20 @@ class StoreWriter:
             self._flush()
             self._split = split
         start = sum(waiting.video.frames for waiting in self._waiting)
-        self._waiting.append(_Waiting(
-            Video(name, self._shard_name(split), start, len(pixels), pixels_hash(pixels),
-                  *(description if description is not None else (None, None))), pixels, rows))
+        self._waiting.append(
+            _Waiting(
+                Video(
+                    name,
+                    self._shard_name(split),
+                    start,
+                    len(pixels),
+                    pixels_hash(pixels),
+                    *(description if description is not None else (None, None)),
+                ),
+                pixels,
+                rows,
+            )
+        )
 
     def finish(self) -> Index:
         """Write what waits, and the index.
@@ -115,8 +139,10 @@ class StoreWriter:
             arrays[file_of(shard, annotation)] = [item.annotations[annotation] for item in waiting]
         files = {name: _write_rows(self.folder / name, parts) for name, parts in arrays.items()}
         # Last, so that a shard of which this is there is whole.
-        write_json(self.folder / f"{shard}.json", {"files": files, "videos": [asdict(item.video) for item in waiting],
-                                                   "annotations": self._annotations})
+        write_json(
+            self.folder / f"{shard}.json",
+            {"files": files, "videos": [asdict(item.video) for item in waiting], "annotations": self._annotations},
+        )
         self._keep(self._split, files, [item.video for item in waiting])
         self._waiting = []
 
@@ -134,27 +160,35 @@ class StoreWriter:
                 self._annotations = {name: (dtype, tuple(shape)) for name, (dtype, shape) in stored["annotations"].items()}
                 self._keep(split, stored["files"], videos)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise DataError(f"{note} cannot be read ({error}); delete {self.folder} and prepare the data set "
-                                "again") from error
+                raise DataError(
+                    f"{note} cannot be read ({error}); delete {self.folder} and prepare the data set again"
+                ) from error
 
     def _check_annotations(self, name: str, frames: int, rows: Mapping[str, np.ndarray]) -> None:
         for annotation, array in rows.items():
             if len(array) != frames or array.dtype.hasobject:
-                raise DataError(f"{annotation} of {name} is {array.dtype} {array.shape}, and the video has {frames} frames; "
-                                "annotations are numbers, one row a frame")
+                raise DataError(
+                    f"{annotation} of {name} is {array.dtype} {array.shape}, and the video has {frames} frames; "
+                    "annotations are numbers, one row a frame"
+                )
         found = {annotation: (array.dtype.str, array.shape[1:]) for annotation, array in sorted(rows.items())}
         if self._annotations is None:
             self._annotations = found
         elif found != self._annotations:
-            raise DataError(f"{name} has the annotations {found or 'none'}, and those before it {self._annotations or 'none'}; "
-                            "all videos of a data set have the same")
+            raise DataError(
+                f"{name} has the annotations {found or 'none'}, and those before it {self._annotations or 'none'}; "
+                "all videos of a data set have the same"
+            )
 
 
 def _write_rows(file: Path, parts: list[np.ndarray]) -> str:
     """Write the parts one after the other as one ``.npy``, whole or not at all; returns the SHA-256 (hex) of the file."""
     first = parts[0]
-    header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False,
-              "shape": (sum(len(part) for part in parts), *first.shape[1:])}
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": (sum(len(part) for part in parts), *first.shape[1:]),
+    }
     with whole_file(file) as opened:
         hashing = _Hashing(opened)
         np.lib.format.write_array_header_1_0(hashing, header)

@@ -55,8 +55,10 @@ def from_flax(tree: Any) -> Arrays:
     except (TypeError, KeyError, AttributeError) as cause:
         raise WeightsError("the checkpoint is no pair of 'params' and 'batch_stats'") from cause
     kernels = [torch.from_numpy(array).permute(4, 3, 0, 1, 2) for path, array in leaves if path[-1] == "kernel"]
-    parts = {name: [torch.from_numpy(array).flatten() for path, array in leaves if path[-1] == name]
-             for name in ("bias", "mean", "var")}
+    parts = {
+        name: [torch.from_numpy(array).flatten() for path, array in leaves if path[-1] == name]
+        for name in ("bias", "mean", "var")
+    }
     return _named(kernels, parts["bias"], parts["mean"], parts["var"])
 
 
@@ -103,24 +105,33 @@ def load_into(network: I3D, arrays: Arrays) -> None:
 def _expected(network: I3D) -> Arrays:
     """The arrays that define the network, by name, in its order; a normalisation's gain stays one."""
     state = network.state_dict()
-    return {name: value for name, value in state.items()
-            if not name.endswith("num_batches_tracked") and not name.endswith("norm.weight")}
+    return {
+        name: value
+        for name, value in state.items()
+        if not name.endswith("num_batches_tracked") and not name.endswith("norm.weight")
+    }
 
 
 def _named(kernels: list[Tensor], biases: list[Tensor], means: list[Tensor], variances: list[Tensor]) -> Arrays:
     with torch.device("meta"):
         names = _expected(I3D())
-    queues = {"conv.weight": iter(kernels[:-1]), "norm.bias": iter(biases[:-1]), "norm.running_mean": iter(means),
-              "norm.running_var": iter(variances), "logits.weight": iter(k.flatten(1) for k in kernels[-1:]),
-              "logits.bias": iter(biases[-1:])}
+    queues = {
+        "conv.weight": iter(kernels[:-1]),
+        "norm.bias": iter(biases[:-1]),
+        "norm.running_mean": iter(means),
+        "norm.running_var": iter(variances),
+        "logits.weight": iter(k.flatten(1) for k in kernels[-1:]),
+        "logits.bias": iter(biases[-1:]),
+    }
     arrays = {}
     for name, target in names.items():
         queue = next(queue for suffix, queue in queues.items() if name.endswith(suffix))
         value = next(queue, None)
         if value is None or value.shape != target.shape:
             found = "nothing" if value is None else tuple(value.shape)
-            raise WeightsError(f"the checkpoint is no I3D for Kinetics-400: it has {found} where '{name}' is "
-                               f"{tuple(target.shape)}")
+            raise WeightsError(
+                f"the checkpoint is no I3D for Kinetics-400: it has {found} where '{name}' is {tuple(target.shape)}"
+            )
         arrays[name] = value.float().contiguous()
     return arrays
 

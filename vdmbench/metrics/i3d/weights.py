@@ -74,10 +74,15 @@ def import_weights(path: Path) -> Path:
 def verify_weights(path: Path | None = None) -> dict[str, Any]:
     """Run every known value: {ok, digest, published, goldens: {frames: {expected, got}}}."""
     network, found = load_i3d(path)
-    goldens = {frames: {"expected": expected, "got": black_against_white(network, frames)}
-               for frames, expected in GOLDENS.items()}
-    return {"digest": found, "published": found == I3D_WEIGHTS, "goldens": goldens,
-            "ok": all(abs(pair["got"] - pair["expected"]) <= TOLERANCE for pair in goldens.values())}
+    goldens = {
+        frames: {"expected": expected, "got": black_against_white(network, frames)} for frames, expected in GOLDENS.items()
+    }
+    return {
+        "digest": found,
+        "published": found == I3D_WEIGHTS,
+        "goldens": goldens,
+        "ok": all(abs(pair["got"] - pair["expected"]) <= TOLERANCE for pair in goldens.values()),
+    }
 
 
 def build(arrays: Arrays, source: Path) -> I3D:
@@ -88,10 +93,14 @@ def build(arrays: Arrays, source: Path) -> I3D:
     got = black_against_white(network, 16)
     if not abs(got - GOLDENS[16]) <= TOLERANCE:
         if abs(black_against_white(network, 15) - IMAGENET_AT_15) < 5:
-            raise WeightsError(f"{source}: this is rgb_imagenet, the I3D that started from ImageNet; FVD is defined on the one "
-                               "trained on Kinetics-400 alone: run `vdmbench weights fetch`")
-        raise WeightsError(f"{source}: not the I3D that FVD is defined on: its self-test gives {got:.3f} instead of "
-                           f"{GOLDENS[16]}: run `vdmbench weights fetch`")
+            raise WeightsError(
+                f"{source}: this is rgb_imagenet, the I3D that started from ImageNet; FVD is defined on the one "
+                "trained on Kinetics-400 alone: run `vdmbench weights fetch`"
+            )
+        raise WeightsError(
+            f"{source}: not the I3D that FVD is defined on: its self-test gives {got:.3f} instead of "
+            f"{GOLDENS[16]}: run `vdmbench weights fetch`"
+        )
     return network
 
 
@@ -107,8 +116,10 @@ def _keep(arrays: Arrays, source: Path) -> Path:
     build(arrays, source)
     found = digest(arrays)
     if found != I3D_WEIGHTS:
-        raise WeightsError(f"{source}: passes the self-test but differs in its last digits from the published weights: use it "
-                           f"by path or ${VARIABLE}, numbers then carry its digest {found[:12]}")
+        raise WeightsError(
+            f"{source}: passes the self-test but differs in its last digits from the published weights: use it "
+            f"by path or ${VARIABLE}, numbers then carry its digest {found[:12]}"
+        )
     path = cached_weights()
     save_tensors(arrays, path, {"source": PACKAGED.requirement, "digest": found})
     return path

@@ -76,8 +76,10 @@ def save(figure: ReportFigure, path: Path, style: Style, formats: Iterable[str] 
     The layout is found once for all formats: finding it costs more than drawing.
     """
     metadata: dict[str, dict[str, str | None]] = {
-        "pdf": {"CreationDate": None, "Producer": None, "Creator": "vdmbench"}, "svg": {"Date": None, "Creator": "vdmbench"},
-        "png": {"Software": "vdmbench"}}
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": "vdmbench"},
+        "svg": {"Date": None, "Creator": "vdmbench"},
+        "png": {"Software": "vdmbench"},
+    }
     written = []
     layout = figure.get_layout_engine()
     with applied(style):

@@ -53,8 +53,15 @@ def consistency_figure(study: Study, style: Style) -> ReportFigure:
                 if label == "real":
                     axes.plot(gaps, moved, color=INK, linewidth=2, zorder=4)
                     continue
-                line = axes.plot(gaps, moved, color=look[label].colour, marker=look[label].marker, markersize=3.5,
-                                 markeredgecolor="white", markeredgewidth=0.3)[0]
+                line = axes.plot(
+                    gaps,
+                    moved,
+                    color=look[label].colour,
+                    marker=look[label].marker,
+                    markersize=3.5,
+                    markeredgecolor="white",
+                    markeredgewidth=0.3,
+                )[0]
                 if look[label].dashes:
                     line.set_dashes(look[label].dashes)
                 tag(

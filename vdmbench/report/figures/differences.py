@@ -38,9 +38,17 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
         effect = against.get(label)
         if effect is None or effect.relative is None:
             lost = outcomes[label].failed if label in outcomes else "not run"
-            axes.text(0.5, row, lost or f"{reference}: {outcomes[reference].failed}", transform=axes.get_yaxis_transform(),
-                      ha="center", va="center", fontsize="small", style="italic",
-                      bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})
+            axes.text(
+                0.5,
+                row,
+                lost or f"{reference}: {outcomes[reference].failed}",
+                transform=axes.get_yaxis_transform(),
+                ha="center",
+                va="center",
+                fontsize="small",
+                style="italic",
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+            )
             continue
         look = looks[label]
         base = outcomes[reference].values
@@ -55,8 +63,16 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
         low, high = effect.share(effect.low), effect.share(effect.high)
         if low is not None and high is not None:
             tag(axes.plot([100 * low, 100 * high], [row, row], color=look.colour, linewidth=1.4)[0], look)
-        mean = axes.plot([100 * effect.relative], [row], marker=look.marker, color=look.colour, linestyle="none",
-                         markeredgecolor="white", markeredgewidth=0.4, zorder=4)[0]
+        mean = axes.plot(
+            [100 * effect.relative],
+            [row],
+            marker=look.marker,
+            color=look.colour,
+            linestyle="none",
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            zorder=4,
+        )[0]
         tag(mean, look, [f"{label}: {100 * effect.relative:+.1f} %, {effect.n} pairs"])
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(np.arange(len(labels)), labels)
@@ -71,8 +87,12 @@ def differences_figure(study: Study, style: Style) -> ReportFigure:
     if study.reference is None:
         raise NothingToDraw("no reference to compare with")
     names = [*study.metrics, *(name for name in SHOWN if study.frame[name].notna().any())]
-    shown = [(quantity, group) for group in study.groups for quantity in map(study.quantity, names)
-             if any(effect is not None and effect.relative is not None for effect in effects(study, quantity)[group].values())]
+    shown = [
+        (quantity, group)
+        for group in study.groups
+        for quantity in map(study.quantity, names)
+        if any(effect is not None and effect.relative is not None for effect in effects(study, quantity)[group].values())
+    ]
     if not shown:
         raise NothingToDraw(f"no variant shares a seed with {study.reference}")
     look = looks(study.labels)

@@ -29,8 +29,9 @@ from vdmbench.report.study import Study
 from vdmbench.report.tables import column_scales, metric_header, shown_value
 
 
-def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scale: Scale,
-                  looks: dict[str, Look]) -> dict[str, str]:
+def draw_frontier(
+    axes: Axes, study: Study, metric: Quantity, panel: Panel, scale: Scale, looks: dict[str, Look]
+) -> dict[str, str]:
     """One panel: the mean of each variant with bars of one deviation, its seeds as faint dots, its widths joined by a line.
 
     Returns the variants that have no point here, with their status.
@@ -63,8 +64,15 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
             every_x += [*x]
             every_y += [*y, y.mean() + spread, max(y.mean() - spread, 0.5 * y.mean())]
         every_mean += means
-        line = axes.plot(*zip(*means, strict=True), color=look.colour, marker=look.marker, markersize=5.5,
-                         markeredgecolor="white", markeredgewidth=0.5, zorder=4)[0]
+        line = axes.plot(
+            *zip(*means, strict=True),
+            color=look.colour,
+            marker=look.marker,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            zorder=4,
+        )[0]
         tag(line, look, tips)
         if look.dashes:
             line.set_dashes(look.dashes)
@@ -75,8 +83,17 @@ def draw_frontier(axes: Axes, study: Study, metric: Quantity, panel: Panel, scal
     axes.set_xlabel(header(study.quantity("peak_train_memory"), scale))
     for row, (label, status) in enumerate(lost.items()):
         height, marker = 0.95 - 0.09 * row, STATUS_MARKERS.get(status, "1")
-        cross = axes.plot([0.97], [height], marker=marker, color=looks[label].colour, markersize=5.5, markeredgewidth=1.5,
-                          linestyle="none", transform=axes.transAxes, clip_on=False)
+        cross = axes.plot(
+            [0.97],
+            [height],
+            marker=marker,
+            color=looks[label].colour,
+            markersize=5.5,
+            markeredgewidth=1.5,
+            linestyle="none",
+            transform=axes.transAxes,
+            clip_on=False,
+        )
         tag(cross[0], looks[label], [f"{label}: {status}"])
         name = axes.text(0.93, height, label, ha="right", va="center", fontsize="small", color=INK, transform=axes.transAxes)
         tag(name, looks[label])
@@ -95,8 +112,12 @@ def frontier_figure(study: Study, style: Style) -> ReportFigure:
     if not study.metrics:
         raise NothingToDraw("no metric was evaluated")
     memory = study.quantity("peak_train_memory")
-    shown = [(metric, panel) for metric in map(study.quantity, study.metrics) for panel in panels(study, widths(study))
-             if any(points_of(study, panel.groups, label, memory, metric) for label in study.labels)]
+    shown = [
+        (metric, panel)
+        for metric in map(study.quantity, study.metrics)
+        for panel in panels(study, widths(study))
+        if any(points_of(study, panel.groups, label, memory, metric) for label in study.labels)
+    ]
     if not shown:
         raise NothingToDraw("no cell has both a distance and a memory peak")
     scale = column_scales(study, [memory])[memory.name]

@@ -72,8 +72,14 @@ def draw_along(axes: Axes, label: str, look: Look, curves: list[Curve]) -> list[
     mean = _mean(curves)
     frames = list(mean)
     line = axes.plot(
-        frames, list(mean.values()), color=look.colour, marker=look.marker if len(frames) <= 24 else "", markersize=3.5,
-        markeredgecolor="white", markeredgewidth=0.3, zorder=3,
+        frames,
+        list(mean.values()),
+        color=look.colour,
+        marker=look.marker if len(frames) <= 24 else "",
+        markersize=3.5,
+        markeredgecolor="white",
+        markeredgewidth=0.3,
+        zorder=3,
     )[0]
     tag(line, look, [f"{label}, frame {frame:g}: {value:.3g}" for frame, value in mean.items()])
     if look.dashes:

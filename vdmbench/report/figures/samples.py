@@ -94,8 +94,10 @@ def samples_figure(study: Study, style: Style, group: Group | None = None) -> Re
     count = 8
     with applied(style):
         side = style.double * 0.87 / count
-        figure = ReportFigure(figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25),
-                        layout=ConstrainedLayoutEngine(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0))
+        figure = ReportFigure(
+            figsize=(style.double, (side + 0.02) * len(clips.rows) + 0.25),
+            layout=ConstrainedLayoutEngine(w_pad=0.012, h_pad=0.012, wspace=0, hspace=0),
+        )
         grid = figure.subplots(len(clips.rows), count, squeeze=False)
         for number, (row, (label, videos)) in enumerate(zip(grid, clips.rows.items(), strict=True)):
             frames = strip(videos[0], count)

@@ -42,8 +42,11 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
     values: list[float] = []
     failed: dict[str, list[tuple[float, str]]] = {}
     for label in study.labels:
-        outcomes = [(length[group], study.outcomes(quantity)[group][label]) for group in panel.groups
-                    if label in study.outcomes(quantity)[group]]
+        outcomes = [
+            (length[group], study.outcomes(quantity)[group][label])
+            for group in panel.groups
+            if label in study.outcomes(quantity)[group]
+        ]
         lost = [(x, main_status(outcome)) for x, outcome in outcomes if outcome.mean is None]
         if lost:
             failed[label] = lost
@@ -57,8 +60,14 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
         line = axes.plot(
             x, mean, color=look[label].colour, marker=look[label].marker, markeredgecolor="white", markeredgewidth=0.4, zorder=3
         )[0]
-        tag(line, look[label], [f"{label}, {frames:g} frames: {shown_value(value, spread or None)} {scale.unit}".strip()
-                                for frames, value, spread in known])
+        tag(
+            line,
+            look[label],
+            [
+                f"{label}, {frames:g} frames: {shown_value(value, spread or None)} {scale.unit}".strip()
+                for frames, value, spread in known
+            ],
+        )
         if look[label].dashes:
             line.set_dashes(look[label].dashes)
         if np.any(deviation > 0):
@@ -75,10 +84,15 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
 
 def scaling_figure(name: str) -> Callable[[Study, Style], ReportFigure]:
     """The figure of one quantity against frames; ``distance`` stands for every declared metric, a panel each."""
+
     def draw(study: Study, style: Style) -> ReportFigure:
         quantities = [study.quantity(metric) for metric in study.metrics] if name == "distance" else [study.quantity(name)]
-        shown = [(quantity, panel) for quantity in quantities for panel in panels(study, ["frames"])
-                 if len({group["frames"] for group in panel.groups}) > 1 and has_numbers(study, quantity, panel)]
+        shown = [
+            (quantity, panel)
+            for quantity in quantities
+            for panel in panels(study, ["frames"])
+            if len({group["frames"] for group in panel.groups}) > 1 and has_numbers(study, quantity, panel)
+        ]
         if not shown:
             lengths = set(study.frame["frames"].dropna())
             raise NothingToDraw("only one clip length was run" if len(lengths) < 2 else "no cell has this number")

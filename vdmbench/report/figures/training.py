@@ -27,8 +27,12 @@ from vdmbench.report.study import Study
 def curves(study: Study, panel: Panel, label: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Steps (points,) and losses (seeds, points) on the steps that all seeds share; cells that failed later count as far as
     they came only where nothing else is there. None without a curve."""
-    found = [cell.record.training for group in panel.groups for cell in study.cells_in(group, label)
-             if cell.record.training is not None and len(cell.record.training.loss) > 1]
+    found = [
+        cell.record.training
+        for group in panel.groups
+        for cell in study.cells_in(group, label)
+        if cell.record.training is not None and len(cell.record.training.loss) > 1
+    ]
     if not found:
         return None
     complete = max(training.loss_steps[-1] for training in found)

@@ -94,8 +94,10 @@ def wall_mp4(frames: Sequence[Image.Image]) -> bytes:
 
 def _tiled(columns: Sequence[np.ndarray]) -> np.ndarray:
     """(clips, height, width, channels) of each column to one picture, a seam between neighbours."""
-    tall = [np.concatenate([np.pad(clip, ((0, _GAP), (0, 0), (0, 0)), constant_values=_SEAM) for clip in column])
-            for column in columns]
+    tall = [
+        np.concatenate([np.pad(clip, ((0, _GAP), (0, 0), (0, 0)), constant_values=_SEAM) for clip in column])
+        for column in columns
+    ]
     wide = np.concatenate([np.pad(column, ((0, 0), (0, _GAP), (0, 0)), constant_values=_SEAM) for column in tall], axis=1)
     return wide[:-_GAP, :-_GAP].squeeze()
 
@@ -104,8 +106,9 @@ def _names(labels: Sequence[str], width: int, columns: Sequence[int], gap: int) 
     """A strip with each name centred above its column, in the largest size that all fit in."""
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     size = 14
-    while size > 7 and any(ImageFont.truetype(path, size).getlength(label) > column
-                           for label, column in zip(labels, columns, strict=True)):
+    while size > 7 and any(
+        ImageFont.truetype(path, size).getlength(label) > column for label, column in zip(labels, columns, strict=True)
+    ):
         size -= 1
     font = ImageFont.truetype(path, size)
     strip = Image.new("RGB", (width, 22), _GROUND)

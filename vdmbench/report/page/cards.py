@@ -35,8 +35,10 @@ def cell_card(cell: Cell, label: str, where: str) -> str:
         _stderr(record),
         f"<h4>Declared</h4><pre>{escaped(json.dumps(record.declared, indent=1))}</pre>",
     ]
-    head = (f"<b>{escaped(label)}</b> <span>{escaped(where)}</span> <span>seed {record.seed}</span> "
-            f'<i class="{state}">{escaped(record.status)}</i>')
+    head = (
+        f"<b>{escaped(label)}</b> <span>{escaped(where)}</span> <span>seed {record.seed}</span> "
+        f'<i class="{state}">{escaped(record.status)}</i>'
+    )
     words = escaped(f"{label} {where} seed {record.seed} {record.status}".lower())
     return f'<details class="cell" data-words="{words}"><summary>{head}</summary><div>{"".join(parts)}</div></details>'
 
@@ -51,10 +53,17 @@ def _facts(title: str, facts: list[tuple[str, Any]]) -> str:
 
 def _identity_facts(cell: Cell) -> list[tuple[str, Any]]:
     record = cell.record
-    return [("identity", record.identity), ("suite", record.suite), ("hardware cohort", record.cohort or "did not run"),
-            ("attempts", cell.attempts), ("started (UTC)", record.attempt.started), ("ended (UTC)", record.attempt.ended),
-            ("ended in phase", record.phase), ("message", record.message),
-            ("exit", None if record.exit is None else f"code {record.exit.code}, signal {record.exit.signal or 'none'}")]
+    return [
+        ("identity", record.identity),
+        ("suite", record.suite),
+        ("hardware cohort", record.cohort or "did not run"),
+        ("attempts", cell.attempts),
+        ("started (UTC)", record.attempt.started),
+        ("ended (UTC)", record.attempt.ended),
+        ("ended in phase", record.phase),
+        ("message", record.message),
+        ("exit", None if record.exit is None else f"code {record.exit.code}, signal {record.exit.signal or 'none'}"),
+    ]
 
 
 def _solved_facts(record: Record) -> list[tuple[str, Any]]:
@@ -66,13 +75,24 @@ def _solved_facts(record: Record) -> list[tuple[str, Any]]:
         mismatch = ABSENT if solved.mismatch is None else f"{100 * solved.mismatch:+.2f} %"
         facts.append((f"matched {solved.quantity}", f"{solved.achieved:,} of {solved.target:,} ({mismatch})"))
     for phase, memory in solved.memory.items():
-        facts.append((f"simulated CUDA peak, {phase}", f"{memory.allocated_peak_bytes:,} bytes allocated, "
-                                                       f"{memory.reserved_peak_bytes:,} reserved"))
+        facts.append(
+            (
+                f"simulated CUDA peak, {phase}",
+                f"{memory.allocated_peak_bytes:,} bytes allocated, {memory.reserved_peak_bytes:,} reserved",
+            )
+        )
     if (miss := off_plan(record)) is not None:
         facts.append(("not as planned", f"the measured peak misses the plan by {100 * miss:+.1f} %"))
     if record.out_of_memory is not None:
-        facts.append(("would have fitted", ", ".join(
-            f"{knob} {ABSENT if value is None else value}" for knob, value in record.out_of_memory.largest.items()) or ABSENT))
+        facts.append(
+            (
+                "would have fitted",
+                ", ".join(
+                    f"{knob} {ABSENT if value is None else value}" for knob, value in record.out_of_memory.largest.items()
+                )
+                or ABSENT,
+            )
+        )
     facts += [
         ("parameters, network", f"{solved.parameters.network:,}"),
         ("parameters, temporal", f"{solved.parameters.temporal:,}"),
@@ -80,16 +100,22 @@ def _solved_facts(record: Record) -> list[tuple[str, Any]]:
         ("forward FLOPs a clip", f"{solved.flops_forward:,}"),
         ("of these temporal", f"{solved.flops_temporal:,}"),
     ]
-    facts += [(f"layer {path}", f"{layer.channels} channels, inner width {layer.inner_width}, {layer.parameters:,} parameters")
-              for path, layer in solved.layers.items()]
+    facts += [
+        (f"layer {path}", f"{layer.channels} channels, inner width {layer.inner_width}, {layer.parameters:,} parameters")
+        for path, layer in solved.layers.items()
+    ]
     return facts
 
 
 def _phases(record: Record) -> str:
     if not record.phases:
         return ""
-    counters = (("rss_peak_bytes", "RSS"), ("allocated_peak_bytes", "allocated"), ("reserved_peak_bytes", "reserved"),
-                ("nvml_peak_bytes", "NVML"))
+    counters = (
+        ("rss_peak_bytes", "RSS"),
+        ("allocated_peak_bytes", "allocated"),
+        ("reserved_peak_bytes", "reserved"),
+        ("nvml_peak_bytes", "NVML"),
+    )
     head = "".join(f'<th class="num">{name} (GiB)</th>' for _, name in counters)
     rows = []
     for phase in PHASES:
@@ -102,17 +128,22 @@ def _phases(record: Record) -> str:
             others = ABSENT if reading.others_busy_cores is None else shown_value(reading.others_busy_cores)
             times = "".join(f'<td class="num">{each}</td>' for each in (shown_value(reading.seconds), others))
             rows.append(f"<tr><td>{phase}</td>{times}{fields}</tr>")
-    return (f'<section><h4>Phases</h4><table><thead><tr><th>Phase</th><th class="num">time (s)</th>'
-            f'<th class="num">others (cores)</th>{head}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table></section>")
+    return (
+        f'<section><h4>Phases</h4><table><thead><tr><th>Phase</th><th class="num">time (s)</th>'
+        f'<th class="num">others (cores)</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></section>"
+    )
 
 
 def _run_facts(record: Record) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if (training := record.training) is not None:
-        facts += [("optimiser steps", training.steps), ("resumed at step", training.first_step or None),
-                  ("training measured in attempt", training.measured_in),
-                  ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}")]
+        facts += [
+            ("optimiser steps", training.steps),
+            ("resumed at step", training.first_step or None),
+            ("training measured in attempt", training.measured_in),
+            ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}"),
+        ]
         if (step := training.step_seconds) is not None:
             facts.append(
                 (
@@ -122,8 +153,13 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
                 )
             )
     if (sampling := record.sampling) is not None:
-        facts.append(("sampling", f"{sampling.clips} clips, {sampling.sampler}, {sampling.steps} steps, "
-                      f"{shown_value(sampling.seconds_per_clip)} s/clip"))
+        facts.append(
+            (
+                "sampling",
+                f"{sampling.clips} clips, {sampling.sampler}, {sampling.steps} steps, "
+                f"{shown_value(sampling.seconds_per_clip)} s/clip",
+            )
+        )
     return facts
 
 

@@ -11,8 +11,13 @@ from vdmbench.figure_style import FAINT, INK, PALETTE, PAPER
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_THEMED = {INK.lower(): "var(--ink)", FAINT.lower(): "var(--faint)", PAPER.lower(): "none", "#ffffff": "var(--paper)",
-           **{colour.lower(): f"var(--variant-{index})" for index, colour in enumerate(PALETTE)}}
+_THEMED = {
+    INK.lower(): "var(--ink)",
+    FAINT.lower(): "var(--faint)",
+    PAPER.lower(): "none",
+    "#ffffff": "var(--paper)",
+    **{colour.lower(): f"var(--variant-{index})" for index, colour in enumerate(PALETTE)},
+}
 ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
@@ -38,8 +43,12 @@ def inline_svg(markup: str, tips: Mapping[str, Sequence[str]], *, name: str, tit
     width, height = root.attrib.pop("width"), root.attrib.pop("height")
     root.set("style", f"max-width:{_pixels(width):.0f}px")
     root.attrib.setdefault("viewBox", f"0 0 {width} {height}")
-    return ElementTree.tostring(root, encoding="unicode").replace(' xmlns="http://www.w3.org/2000/svg"', "").replace(
-        ' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
+    return (
+        ElementTree.tostring(root, encoding="unicode")
+        .replace(' xmlns="http://www.w3.org/2000/svg"', "")
+        .replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+        .replace("xlink:href", "href")
+    )
 
 
 def _pixels(points: str) -> float:

@@ -63,8 +63,10 @@ def _table_section(table: Table) -> str:
     if not table.rows:
         return ""
     tools = f'<label class="filter">Filter <input type="search" data-filter="table-{escaped(table.name)}"></label>'
-    return (f'<section id="{escaped(table.name)}"><h2>{escaped(table.title)}</h2>{tools}'
-            f'<div class="scroll">{html_table(table)}</div></section>')
+    return (
+        f'<section id="{escaped(table.name)}"><h2>{escaped(table.title)}</h2>{tools}'
+        f'<div class="scroll">{html_table(table)}</div></section>'
+    )
 
 
 def _figures_section(study: Study, figures: Mapping[str, tuple[str, str]], undrawn: Mapping[str, str]) -> str:
@@ -73,8 +75,10 @@ def _figures_section(study: Study, figures: Mapping[str, tuple[str, str]], undra
         f"{escaped(label)}</button>"
         for label, look in looks(study.labels).items()
     )
-    drawn = "".join(f'<figure id="figure-{name}"{_wide(svg)}>{svg}<figcaption>{escaped(caption)}</figcaption></figure>'
-                    for name, (svg, caption) in figures.items())
+    drawn = "".join(
+        f'<figure id="figure-{name}"{_wide(svg)}>{svg}<figcaption>{escaped(caption)}</figcaption></figure>'
+        for name, (svg, caption) in figures.items()
+    )
     missing = "".join(f"<li>{escaped(name)}: {escaped(reason)}</li>" for name, reason in undrawn.items())
     note = f'<p class="quiet">Not drawn:</p><ul class="notes">{missing}</ul>' if missing else ""
     return (
@@ -104,8 +108,10 @@ def _samples_section(walls: Sequence[Wall]) -> str:
         )
     if not blocks:
         return ""
-    return ('<section id="samples"><h2>Samples</h2><button type="button" id="play" aria-pressed="true">Pause</button>'
-            f"{''.join(blocks)}</section>")
+    return (
+        '<section id="samples"><h2>Samples</h2><button type="button" id="play" aria-pressed="true">Pause</button>'
+        f"{''.join(blocks)}</section>"
+    )
 
 
 def _method_section(study: Study) -> str:
@@ -119,18 +125,26 @@ def _method_section(study: Study) -> str:
             "portable": "any machine, within tolerance",
             "machine": "this hardware only",
         }
-        rows.append(f"<tr><td>{escaped(quantity.label)}</td><td>{escaped(quantity.how)}</td><td>{escaped(source)}</td>"
-                    f"<td>{reach[quantity.reach]}</td></tr>")
+        rows.append(
+            f"<tr><td>{escaped(quantity.label)}</td><td>{escaped(quantity.how)}</td><td>{escaped(source)}</td>"
+            f"<td>{reach[quantity.reach]}</td></tr>"
+        )
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Quantity", "How", "Counter or protocol", "Holds on"))
-    return ('<section id="method"><h2>How each number was measured</h2><div class="scroll">'
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>")
+    return (
+        '<section id="method"><h2>How each number was measured</h2><div class="scroll">'
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
 
 
 def _cells_section(study: Study) -> str:
-    cards = [cell_card(cell, label, group.where)
-             for cell, label, group in zip(study.cells, study.frame["label"], study.group_of, strict=True)]
-    return ('<section id="cells"><h2>Cells</h2><label class="filter">Filter <input type="search" data-filter-cells></label>'
-            f"{''.join(cards)}</section>")
+    cards = [
+        cell_card(cell, label, group.where)
+        for cell, label, group in zip(study.cells, study.frame["label"], study.group_of, strict=True)
+    ]
+    return (
+        '<section id="cells"><h2>Cells</h2><label class="filter">Filter <input type="search" data-filter-cells></label>'
+        f"{''.join(cards)}</section>"
+    )
 
 
 def _downloads_section(downloads: Mapping[str, str]) -> str:

@@ -15,10 +15,15 @@ def summary_section(study: Study) -> str:
     statuses = Counter(cell.record.status for cell in study.cells)
     done = statuses.pop("ok", 0)
     failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    facts = [("Compared", ", ".join(study.labels)), ("Held equal", _matching(study)), ("Swept", _sweep(study)),
-             ("Seeds", f"{len(study.seeds)} ({', '.join(map(str, study.seeds))}), paired across variants"),
-             ("Cells", f"{done} of {len(study.cells)} ok" + (f"; {failed}" if failed else "")), ("Hardware", _hardware(study)),
-             ("Judged by", ", ".join(metric_header(study, metric) for metric in study.metrics) or "no metric")]
+    facts = [
+        ("Compared", ", ".join(study.labels)),
+        ("Held equal", _matching(study)),
+        ("Swept", _sweep(study)),
+        ("Seeds", f"{len(study.seeds)} ({', '.join(map(str, study.seeds))}), paired across variants"),
+        ("Cells", f"{done} of {len(study.cells)} ok" + (f"; {failed}" if failed else "")),
+        ("Hardware", _hardware(study)),
+        ("Judged by", ", ".join(metric_header(study, metric) for metric in study.metrics) or "no metric"),
+    ]
     rows = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(text)}</dd>" for name, text in facts if text)
     warnings = "".join(f'<p class="warning">{escaped(text)}</p>' for text in warnings_of(study))
     return f'<section id="summary"><h2>What was compared</h2><dl>{rows}</dl>{warnings}</section>'
@@ -32,8 +37,10 @@ def warnings_of(study: Study) -> list[str]:
     if len(study.cohorts) > 1:
         texts.append(f"{len(study.cohorts)} hardware cohorts: they are shown apart and never averaged.")
     if study.superseded:
-        texts.append(f"{len(study.superseded)} older records of the same variant, point and seed were declared otherwise and "
-                     "are left out.")
+        texts.append(
+            f"{len(study.superseded)} older records of the same variant, point and seed were declared otherwise and "
+            "are left out."
+        )
     metrics_by_limit: dict[str, list[str]] = {}
     for metric in study.metrics:
         for limit in _limits(study, metric):
@@ -51,8 +58,10 @@ def _limits(study: Study, metric: str) -> list[str]:
         limits.append("had fewer clips than feature dimensions in at least one cell.")
     smallest = study.frame[f"{metric}.n_generated"].min()
     if smallest < 2048:
-        limits.append(f"had as few as {smallest} clips; published Fréchet distances use 2048, and values at different counts "
-                      "do not compare.")
+        limits.append(
+            f"had as few as {smallest} clips; published Fréchet distances use 2048, and values at different counts "
+            "do not compare."
+        )
     return limits
 
 

@@ -111,4 +111,3 @@ def supervise(
         over.set()
         if not shared:
             shutil.rmtree(here.path, ignore_errors=True)
-

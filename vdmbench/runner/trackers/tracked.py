@@ -52,9 +52,7 @@ class Tracked:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._tell(lambda tracker: tracker.close())
 
     def found(self, statuses: Counter[Status], waiting: Sequence[Planned]) -> None:

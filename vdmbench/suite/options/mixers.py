@@ -152,9 +152,7 @@ class GatedConvOptions(DirectionOptions):
     @model_validator(mode="after")
     def _conv_sees_what_the_direction_does(self) -> Self:
         if self.conv_alignment == "centred" and self.direction != "both":
-            raise ValueError(
-                "a centred conv sees frames that one direction does not: set direction to both, or keep it causal"
-            )
+            raise ValueError("a centred conv sees frames that one direction does not: set direction to both, or keep it causal")
         if self.conv_alignment == "centred" and self.conv % 2 == 0:
             raise ValueError(f"conv is centred on the present frame: it must be odd, got {self.conv}")
         return self

@@ -18,7 +18,11 @@ def published_mixers(base_channels: int = 32) -> dict[str, dict[str, Any]]:
     return {
         "attn": {"name": "attention", **heads, "rotary": True, "relative_bias": True, "max_distance": 32, "backend": "math"},
         "l-attn": {
-            "name": "linear-attention", **heads, "feature_map": "softmax", "rotary": "before-map", "scale_output": True,
+            "name": "linear-attention",
+            **heads,
+            "feature_map": "softmax",
+            "rotary": "before-map",
+            "scale_output": True,
         },
         "s4d": {"name": "s4d", "direction": "forward", **_MAMBA_BLOCK},
         "bi-s4d": {"name": "s4d", **_BOTH, **_MAMBA_BLOCK},
