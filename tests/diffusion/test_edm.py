@@ -52,6 +52,16 @@ def test_training_draws_a_log_normal_sigma():
     assert log_sigma.std().item() == pytest.approx(1.0, abs=0.02)
 
 
+def test_frames_that_are_given_are_told_a_level_that_training_draws():
+    """One in 44 draws lies below it; of sigma_min, which is four deviations out, one in 30,000."""
+    process = EDM()
+    drawn = process.draw_levels(200_000, 1, torch.Generator().manual_seed(0))
+    assert process.clean == pytest.approx(0.0273, abs=1e-4)
+    assert (drawn < process.clean).double().mean().item() == pytest.approx(0.0228, abs=0.002)
+    assert (drawn < process.sigma_min).double().mean().item() < 1e-4
+    assert EDM(sigma_min=0.5).clean == 0.5
+
+
 def test_sampling_goes_from_the_largest_sigma_to_the_smallest():
     levels = EDM().visited(18)
     assert len(levels) == 18

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +19,10 @@ class EDM(Process):
     sampling goes down from ``sigma_max`` to ``sigma_min``, closer together towards the clean end the larger ``rho``. The
     paper's loss weight (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 of the error of x0 is 1 for the error of the network's
     own output, which is what :meth:`loss` takes.
+
+    No level is without noise. Frames that are given are told the smallest one that training knows well, two deviations below
+    the mean of ln(sigma) (0.027 as published), for ``sigma_min`` lies four below and is hardly ever drawn: there the
+    preconditioning hides what a network answers about its own frame, and not what other frames learn from it.
     """
 
     def __init__(
@@ -38,7 +44,7 @@ class EDM(Process):
             raise ValueError(f"sigma_data, p_std and rho must be positive, got {sigma_data}, {p_std} and {rho}")
         self.p_mean, self.p_std = p_mean, p_std
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
-        self.clean, self.noisiest_sigma = sigma_min, sigma_max
+        self.clean, self.noisiest_sigma = max(sigma_min, math.exp(p_mean - 2 * p_std)), sigma_max
 
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, " *shape"]:
         # Karras et al. 2022, Table 1: ln(sigma) ~ N(P_mean, P_std^2).
