@@ -26,6 +26,8 @@ install_import_hook([f"vdmbench.{room}" for room in TORCH_ROOMS], f"{typecheckin
 # The same examples every time, and no opinion on how long one takes on a shared machine.
 settings.register_profile("vdmbench", deadline=None, derandomize=True)
 settings.load_profile("vdmbench")
+# Examples that nobody has seen: pytest tests/fuzz --hypothesis-profile=fresh --hypothesis-seed=7
+settings.register_profile("fresh", deadline=None, derandomize=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+
+class Verdicts(list[str]):
+    """What became of each example, in the words of a test; a failure is not to print thousands of them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} verdicts>"
+
+
 SCALARS: list[Any] = [
     None,
     True,

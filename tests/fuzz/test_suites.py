@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cli.commands import vdmbench
-from tests.fuzz.mutations import mutated, nothing_written, spoilt, text_steps, tree_steps
+from tests.fuzz.mutations import Verdicts, mutated, nothing_written, spoilt, text_steps, tree_steps
 from tests.suite.texts import MINIMAL
 from vdmbench.cli.options import shipped_suites
 from vdmbench.suite import SuiteError, expand, parse_suite
@@ -53,14 +53,14 @@ def judged(text: str, overrides: tuple[str, ...] = ()) -> str:
 
 @settings(max_examples=COUNT["suites"], suppress_health_check=list(HealthCheck))
 @given(WHICH, tree_steps, text_steps)
-def _suites(tell, which, steps, texts):
+def _suites(seen, which, steps, texts):
     text = yaml.safe_dump(mutated(TREES[which], steps), allow_unicode=True, sort_keys=False) if steps else TEXTS[which]
-    tell(judged(spoilt(text, texts)))
+    seen.append(judged(spoilt(text, texts)))
 
 
 def test_a_spoilt_suite_is_accepted_or_refused_with_its_place(record_property, capsys):
-    seen: list[str] = []
-    _suites(seen.append)
+    seen = Verdicts()
+    _suites(seen)
     told(len(seen), COUNT["suites"], {verdict: seen.count(verdict) for verdict in ("accepted", "refused")}, capsys)
     assert min(seen.count("accepted"), seen.count("refused")) > 100, "the mutations say too little"
 
@@ -99,13 +99,13 @@ PATHS = [
     st.sampled_from(PATHS),
     st.one_of(st.text(max_size=30), st.sampled_from(["[", "{a: b", "&a *a", "1e999", "null", "!!str", "-"])),
 )
-def _overrides(tell, path, value):
-    tell(judged(MINIMAL, (f"{path}={value}",)))
+def _overrides(seen, path, value):
+    seen.append(judged(MINIMAL, (f"{path}={value}",)))
 
 
 def test_a_spoilt_override_is_accepted_or_refused_with_its_text(capsys):
-    seen: list[str] = []
-    _overrides(seen.append)
+    seen = Verdicts()
+    _overrides(seen)
     told(len(seen), COUNT["overrides"], {verdict: seen.count(verdict) for verdict in ("accepted", "refused")}, capsys)
 
 
@@ -139,7 +139,7 @@ def test_bytes_that_are_no_suite_are_one_line_on_the_command_line(content, vdmbe
 
 @settings(max_examples=COUNT["commands"], suppress_health_check=list(HealthCheck))
 @given(WHICH, tree_steps, text_steps)
-def _commands(command, folder, tell, which, steps, texts):
+def _commands(command, folder, seen, which, steps, texts):
     text = spoilt(yaml.safe_dump(mutated(TREES[which], steps), allow_unicode=True, sort_keys=False), texts)
     try:
         judged_so = judged(text)
@@ -153,10 +153,10 @@ def _commands(command, folder, tell, which, steps, texts):
     assert outcome.err.startswith("error: ")
     assert "Traceback" not in outcome.err
     assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"], "something was written before the suite was read"
-    tell("refused")
+    seen.append("refused")
 
 
 def test_a_spoilt_suite_is_refused_by_the_command_before_anything_is_written(vdmbench, tmp_path, capsys):
-    seen: list[str] = []
-    _commands(vdmbench, tmp_path, seen.append)
+    seen = Verdicts()
+    _commands(vdmbench, tmp_path, seen)
     told(len(seen), 10, {"refused": len(seen)}, capsys)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,23 @@ class EventLog:
         os.close(self._descriptor)
 
 
-_FIELDS = {"phase_started": ("phase",), "progress": ("phase", "step", "steps", "loss")}
-"""What readers of a running attempt rely on, by type of event."""
+_NON_FINITE = ("NaN", "Infinity", "-Infinity")
+
+
+def _is_loss(value: Any) -> bool:
+    return value is None or isinstance(value, int | float) or value in _NON_FINITE
+
+
+_FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "phase_started": {"phase": lambda value: isinstance(value, str)},
+    "progress": {
+        "phase": lambda value: isinstance(value, str),
+        "step": lambda value: isinstance(value, int),
+        "steps": lambda value: isinstance(value, int),
+        "loss": _is_loss,
+    },
+}
+"""What readers of a running attempt rely on, by type of event: each field is there, and is what it should be."""
 
 
 def _parse(line: bytes) -> Event | None:
@@ -62,7 +77,8 @@ def _parse(line: bytes) -> Event | None:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str) or not isinstance(event.get("at"), int | float):
         return None
-    return event if all(field in event for field in _FIELDS.get(event["type"], ())) else None
+    fields = _FIELDS.get(event["type"], {})
+    return event if all(field in event and fits(event[field]) for field, fits in fields.items()) else None
 
 
 def read_events(path: Path) -> Iterator[Event]:

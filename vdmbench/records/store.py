@@ -86,7 +86,7 @@ class CellHistory:
 def parse_record(text: bytes, path: Path) -> Record:
     """Validate a record file; raises :class:`ResultsError` that names it."""
     try:
-        fields = json.loads(text)
+        fields = json.loads(text.decode())
         if rb"\u" in text:  # half of a surrogate pair would be taken here, and could not be written again
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -102,11 +102,15 @@ def parse_record(text: bytes, path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultsError(f"{path}: {_echoed(where)}: {first['msg']}; the record was changed by hand or damaged") from None
+        raise ResultsError(f"{path}: {_printable(where)}: {first['msg']}; the record was changed by hand or damaged") from None
 
 
 def _echoed(value: object) -> str:
-    """Something out of a file, for a message: printable, on one line, and short."""
+    """Something out of a file, for a message: on one line, and short; text in quotes."""
+    return f"'{_printable(value)}'" if isinstance(value, str) else _printable(value)
+
+
+def _printable(value: object) -> str:
     shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(value))
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 

@@ -77,11 +77,18 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def _inside(data: Any, part: Any) -> Any:
+    """What stands at ``part`` of a mapping or a list; None where nothing does: one value may stand for a list of it."""
+    if isinstance(data, dict):
+        return data.get(part)
+    return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
+
+
 def known_keys(model: type[BaseModel], path: Path, data: Any) -> list[str]:
     """The fields that the mapping at ``path`` may have, for a hint."""
     here: list[Any] = [model]
     for part in path:
-        data = data.get(part) if isinstance(data, dict) else data[int(part)] if isinstance(data, list) else None
+        data = _inside(data, part)
         following: list[Any] = []
         for member in here:
             if isinstance(member, type) and issubclass(member, BaseModel):
