@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from vdmbench.networks.denoiser import Denoiser
@@ -62,6 +61,9 @@ def skeleton_of(network: Denoiser, frames: int, height: int, width: int) -> Skel
     skeleton = copy.deepcopy(network, memo=stand_ins).requires_grad_(False)
     dtype = next(network.parameters()).dtype
     clip = torch.empty(1, frames, network.channels, height, width, device="meta", dtype=dtype)
+    # Here, for it brings Triton along, which takes a sixth of a worker's start, and workers count nothing.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         skeleton(clip, torch.empty(1, device="meta"))
     return Skeleton(counter.get_total_flops(), {path: Sequences(*each.seen) for path, each in counters.items()})
