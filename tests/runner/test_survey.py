@@ -97,7 +97,7 @@ def test_a_folder_without_results_is_refused(tmp_path):
 def test_the_time_of_every_cell_is_read_once_however_many_ask(results, monkeypatch):
     """``vdmbench status`` asks for each cell: ten thousand cells took minutes when each answer read them all."""
     found, read = survey(results), []
-    seconds = survey_module._seconds
-    monkeypatch.setattr(survey_module, "_seconds", lambda record: read.append(record.identity) or seconds(record))
+    seconds = survey_module.seconds_taken
+    monkeypatch.setattr(survey_module, "seconds_taken", lambda record: read.append(record.identity) or seconds(record))
     assert [found.typical_seconds for _ in found.cells] == [100] * len(found.cells)
     assert len(read) == 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vdmbench.records import TemporalProfile
 from vdmbench.report.study import Group, Study
-from vdmbench.report.tables import ABSENT, Column, Entry, Table, identifying, shown_value, where
+from vdmbench.report.tables import Column, Entry, Table, identifying, mean_entry, where
 
 REAL = "real"
 
@@ -61,12 +61,4 @@ def _entries(profiles: Sequence[TemporalProfile]) -> list[Entry]:
         [profile.similarity[max(profile.similarity)] if profile.similarity else None for profile in profiles],
         [profile.cut_rate for profile in profiles],
     ]
-    return [_mean(column) for column in columns]
-
-
-def _mean(values: Sequence[float | None]) -> Entry:
-    known = [value for value in values if value is not None]
-    if not known:
-        return Entry(ABSENT)
-    mean = sum(known) / len(known)
-    return Entry(shown_value(mean), mean, n=len(known))
+    return [mean_entry(column) for column in columns]

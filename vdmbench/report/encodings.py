@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import mean
-
 from vdmbench.records import Encoding
 from vdmbench.report.study import Group, Study
-from vdmbench.report.tables import ABSENT, Column, Entry, Table, identifying, metric_header, shown_value, where
+from vdmbench.report.tables import Column, Entry, Table, identifying, mean_entry, metric_header, where
 
 
 def encodings_table(study: Study) -> Table:
@@ -41,13 +38,13 @@ def encodings_table(study: Study) -> Table:
                 Entry(label),
                 Entry(", ".join(sorted({each.autoencoder[:8] for each in made}))),
                 Entry(f"{one.channels} channels, 1/{one.factor} of each side"),
-                _entry([each.psnr for each in made]),
-                *(_entry([each.reconstructions.get(name) for each in made]) for name in metrics),
-                _entry([each.parameters / 1e3 for each in made]),
-                _entry([each.train_seconds for each in made]),
-                _entry([each.encode_seconds for each in made]),
-                _entry([each.decode_seconds for each in made]),
-                _entry([each.latent_bytes / 2**20 for each in made]),
+                mean_entry([each.psnr for each in made]),
+                *(mean_entry([each.reconstructions.get(name) for each in made]) for name in metrics),
+                mean_entry([each.parameters / 1e3 for each in made]),
+                mean_entry([each.train_seconds for each in made]),
+                mean_entry([each.encode_seconds for each in made]),
+                mean_entry([each.decode_seconds for each in made]),
+                mean_entry([each.latent_bytes / 2**20 for each in made]),
             ]
         )
     notes = [
@@ -61,8 +58,3 @@ def encodings_table(study: Study) -> Table:
 
 def _encodings(study: Study, group: Group, label: str) -> list[Encoding]:
     return [cell.record.encoding for cell in study.cells_in(group, label) if cell.record.encoding is not None]
-
-
-def _entry(values: Sequence[float | None]) -> Entry:
-    known = [value for value in values if value is not None]
-    return Entry(shown_value(mean(known)), mean(known), n=len(known)) if known else Entry(ABSENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 from vdmbench.records import DeviceMemory
 from vdmbench.report.aggregation import best, effects
@@ -71,6 +72,12 @@ def shown_value(value: float, deviation: float | None = None) -> str:
     if deviation:
         places = min(max(places, decimals(deviation, 1)), decimals(value, 4))
     return f"{value:.{places}f}" if deviation is None else f"{value:.{places}f} ± {deviation:.{places}f}"
+
+
+def mean_entry(values: Sequence[float | None]) -> Entry:
+    """The mean of what is known, with its count; absent where nothing is."""
+    known = [value for value in values if value is not None]
+    return Entry(shown_value(mean(known)), mean(known), n=len(known)) if known else Entry(ABSENT)
 
 
 def _entry(outcome: Outcome, scale: Scale, *, bold: bool, scatter: bool) -> Entry:

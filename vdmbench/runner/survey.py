@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Literal
 
 from vdmbench.records import UNFINISHED, CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
+from vdmbench.runner.schedule import seconds_taken
 from vdmbench.runner.settled import FAILED
 
 State = Literal["done", "failed", "running", "left"]
@@ -55,7 +56,7 @@ class Survey:
     @cached_property
     def typical_seconds(self) -> float | None:
         """Mean time of the attempts that ended ok here; None before the first."""
-        taken = [_seconds(cell.record) for cell in self.cells if cell.record is not None and cell.record.status == "ok"]
+        taken = [seconds_taken(cell.record) for cell in self.cells if cell.record is not None and cell.record.status == "ok"]
         known = [seconds for seconds in taken if seconds is not None]
         return mean(known) if known else None
 
@@ -67,15 +68,6 @@ class Survey:
             return None
         waiting = self.count("left") * (typical or 0.0)
         return (sum(seconds for seconds in remaining if seconds is not None) + waiting) / max(1, len(running))
-
-
-def _seconds(record: Record) -> float | None:
-    """Wall-clock time of an attempt; None where it has not ended, or the clock was set back meanwhile."""
-    if record.attempt.ended is None:
-        return None
-    ended, started = map(datetime.fromisoformat, (record.attempt.ended, record.attempt.started))
-    seconds = (ended - started).total_seconds()
-    return seconds if seconds > 0 else None
 
 
 def survey(results: ResultsFolder) -> Survey:
