@@ -97,6 +97,7 @@ class Hydra(Mixer):
         self.out = nn.Linear(inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
+        """Every frame from those before and behind it, by one quasi-separable matrix a head."""
         gate, convolved, dt_past, dt_future = self.to_inner(x).split(
             (self.gate_width, self.inner_width + self.maps, self.heads, self.heads), -1
         )

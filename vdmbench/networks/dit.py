@@ -72,6 +72,7 @@ class Block(nn.Module):
         mask: Tensor | None,
         carry: Carry | None,
     ) -> Grid:
+        """The tokens behind the block; ``carry`` goes to its mixer alone."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(embedding)[:, :, None, None].chunk(6, -1)
         if self.cross is not None:
             assert tokens is not None
@@ -133,6 +134,7 @@ class DiT(Denoiser):
         condition: Condition | None = None,
         carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
+        """As every denoiser's; a condition may hold tokens where there is cross-attention."""
         self.check(x, t, condition)
         tokens, mask = self._tokens(len(x), condition)
         embedding = F.silu(self._embedding(t, condition))

@@ -122,6 +122,7 @@ class UNet3D(Denoiser):
         condition: Condition | None = None,
         carry: Carry | None = None,
     ) -> Float[Tensor, "batch frames channels height width"]:
+        """As every denoiser's; tokens of a condition are not attended to."""
         self.check(x, t, condition)
         frames = x.shape[1]
         embedding = self.time_embedding(t)

@@ -28,6 +28,7 @@ class Folder(FileSource):
 
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
+        """Those of ``split/``, or that the split's list names."""
         if not (root / split).is_dir() and (root / LISTS[split]).is_file():
             return _listed(root, split)
         paths = list_videos(_split_folder(root, split))
