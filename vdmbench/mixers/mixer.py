@@ -7,6 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vdmbench.ops.recompute import recomputing
+
 GRANULARITY = 8
 """Inner widths are multiples of this: half-precision matrix products and fused attention kernels want aligned rows."""
 
@@ -38,6 +40,11 @@ class Mixer(nn.Module):
             raise ValueError(f"a mixer needs at least 1 channel, got {channels}")
         self.channels = channels
         self.causal = causal
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any module's, and what is cheap to compute is not kept for the backward pass (:mod:`vdmbench.ops.recompute`)."""
+        with recomputing():
+            return super().__call__(*inputs, **options)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         raise NotImplementedError
