@@ -12,6 +12,7 @@ import pytest
 
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
+from vdmbench.suite import NUMBERS
 from vdmbench.runner.disk import cell_bytes
 from vdmbench.runner.survey import survey
 from vdmbench.suite import CellInputs
@@ -152,10 +153,12 @@ def test_names_that_no_cell_or_several_answer_to_get_the_candidates(vdmbench, tm
 def test_a_rerun_needs_the_declaration_that_the_record_was_made_from(vdmbench, tmp_path):
     from tests.records.attempts import record, results_with
 
-    results_with(tmp_path / "r", record("uni"))
+    results_with(tmp_path / "r", record("uni", declared={"numbers": NUMBERS}), record("old"))
     outcome = vdmbench("rerun", "uni", "--results", tmp_path / "r")
     assert outcome.code == 2
     assert "declares other fields than the one that wrote the record" in outcome.err
+    outcome = vdmbench("rerun", "old", "--results", tmp_path / "r")
+    assert (outcome.code, f"numbers version 1 and this vdmbench makes version {NUMBERS}" in outcome.err) == (2, True)
 
 
 def test_a_selection_that_means_nothing_is_refused(vdmbench, suite):

@@ -250,3 +250,15 @@ def test_a_baseline_of_a_git_revision(tmp_path, monkeypatch) -> None:
         assert same == new
     with pytest.raises(ResultsError, match="no such revision or path"), baseline_of("nowhere:results"):
         pass
+
+
+def test_a_baseline_of_another_numbers_version_cannot_decide_and_says_what_to_do() -> None:
+    new = [
+        record.model_copy(update={"identity": f"new-{record.identity}", "declared": {**record.declared, "numbers": 2}})
+        for record in make_records(frames=(16, 32), cuda=False)
+    ]
+    comparison = _compare(new)
+    assert (comparison.exit_code, set(comparison.counts)) == (4, {Verdict.NUMBERS})
+    assert "the baseline is of numbers version 1, the new side of version 2" in comparison.to_markdown()
+    both = _compare([*make_records(frames=(16, 32), cuda=False), *new])  # a folder that holds the older records too
+    assert (both.exit_code, Verdict.NUMBERS in both.counts) == (0, False)

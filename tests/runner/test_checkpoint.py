@@ -27,6 +27,14 @@ def test_the_two_latest_are_kept_and_come_back_as_they_went(checkpoints):
     assert (state.step, len(state.losses), state.tensors["weights"].tolist()) == (30, 30, [30.0] * 8)
 
 
+def test_a_checkpoint_of_another_numbers_version_is_passed_over(checkpoints, monkeypatch, caplog):
+    monkeypatch.setattr("vdmbench.runner.checkpoint.NUMBERS", 1)
+    checkpoints.save(TrainingState(40, {"weights": torch.ones(8)}, [0.5] * 40))
+    monkeypatch.undo()
+    assert checkpoints.latest().step == 30
+    assert "step-000000040.ckpt is of numbers version 1" in caplog.text
+
+
 @pytest.mark.fault
 def test_a_checkpoint_truncated_at_any_length_is_passed_over(checkpoints):
     file = latest_file(checkpoints)

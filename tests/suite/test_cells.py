@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.suite.texts import MINIMAL
-from vdmbench.suite import Cell, SuiteError, expand, parse_suite
+from vdmbench.suite import NUMBERS, Cell, CellInputs, SuiteError, expand, parse_suite
+from vdmbench.suite.numbers import CHANGES
 
 
 def cells(text: str = MINIMAL, *overrides: str) -> list[Cell]:
@@ -48,6 +49,17 @@ def test_identity_depends_on_what_is_declared_and_on_nothing_else():
         "network.base_channels=16",
     ):
         assert not set(identities(change)) & set(base), change
+
+
+def test_identity_holds_the_numbers_version_and_no_other_version_is_read_as_this_one():
+    (cell, *_) = cells()
+    assert cell.inputs.model_dump()["numbers"] == NUMBERS == max(CHANGES)
+    of_before = cell.inputs.model_copy(update={"numbers": NUMBERS - 1})
+    assert of_before.identity() != cell.identity
+    with pytest.raises(ValueError, match="numbers"):
+        CellInputs.model_validate(of_before.model_dump(mode="json"))
+    with pytest.raises(SuiteError, match="numbers"):
+        cells(MINIMAL, "sweep.numbers=[1]")
 
 
 def test_a_matched_cell_depends_on_its_reference():

@@ -64,8 +64,13 @@ def rerun(
 
 def _declared_by(record: Record) -> Cell:
     """The cell as its record declares it. ValueError where this vdmbench would call it another."""
-    from vdmbench.suite import Cell, CellInputs
+    from vdmbench.suite import NUMBERS, Cell, CellInputs
 
+    if record.numbers != NUMBERS:
+        raise ValueError(
+            f"{record.label}: its record is of numbers version {record.numbers} and this vdmbench makes version {NUMBERS} "
+            "(docs/suites.md says what changed): rerun it with the vdmbench that wrote it, or run its suite anew"
+        )
     another = f"{record.label}: this vdmbench declares other fields than the one that wrote the record; use that version"
     try:
         inputs = CellInputs.model_validate(record.declared)

@@ -70,7 +70,7 @@ def _show(found: Found, record: Record) -> None:
 
 
 def _facts(record: Record) -> dict[str, str]:
-    facts = {"hardware": record.cohort or "–"}
+    facts = {"hardware": record.cohort or "–", "numbers": f"version {record.numbers}"}
     if record.solved is not None:
         knobs = " ".join(f"{knob}={value:g}" for knob, value in record.solved.knobs.items())
         facts |= {"parameters": f"{record.solved.parameters.network:,}", "knobs": knobs or "as declared"}

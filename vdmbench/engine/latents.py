@@ -30,6 +30,7 @@ from vdmbench.data.source import DataError, Source
 from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.training import draw_seed
 from vdmbench.records import Encoding, write_atomically
+from vdmbench.suite import NUMBERS
 from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
 from vdmbench.suite.diffusers_folder import read_autoencoder_folder
 
@@ -113,7 +114,7 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
     Raises DataError where the disk has no room for them, or a channel of them says nothing.
     """
     what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
-    key = json.dumps([FORMAT, source.fingerprint(), what], sort_keys=True)
+    key = json.dumps([FORMAT, NUMBERS, source.fingerprint(), what], sort_keys=True)
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:20]
     folder.mkdir(parents=True, exist_ok=True)
     lengths = [source.length(video) for video in range(len(source))]

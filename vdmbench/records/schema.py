@@ -367,6 +367,14 @@ class Record(Recorded):
     exit: Exit | None = None
 
     @property
+    def numbers(self) -> int:
+        """Version of the numbers (:mod:`vdmbench.suite.numbers`) that the cell declares; 1 from before there was one.
+
+        Records of two versions are of two experiments, whatever else they declare.
+        """
+        return int(self.declared.get("numbers", 1))
+
+    @property
     def label(self) -> str:
         """For people: variant, sweep coordinates, seed; as the cell was called when it was declared."""
         return cell_label(self.variant, self.point, self.seed)

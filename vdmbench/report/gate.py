@@ -46,12 +46,13 @@ class Verdict(StrEnum):
     MISSING = "missing"
     NEW = "new"
     PROTOCOL = "other protocol"
+    NUMBERS = "other numbers"
     HARDWARE = "other hardware"
     NOT_JUDGED = "not judged"
 
 
 FAILS = {Verdict.REGRESSION}
-UNDECIDED = {Verdict.MISSING, Verdict.PROTOCOL, Verdict.HARDWARE}
+UNDECIDED = {Verdict.MISSING, Verdict.PROTOCOL, Verdict.NUMBERS, Verdict.HARDWARE}
 MANY_SEEDS = 5
 """From here on a change must show over the seeds together."""
 MOST_ROWS = 60
@@ -174,14 +175,18 @@ def compare_cells(
     new_by_id = {cell.record.identity: cell for cell in new}
     if not old_by_id or not new_by_id:
         return Comparison([], f"the {'new side' if old_by_id else 'baseline'} has no records")
-    rows: list[Row] = []
+    rows, of_another_version = _other_numbers(old_by_id, new_by_id)
     joined = [identity for identity in old_by_id if identity in new_by_id]
     for identity, cell in old_by_id.items():
-        if identity not in new_by_id:
+        if identity not in new_by_id and cell.record.label not in of_another_version:
             rows.append(
                 Row(cell.record.label, "cell", Verdict.MISSING, note="in the baseline only: not run, or declared otherwise now")
             )
-    rows += [Row(new_by_id[identity].record.label, "cell", Verdict.NEW) for identity in new_by_id if identity not in old_by_id]
+    rows += [
+        Row(cell.record.label, "cell", Verdict.NEW)
+        for identity, cell in new_by_id.items()
+        if identity not in old_by_id and cell.record.label not in of_another_version
+    ]
     if joined:
         before, after = (
             _table([old_by_id[identity] for identity in joined]),
@@ -221,8 +226,31 @@ def compare_cells(
     rows += _other_hardware(joined, old_by_id, new_by_id, portable)
     judged = (Verdict.UNCHANGED, Verdict.IMPROVED, Verdict.REGRESSION)
     problem = None if any(row.verdict in judged for row in rows) else "no quantity of any cell could be judged"
+    if problem and not joined and of_another_version:
+        problem = "; ".join(row.note for row in rows if row.verdict == Verdict.NUMBERS)
     counts = {verdict: count for verdict in Verdict if (count := sum(row.verdict == verdict for row in rows))}
     return Comparison(rows, problem, len(joined), counts)
+
+
+def _other_numbers(old: dict[str, Cell], new: dict[str, Cell]) -> tuple[list[Row], set[str]]:
+    """A row for each pair of versions that give the same cells other numbers, and the labels of those cells."""
+    before, after = (
+        {cell.record.label: cell.record.numbers for identity, cell in side.items() if identity not in other}
+        for side, other in ((old, new), (new, old))
+    )
+    labels = {label for label, version in before.items() if after.get(label, version) != version}
+    pairs = [(before[label], after[label]) for label in labels]
+    rows = [
+        Row(
+            f"{pairs.count((was, now))} cells",
+            "cell",
+            Verdict.NUMBERS,
+            note=f"the baseline is of numbers version {was}, the new side of version {now}, which trains and samples the same "
+            "declaration otherwise: make the baseline anew",
+        )
+        for was, now in sorted(set(pairs))
+    ]
+    return rows, labels
 
 
 _EXACT = {quantity.name for quantity in BUILT_IN if quantity.reach == "exact"}

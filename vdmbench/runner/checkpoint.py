@@ -15,6 +15,7 @@ import torch
 
 from vdmbench.engine import TrainingState
 from vdmbench.records import write_atomically
+from vdmbench.suite import NUMBERS
 
 _MAGIC = b"vdmbench-checkpoint-1\n"
 _KEPT = 2
@@ -31,7 +32,7 @@ class Checkpoints:
         """Make ``state`` durable, then drop all but the two latest."""
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        torch.save({"step": state.step, "tensors": state.tensors, "losses": state.losses}, buffer)
+        torch.save({"numbers": NUMBERS, "step": state.step, "tensors": state.tensors, "losses": state.losses}, buffer)
         payload = buffer.getvalue()
         write_atomically(self.folder / f"step-{state.step:09d}.ckpt", _MAGIC + hashlib.sha256(payload).digest() + payload)
         for old in self._files()[:-_KEPT]:
@@ -46,6 +47,9 @@ class Checkpoints:
                 _log.warning("%s is damaged (%d bytes); using the checkpoint before it", file, len(content))
                 continue
             state = torch.load(io.BytesIO(payload), weights_only=True)
+            if (numbers := state.get("numbers", 1)) != NUMBERS:
+                _log.warning("%s is of numbers version %s, this is version %d; passing it over", file, numbers, NUMBERS)
+                continue
             return TrainingState(state["step"], state["tensors"], state["losses"])
         return None
 

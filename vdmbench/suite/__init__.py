@@ -3,9 +3,11 @@
 from vdmbench.suite.cells import Cell, CellInputs, expand
 from vdmbench.suite.errors import SuiteError
 from vdmbench.suite.loading import SourceLines, load_suite, parse_suite
+from vdmbench.suite.numbers import NUMBERS
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
 __all__ = [
+    "NUMBERS",
     "SUITE_SCHEMA",
     "Cell",
     "CellInputs",

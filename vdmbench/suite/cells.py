@@ -1,7 +1,8 @@
 """From a suite to its cells: variant x sweep point x seed, each with an identity.
 
-A cell's identity is a hash of what was *declared* for it, defaults included: a default that changes is a new cell and can
-never pass for the old one. What the solver answers, which backend ran and on which machine are audit data in its record.
+A cell's identity is a hash of what was *declared* for it, defaults included, and of the version of the numbers that this code
+makes of it: a default that changes is a new cell and can never pass for the old one, and so is one that is trained otherwise.
+What the solver answers, which backend ran and on which machine are audit data in its record.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from vdmbench.suite.condition import Conditioning, check_faithfulness, check_gui
 from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
+from vdmbench.suite.numbers import NUMBERS
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
 from vdmbench.suite.pattern import FORMS, TemporalLayers
 from vdmbench.suite.rollout import check_rollout
@@ -73,6 +75,8 @@ class CellInputs(_Dumped):
     """All that is declared for one cell, and nothing else: what its identity is the hash of."""
 
     suite_schema: int = SUITE_SCHEMA
+    numbers: int = Field(default=NUMBERS, ge=NUMBERS, le=NUMBERS)
+    """Version of the numbers that this code makes of the rest; of another version it makes none."""
     variant: str
     seed: int = Field(ge=0)
     network: NetworkChoice
