@@ -47,6 +47,8 @@ class Entry:
     target: str
     options: str
     help: str
+    parts: tuple[str, ...] = ()
+    """Of a metric: what it gives beside its value, for claims on ``<metric>.<part>`` (:data:`vdmbench.quantities.PARTS`)."""
 
     def load(self) -> Any:
         """Import and return what the name stands for."""
@@ -65,9 +67,9 @@ class Table:
         self._entries: dict[str, Entry] = {}
         self._plugins_loaded = False
 
-    def add(self, name: str, target: str, options: str, help: str) -> None:
+    def add(self, name: str, target: str, options: str, help: str, parts: tuple[str, ...] = ()) -> None:
         """Enter a name; raises :class:`NameTaken` where another entry holds it."""
-        self._insert(Entry(name, target, options, help))
+        self._insert(Entry(name, target, options, help, parts))
 
     def __getitem__(self, name: str) -> Entry:
         self._load_plugins()
@@ -269,11 +271,15 @@ sources.add(
     "Moving MNIST: 20 frames of 64x64, two digits that bounce",
 )
 
+OF_A_DISTANCE = ("coverage", "recall", "kvd")
+"""Parts of every distance between sets of videos."""
+
 metrics.add(
     "ste-fd",
     "vdmbench.metrics.catalogue:ste_fd",
     "vdmbench.suite.options.metrics:FrechetOptions",
     "Fréchet distance on spatio-temporal-energy features (not FVD); no download",
+    OF_A_DISTANCE,
 )
 metrics.add(
     "faithfulness",
@@ -286,4 +292,5 @@ metrics.add(
     "vdmbench.metrics.catalogue:fvd",
     "vdmbench.suite.options.metrics:FvdOptions",
     "Fréchet video distance on the I3D it is defined on; weights are fetched once",
+    OF_A_DISTANCE,
 )

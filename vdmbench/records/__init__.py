@@ -3,6 +3,7 @@
 from vdmbench.records.atomic import write_atomically
 from vdmbench.records.encoding import Encoding
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
+from vdmbench.records.measured import ended_before, headline_memory, reading_of, sampling_of, training_of
 from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
 from vdmbench.records.process import ProcessIdentity
@@ -77,9 +78,14 @@ __all__ = [
     "TemporalProfile",
     "TemporalProfiles",
     "Training",
+    "ended_before",
+    "headline_memory",
     "merge_results",
     "parse_record",
     "progress_of",
     "read_events",
+    "reading_of",
+    "sampling_of",
+    "training_of",
     "write_atomically",
 ]

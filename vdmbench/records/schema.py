@@ -230,7 +230,10 @@ class MetricResult(Recorded):
 
     @classmethod
     def from_metric(cls, result: dict[str, Any]) -> MetricResult:
-        """What a metric returned, with what is its own put under ``details``."""
+        """What a metric returned, its own under ``details``; torchmetrics' ``higher_is_better`` is understood."""
+        if "higher_is_better" in result:
+            result = {"lower_is_better": not result["higher_is_better"], **result}
+            del result["higher_is_better"]
         own = {key: value for key, value in result.items() if key not in cls.model_fields}
         shared = {key: value for key, value in result.items() if key in cls.model_fields}
         return cls.model_validate({**shared, "details": {**shared.get("details", {}), **own}})

@@ -32,7 +32,7 @@ def best(quantity: Quantity, outcomes: dict[str, Outcome]) -> str | None:
     measured = {label: outcome for label, outcome in outcomes.items() if outcome.mean is not None}
     if quantity.better == "neither" or len(measured) < 2:
         return None
-    sign = 1.0 if quantity.better == "lower" else -1.0
+    sign = quantity.sign
     leader = min(measured, key=lambda label: sign * (measured[label].mean or 0.0))
     tests = corrected(
         {

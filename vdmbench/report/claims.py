@@ -104,7 +104,7 @@ def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
 
 
 def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
-    check_claim(parsed, [*study.labels, *study.frame["variant"]], study.metrics)
+    check_claim(parsed, [*study.labels, *study.frame["variant"]], study.known)
     for term in parsed.terms:
         if term.label not in study.labels:
             raise InvalidClaim(f"'{claim.says}': no cells of '{term.label}'; there are {', '.join(study.labels)}")
@@ -167,7 +167,7 @@ def _at_points(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> Fi
         right = _outcome(study, groups, parsed.right)
     if not (left.values or left.failures) or not (right.values or right.failures):
         return None
-    if (settled := _out_of_memory(parsed, left, right)) is not None:
+    if (settled := _out_of_memory(study, parsed, left, right)) is not None:
         return replace(settled, where=where)
     factor = parsed.left.factor / (parsed.right.factor if isinstance(parsed.right, Term) else 1.0)
     effect = paired_effect({seed: factor * value for seed, value in left.values.items()}, right.values)
@@ -188,9 +188,9 @@ def _alike(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> bool:
     return effect is not None and effect.relative is not None and abs(effect.relative) <= share
 
 
-def _out_of_memory(parsed: ParsedClaim, left: Outcome, right: Outcome) -> Finding | None:
+def _out_of_memory(study: Study, parsed: ParsedClaim, left: Outcome, right: Outcome) -> Finding | None:
     """Memory that was not enough is more than memory that was: no seed of one side fitted where every seed of the other did."""
-    if not parsed.left.quantity.startswith("peak_") or parsed.left.factor != 1.0 or isinstance(parsed.right, Amount):
+    if study.quantity(parsed.left.quantity).unit != "bytes" or parsed.left.factor != 1.0 or isinstance(parsed.right, Amount):
         return None
     for lost, kept, smaller in ((right, left, "<"), (left, right, ">")):
         no_fit = not lost.values and set(lost.failures.values()) == {"oom"}

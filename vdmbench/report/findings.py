@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from vdmbench.quantities import BUILT_IN
 from vdmbench.report.frontier import Gap, Reading, common_level, dominating, frontier_gap, points_of, read_at, widths
 from vdmbench.report.improvement import probability_of_improvement, tasks
 from vdmbench.report.panels import panels
@@ -178,7 +179,7 @@ def improvement_table(study: Study) -> Table:
     return _without_empty(Table("improvement", "Over data sets", columns, rows, notes))
 
 
-SCALED = ("peak_train_memory", "peak_sample_memory", "step_time", "sample_time")
+SCALED = tuple(quantity.name for quantity in BUILT_IN if quantity.main and quantity.reach == "machine")
 
 
 def scaling_table(study: Study) -> Table:

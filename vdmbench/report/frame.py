@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from vdmbench.records import PHASES, Phase, PhaseReading, Prediction, PredictionScore, Record
-from vdmbench.report.quantities import BUILT_IN
+from vdmbench.quantities import BUILT_IN, Quantity, finite, quantities_in
+from vdmbench.records import PHASES, MetricResult, Prediction, PredictionScore, Record, training_of
 from vdmbench.report.results import Cell, as_cells
 
 _TAKEN = {
@@ -49,29 +49,6 @@ def plain(value: Any) -> Any:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
-def ended_before(record: Record, phase: Phase) -> bool:
-    """Whether ``phase`` was not completed, so that its reading is no measurement of it."""
-    if record.status == "ok":
-        return False
-    return record.phase is None or PHASES.index(record.phase) <= PHASES.index(phase)
-
-
-def headline_memory(reading: PhaseReading | None) -> tuple[int | None, str | None]:
-    """The peak that a phase is judged by, with its source: the allocator's on CUDA, the resident set without a GPU."""
-    if reading is None:
-        return None, None
-    if reading.allocated_peak_bytes is not None:
-        return reading.allocated_peak_bytes, "CUDA allocated"
-    if reading.rss_peak_bytes is not None:
-        return reading.rss_peak_bytes, f"RSS, {reading.rss_source}" if reading.rss_source else "RSS"
-    return None, None
-
-
-def finite(value: float | None) -> float | None:
-    """NaN and infinity are outcomes, not numbers to average: null."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _declared(record: Record, *path: str) -> Any:
     here: Any = record.declared
     for part in path:
@@ -79,7 +56,7 @@ def _declared(record: Record, *path: str) -> Any:
     return here
 
 
-def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
+def _row(cell: Cell, names: dict[str, str], own: set[str], quantities: Sequence[Quantity]) -> dict[str, Any]:
     record = cell.record
     extra = [f"{names[path]}={plain(value)}" for path, value in record.point.items() if path in own]
     row: dict[str, Any] = {
@@ -97,33 +74,21 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
         "size": _declared(record, "data", "size"),
     }
     row |= {name: plain(record.point.get(path)) for path, name in names.items()}
-    solved, training, sampling = record.solved, record.training, record.sampling
-    row |= {
-        "parameters": solved.parameters.network if solved else None,
-        "temporal_parameters": solved.parameters.temporal if solved else None,
-        "state": solved.state_elements if solved else None,
-        "flops": solved.flops_forward if solved else None,
-        "temporal_flops": solved.flops_temporal if solved else None,
-        "matched": solved.quantity if solved else None,
-        "mismatch": solved.mismatch if solved else None,
-    }
+    solved, training = record.solved, training_of(record)
+    row |= {"matched": solved.quantity if solved else None, "mismatch": solved.mismatch if solved else None}
     row |= {f"knob.{name}": value for name, value in (solved.knobs if solved else {}).items()}
-    for phase, kind in (("train", "train"), ("sample", "sample")):
-        reading = None if ended_before(record, phase) else record.phases.get(phase)  # type: ignore[arg-type, call-overload]
-        row[f"peak_{kind}_memory"], row[f"peak_{kind}_memory_source"] = headline_memory(reading)
-    trained = training is not None and not ended_before(record, "train")
-    sampled = sampling is not None and not ended_before(record, "sample")
+    for quantity in quantities:
+        row[quantity.name] = quantity.read(record)
+        if quantity.source is not None:
+            row[quantity.source] = quantity.read_source(record)
+        if quantity.interval is not None:
+            row[f"{quantity.name}.low"], row[f"{quantity.name}.high"] = quantity.interval(record) or (None, None)
     row |= {
-        "step_time": training.step_seconds.median if training and trained and training.step_seconds else None,
-        "step_time.q1": training.step_seconds.q1 if training and trained and training.step_seconds else None,
-        "step_time.q3": training.step_seconds.q3 if training and trained and training.step_seconds else None,
-        "train_throughput": training.frames_per_second if training and trained else None,
-        "final_loss": finite(training.final_loss) if training and trained else None,
-        "train_steps": training.steps if training else None,
-        "sample_time": sampling.seconds_per_clip if sampling and sampled else None,
-        "sample_throughput": sampling.frames_per_second if sampling and sampled else None,
+        "step_time.q1": training.step_seconds.q1 if training and training.step_seconds else None,
+        "step_time.q3": training.step_seconds.q3 if training and training.step_seconds else None,
+        "train_steps": record.training.steps if record.training else None,
+        "baseline_rss_bytes": record.baseline_rss_bytes,
     }
-    row["baseline_rss_bytes"] = record.baseline_rss_bytes
     for phase in PHASES:
         measured = record.phases.get(phase)
         for counter in (
@@ -137,46 +102,30 @@ def _row(cell: Cell, names: dict[str, str], own: set[str]) -> dict[str, Any]:
             row[f"{phase}.{counter}"] = getattr(measured, counter) if measured else None
     row |= _predicted(record.prediction)
     for name, result in record.metrics.items():
-        row |= {
-            name: finite(result.value),
-            f"{name}.protocol": result.name,
-            f"{name}.low": result.interval[0] if result.interval else None,
-            f"{name}.high": result.interval[1] if result.interval else None,
-            f"{name}.floor": finite(result.floor),
-            f"{name}.kvd": finite(result.kvd),
-            f"{name}.n_real": result.n_real,
-            f"{name}.n_generated": result.n_generated,
-            f"{name}.blind": ", ".join(result.blind) or None,
-            f"{name}.rank_deficient": result.rank_deficient,
-        }
+        row |= _doubts(name, result)
     return row
 
 
-def _predicted(prediction: Prediction | None) -> dict[str, Any]:
-    """Scores with their intervals, and the floor that copying the last known frame gives."""
-    if prediction is None:
-        return dict.fromkeys(("psnr", "ssim", "lpips", "recall", "prediction.protocol"))
-    row: dict[str, Any] = {
-        "prediction.protocol": f"{prediction.known_frames} known frames, n={prediction.clips}, best of {prediction.best_of}",
-        "prediction.rule": prediction.rule,
+def _doubts(name: str, result: MetricResult) -> dict[str, Any]:
+    """What stands beside a metric's value: its floor, counts, and what it did not see."""
+    return {
+        f"{name}.floor": finite(result.floor),
+        f"{name}.n_real": result.n_real,
+        f"{name}.n_generated": result.n_generated,
+        f"{name}.blind": ", ".join(result.blind) or None,
+        f"{name}.rank_deficient": result.rank_deficient,
     }
+
+
+def _predicted(prediction: Prediction | None) -> dict[str, Any]:
+    """The rule, and the floor that copying the last known frame gives."""
+    if prediction is None:
+        return {}
+    row: dict[str, Any] = {"prediction.rule": prediction.rule}
     for name in ("psnr", "ssim", "lpips"):
         score: PredictionScore | None = getattr(prediction, name)
-        low, high = (score.interval if score else None) or (None, None)
-        row |= {
-            name: finite(score.value if score else None),
-            f"{name}.low": low,
-            f"{name}.high": high,
-            f"{name}.copied": score.copied if score else None,
-        }
-    recall = prediction.recall
-    low, high = (recall.interval if recall else None) or (None, None)
-    return row | {
-        "recall": recall.gain if recall else None,
-        "recall.low": low,
-        "recall.high": high,
-        "recall.copied": recall.copied_gain if recall else None,
-    }
+        row[f"{name}.copied"] = score.copied if score else None
+    return row | {"recall.copied": prediction.recall.copied_gain if prediction.recall else None}
 
 
 def own_coordinates(records: Sequence[Record]) -> set[str]:
@@ -232,7 +181,8 @@ def tidy(records: Sequence[Record | Cell], variants: Sequence[str] | None = None
     cells = order_cells(records, variants)
     own = own_coordinates([cell.record for cell in cells])
     names = coordinate_names(path for cell in cells for path in cell.record.point)
-    rows = [_row(cell, names, own) for cell in cells]
+    quantities = quantities_in(cell.record for cell in cells)
+    rows = [_row(cell, names, own, quantities) for cell in cells]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     data = {column: _column([row.get(column) for row in rows]) for column in columns}
     frame = pd.DataFrame(data, columns=columns)

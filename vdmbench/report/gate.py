@@ -25,10 +25,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from vdmbench.quantities import BUILT_IN, MixedDirections, Quantity, quantities_in
 from vdmbench.records import UNFINISHED
 from vdmbench.report.frame import tidy
 from vdmbench.report.pace import STEADY, Paces, Values, paces_of
-from vdmbench.report.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.report.results import Cell, read_results, results_folders
 from vdmbench.report.statistics import LEVEL, paired_effect
 from vdmbench.report.tables import shown_value
@@ -298,10 +298,13 @@ def _judge_cell(
         ]
     same_hardware = old.record.cohort == new.record.cohort
     rows = []
-    metrics = dict.fromkeys([*old.record.metrics, *new.record.metrics])
-    for quantity in (*BUILT_IN, *map(metric_quantity, metrics)):
-        if quantity.name in ("train_throughput", "sample_throughput"):
-            continue  # the inverse of a time that is judged
+    try:
+        quantities = quantities_in([old.record, new.record])
+    except MixedDirections as error:
+        return [Row(name, "metrics", Verdict.PROTOCOL, note=str(error))]
+    for quantity in quantities:
+        if not quantity.gated:
+            continue
         was, now = before.get(quantity.name), after.get(quantity.name)
         if was is None and now is None:
             continue
@@ -331,16 +334,15 @@ def _judge_cell(
                 verdict = Verdict.NOT_JUDGED
             elif verdict != Verdict.UNCHANGED and not pace.stands_out(values[0], values[1]):
                 verdict, note = Verdict.UNCHANGED, f"within the scatter of all cells ({pace.factor:.2f} times {pace.reach:.2f})"
-            elif (
-                quantity.name == "step_time" and verdict != Verdict.UNCHANGED and _quartiles_overlap(before, after, pace.factor)
-            ):
+            elif verdict != Verdict.UNCHANGED and _quartiles_overlap(quantity, before, after, pace.factor):
                 verdict, note = Verdict.UNCHANGED, "quartiles overlap"
             rows.append(Row(name, quantity.name, verdict, *values, note=note))
     return rows
 
 
-def _quartiles_overlap(before: Values, after: Values, factor: float) -> bool:
-    bounds = [before.get("step_time.q1"), before.get("step_time.q3"), after.get("step_time.q1"), after.get("step_time.q3")]
+def _quartiles_overlap(quantity: Quantity, before: Values, after: Values, factor: float) -> bool:
+    """Of what was timed again and again; False for what was not."""
+    bounds = [side.get(f"{quantity.name}.{quartile}") for side in (before, after) for quartile in ("q1", "q3")]
     known = [bound for bound in bounds if isinstance(bound, float)]
     return len(known) == 4 and known[0] <= known[3] / factor and known[2] / factor <= known[1]
 
@@ -378,4 +380,4 @@ def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: 
     change = now - was
     if abs(change) <= allowed.absolute or abs(change) <= allowed.percent / 100 * abs(was):
         return Verdict.UNCHANGED
-    return Verdict.REGRESSION if (change > 0) == (quantity.better == "lower") else Verdict.IMPROVED
+    return Verdict.REGRESSION if quantity.sign * change > 0 else Verdict.IMPROVED

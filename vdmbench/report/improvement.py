@@ -37,11 +37,12 @@ def probability_of_improvement(
     study: Study, quantity: Quantity, groups: Sequence[Group], label: str, reference: str
 ) -> Improvement | None:
     """Over the groups in which both have a value; None where there is none."""
-    sign = 1.0 if quantity.better == "lower" else -1.0
     pairs = []
     for group in groups:
         outcomes = study.outcomes(quantity)[group]
-        own, other = (sign * np.array(list(outcomes.get(name, Outcome()).values.values())) for name in (label, reference))
+        own, other = (
+            quantity.sign * np.array(list(outcomes.get(name, Outcome()).values.values())) for name in (label, reference)
+        )
         if len(own) and len(other):
             pairs.append((own, other))
     if not pairs:

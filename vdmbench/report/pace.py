@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-TIMES = ("step_time", "sample_time")
+from vdmbench.quantities import BUILT_IN
+
+TIMES = tuple(quantity.name for quantity in BUILT_IN if quantity.dimension == "seconds")
 FEWEST_CELLS = 3
 DEVIATIONS = 6.0
 """Robust standard deviations of the logarithm that a cell must lie off its run's pace."""

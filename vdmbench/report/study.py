@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vdmbench.quantities import MixedDirections, Quantity, pick, quantities_in
 from vdmbench.records import Record
 from vdmbench.report.frame import natural, order_cells, tidy
-from vdmbench.report.quantities import BUILT_IN, Quantity, find_quantity, metric_quantity
 from vdmbench.report.results import Cell
 
 
@@ -106,7 +106,11 @@ class Study:
                 cell = newer
             latest[key] = cell
         cells = order_cells(list(latest.values()), variants)
-        study = cls(tuple(cells), tuple(superseded), tidy(cells, variants), reference)
+        try:
+            frame = tidy(cells, variants)
+        except MixedDirections as error:
+            raise NotComparable(str(error)) from None
+        study = cls(tuple(cells), tuple(superseded), frame, reference)
         if reference is not None and reference not in study.labels:
             raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(study.labels)}")
         study._refuse_mixtures()
@@ -142,13 +146,22 @@ class Study:
 
     def quantity(self, name: str) -> Quantity:
         """By name; raises UnknownQuantity with the closest one."""
-        return find_quantity(name, self.metrics)
+        return pick(name, self.known)
+
+    @cached_property
+    def known(self) -> list[Quantity]:
+        """All that these records may have, in the order of tables."""
+        return quantities_in(cell.record for cell in self.cells)
 
     @cached_property
     def quantities(self) -> list[Quantity]:
         """Those with at least one value."""
-        every = [*BUILT_IN, *map(metric_quantity, self.metrics)]
-        return [quantity for quantity in every if self.frame[quantity.name].notna().any()]
+        return [quantity for quantity in self.known if self.frame[quantity.name].notna().any()]
+
+    @cached_property
+    def judged(self) -> list[Quantity]:
+        """Those that say how good clips are: values of metrics, and the parts of them that the main table shows."""
+        return [quantity for quantity in self.quantities if quantity.main and quantity.metric]
 
     @cached_property
     def group_of(self) -> list[Group]:
@@ -183,14 +196,13 @@ class Study:
         if quantity.name not in self._outcomes:
             found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
             column = [_number(value) for value in self.frame[quantity.name]]
-            for group, label, seed, status, value in zip(
-                self.group_of, self.frame["label"], self.frame["seed"], self.frame["status"], column, strict=True
-            ):
-                outcome = found[group].setdefault(label, Outcome())
+            for group, label, cell, value in zip(self.group_of, self.frame["label"], self.cells, column, strict=True):
+                outcome, record = found[group].setdefault(label, Outcome()), cell.record
                 if value is None:
-                    outcome.failures[int(seed)] = status if status != "ok" else "no value"
+                    lost = record.status if record.status != "ok" else quantity.absent(record) or "no value"
+                    outcome.failures[record.seed] = lost
                 else:
-                    outcome.values[int(seed)] = value
+                    outcome.values[record.seed] = value
             self._outcomes[quantity.name] = {
                 group: {label: found[group][label] for label in self.labels if label in found[group]} for group in found
             }

@@ -52,20 +52,6 @@ class Table:
     """Rows before which another sweep point begins."""
 
 
-MAIN_QUANTITIES = (
-    "psnr",
-    "ssim",
-    "lpips",
-    "recall",
-    "peak_train_memory",
-    "peak_sample_memory",
-    "step_time",
-    "sample_time",
-    "parameters",
-    "temporal_parameters",
-)
-
-
 def shown_value(value: float, deviation: float | None = None) -> str:
     """Three significant digits, a fourth where the deviation would else read 0; the deviation to the same place."""
     places = decimals(value)
@@ -100,10 +86,12 @@ def _states(outcome: Outcome) -> str:
     return ", ".join(sorted(set(outcome.failures.values())))
 
 
-def metric_header(study: Study, metric: str) -> str:
-    """The protocol where there is one; where clip length changes it, the metric's name with all of them in the notes."""
-    protocols = study.protocols(metric)
-    return protocols[0] if len(protocols) == 1 else metric.upper()
+def metric_header(study: Study, name: str) -> str:
+    """Of a metric the protocol where there is one, else its name, with all protocols in the notes; of its parts their label."""
+    if name not in study.metrics:
+        return study.quantity(name).label
+    protocols = study.protocols(name)
+    return protocols[0] if len(protocols) == 1 else study.quantity(name).label
 
 
 def identifying(study: Study) -> list[Column]:
@@ -124,8 +112,7 @@ def where(study: Study, group: Group) -> list[Entry]:
 
 def quantities_shown(study: Study) -> list[Quantity]:
     """The columns of the main table: distances, memory, time, size."""
-    known = {quantity.name: quantity for quantity in study.quantities}
-    return [known[name] for name in (*study.metrics, *MAIN_QUANTITIES) if name in known]
+    return [quantity for quantity in study.quantities if quantity.main]
 
 
 def column_scales(study: Study, quantities: Sequence[Quantity]) -> dict[str, Scale]:
@@ -150,9 +137,7 @@ def main_table(study: Study) -> Table:
     scales = column_scales(study, quantities)
     columns = [*identifying(study), Column("variant", "Variant"), Column("cells", "Cells")]
     for quantity in quantities:
-        title = (
-            metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scales[quantity.name])
-        )
+        title = metric_header(study, quantity.name) if quantity.metric else header(quantity, scales[quantity.name])
         columns.append(Column(quantity.name, title, numeric=True, spread=quantity.reach != "exact"))
     rows: list[list[Entry]] = []
     breaks = set()
@@ -193,7 +178,7 @@ def _main_notes(study: Study) -> list[str]:
     else:
         notes.append("Fewer than three seeds: points are shown and nothing is claimed, so nothing is bold.")
     for quantity in study.quantities:
-        if quantity.source and quantity.name not in study.metrics:
+        if quantity.source and quantity.metric is None:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
             notes.append(f"{quantity.label}: {', '.join(sources)}.")
     if shared := [cell for cell in study.cells if cell.record.training and cell.record.training.of_another_cell]:
@@ -208,7 +193,7 @@ def _main_notes(study: Study) -> list[str]:
             f"RSS holds interpreter and libraries: {baseline.median() / 2**20:.0f} MiB (median) before anything is built."
         )
     notes += [
-        f"{metric.upper()}: {', '.join(study.protocols(metric))}."
+        f"{study.quantity(metric).label}: {', '.join(study.protocols(metric))}."
         for metric in study.metrics
         if len(study.protocols(metric)) > 1
     ]
@@ -252,7 +237,7 @@ def comparison_table(study: Study) -> Table:
     columns += [
         Column(
             quantity.name,
-            f"{quantity.label if quantity.name not in study.metrics else metric_header(study, quantity.name)} (%)",
+            f"{metric_header(study, quantity.name)} (%)",
             True,
         )
         for quantity in quantities

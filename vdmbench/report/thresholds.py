@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vdmbench.report.quantities import Quantity
+from vdmbench.quantities import Quantity
 from vdmbench.report.results import results_folders
 from vdmbench.suite.gate import Threshold, Thresholds
 
@@ -22,10 +22,9 @@ def limit(thresholds: Thresholds, quantity: Quantity, source: str | None = None)
     """The limit of one quantity; ``source`` is the counter that gave its values."""
     if quantity.name in thresholds.metrics:
         return thresholds.metrics[quantity.name]
-    if quantity.name == "peak_sample_memory" and (source or "").startswith("RSS"):
-        return thresholds.resident_sampling
-    by_unit = {"bytes": thresholds.memory, "s": thresholds.time, "s/clip": thresholds.time, "dB": thresholds.decibels}
-    return thresholds.final_loss if quantity.name == "final_loss" else by_unit.get(quantity.unit, thresholds.distance)
+    resident = quantity.resident_limit if (source or "").startswith("RSS") else None
+    allowed: Threshold = getattr(thresholds, resident or quantity.limit)
+    return allowed
 
 
 def load_thresholds(path: Path | None = None, *, results: Path | None = None) -> Thresholds:

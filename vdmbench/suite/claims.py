@@ -27,6 +27,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from vdmbench.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.suite.model import Declared
 
 UNITS: dict[str, tuple[str, float]] = {
@@ -47,28 +48,8 @@ UNITS: dict[str, tuple[str, float]] = {
 }
 """Unit to its dimension and its size in base units."""
 
-QUANTITIES: dict[str, str] = {
-    "parameters": "count",
-    "temporal_parameters": "count",
-    "state": "count",
-    "flops": "count",
-    "temporal_flops": "count",
-    "peak_train_memory": "bytes",
-    "peak_sample_memory": "bytes",
-    "step_time": "seconds",
-    "train_throughput": "count",
-    "sample_time": "seconds",
-    "sample_throughput": "count",
-    "final_loss": "plain",
-    "psnr": "decibels",
-    "ssim": "plain",
-    "lpips": "plain",
-    "recall": "decibels",
-}
+QUANTITIES: dict[str, str] = {quantity.name: quantity.dimension for quantity in BUILT_IN}
 """What a claim may speak of, besides the suite's metrics, with the dimension that an amount must have."""
-
-_NO_FRONTIER = ("psnr", "ssim", "recall")
-"""More of these is better, and they may be zero or less: frontiers are drawn in logarithms of what is better small."""
 
 
 class InvalidClaim(ValueError):
@@ -227,21 +208,26 @@ def _percent(reader: _Reader) -> float:
     return float(number) / 100
 
 
-def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[str]) -> None:
-    """Raise :class:`InvalidClaim` for a variant, quantity or unit that a suite with these variants and metrics has not."""
-    variants, metrics = list(variants), list(metrics)
+def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[str | Quantity]) -> None:
+    """Raise :class:`InvalidClaim` for a variant, quantity or unit that a suite with these variants and metrics has not.
+
+    :param metrics: names, or quantities where metrics give more than their value.
+    """
+    variants = list(variants)
     for term in claim.terms:
         _known("variant", term.variant, variants)
-    for quantity in claim.quantities:
-        _known("quantity", quantity, [*metrics, *QUANTITIES])
-    upward = [quantity for quantity in claim.quantities if claim.equal and quantity in _NO_FRONTIER]
-    if upward:
+    named = [metric_quantity(metric) if isinstance(metric, str) else metric for metric in metrics]
+    known = {quantity.name: quantity for quantity in (*named, *BUILT_IN)}
+    for name in claim.quantities:
+        _known("quantity", name, list(known))
+    signed = [name for name in claim.quantities if claim.equal and known[name].scale == "difference"]
+    if signed:
         raise InvalidClaim(
-            f"'at equal' follows frontiers of quantities that are better small, and {upward[0]} is not: "
+            f"'at equal' follows frontiers in logarithms, and {signed[0]} may be zero or less: "
             "leave the condition out, or use 'when ... within ...%'"
         )
     if isinstance(claim.right, Amount):
-        dimension = QUANTITIES.get(claim.left.quantity, "plain")
+        dimension = known[claim.left.quantity].dimension
         if claim.right.dimension != dimension and (claim.right.dimension, dimension) != ("plain", "count"):
             wanted = ", ".join(unit for unit, (of, _) in UNITS.items() if of == dimension) or "no unit"
             raise InvalidClaim(f"{claim.left.quantity} cannot be compared with {claim.right.text}; units there: {wanted}")

@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from vdmbench.suite.errors import problem_at, union_tag
 from vdmbench.suite.model import Declared
+from vdmbench.suite.options.metrics import FaithfulnessOptions
 
 if TYPE_CHECKING:
     from vdmbench.suite.blocks import Evaluate, Sample
@@ -101,7 +102,7 @@ def check_guidance(condition: Conditioning | None, sample: Sample) -> None:
 
 def check_faithfulness(condition: Conditioning | None, evaluate: Evaluate, frames: int) -> None:
     """Raise a problem where faithfulness is asked for and nothing is told that clips could be faithful to."""
-    if all(metric.name != "faithfulness" for metric in evaluate.metrics):
+    if not any(isinstance(metric, FaithfulnessOptions) for metric in evaluate.metrics):
         return
     where = ("evaluate", "metrics")
     if condition is None or not {"label", "caption"} & set(condition.tell):

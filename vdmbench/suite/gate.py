@@ -29,9 +29,11 @@ class Thresholds(Declared):
     """The factor by which a whole run is slower."""
     distance: Threshold = Threshold(percent=10, absolute=1e-6)
     """Declared metrics; a metric of its own may stand in ``metrics``."""
+    share: Threshold = Threshold(percent=10, absolute=0.05)
+    """Metrics of which more is better, coverage and recall: shares, most of them."""
     final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
     """Training loss."""
     decibels: Threshold = Threshold(percent=1, absolute=0.25)
     """PSNR of predicted frames, and recall."""
     metrics: dict[str, Threshold] = Field(default_factory=dict)
-    """By metric name, before ``distance``."""
+    """By the name of a metric, or of a part of it such as ``fvd.coverage``, before the others."""

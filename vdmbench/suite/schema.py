@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from vdmbench import registry
+from vdmbench.quantities import Quantity, metric_quantities
 from vdmbench.suite.autoencoder import AutoencoderBlock
 from vdmbench.suite.blocks import (
     Data,
@@ -127,19 +129,24 @@ class Suite(Declared):
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
         return self
 
+    def _of_metrics(self) -> list[Quantity]:
+        """The values of the declared metrics, and what these give beside them."""
+        names = [metric.name for metric in self.evaluate.metrics]
+        return [quantity for name in names for quantity in metric_quantities(name, parts=registry.metrics[name].parts)]
+
     @model_validator(mode="after")
     def _gate_names_metrics(self) -> Suite:
-        metrics = [metric.name for metric in self.evaluate.metrics]
+        known = [quantity.name for quantity in self._of_metrics()]
         for name in self.gate.metrics:
-            if name not in metrics:
-                raise problem_at(("gate", "metrics", name), f"the suite has no metric '{name}', {closest(name, metrics)}")
+            if name not in known:
+                raise problem_at(("gate", "metrics", name), f"the suite has no metric '{name}', {closest(name, known)}")
         return self
 
     @model_validator(mode="after")
     def _claims_speak_of_this_suite(self) -> Suite:
         for number, claim in enumerate(self.claims):
             try:
-                check_claim(claim.parsed(), self.variants, [metric.name for metric in self.evaluate.metrics])
+                check_claim(claim.parsed(), self.variants, self._of_metrics())
             except InvalidClaim as error:
                 raise problem_at(("claims", number), str(error)) from None
         return self

@@ -18,9 +18,8 @@ from vdmbench.figure_style import (
     small_multiples,
     tag,
 )
-from vdmbench.records import PHASES
+from vdmbench.records import PHASES, headline_memory, reading_of
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.frame import ended_before, headline_memory
 from vdmbench.report.quantities import Quantity, Scale, choose_scale
 from vdmbench.report.study import Group, Study, point_title
 
@@ -30,8 +29,8 @@ def phase_peaks(study: Study, group: Group, label: str) -> dict[str, float]:
     found: dict[str, list[int]] = {}
     for cell in study.cells_in(group, label):
         for phase in PHASES:
-            peak, _ = headline_memory(cell.record.phases.get(phase))
-            if peak is not None and not ended_before(cell.record, phase):
+            peak, _ = headline_memory(reading_of(cell.record, phase))
+            if peak is not None:
                 found.setdefault(phase, []).append(peak)
     return {phase: float(np.mean(peaks)) for phase, peaks in found.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -80,7 +82,7 @@ def _quantity(series: str, found: dict[str, Streamed]) -> Quantity:
 
 
 def _renamed(quantity: Quantity, label: str) -> Quantity:
-    return Quantity(quantity.name, label, quantity.unit, quantity.better, quantity.reach, quantity.how)
+    return replace(quantity, label=label)
 
 
 def _title(group: Group, what: str) -> str:

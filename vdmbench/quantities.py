@@ -1,0 +1,380 @@
+"""Every quantity once: its name, unit, direction and scale, how it is measured, and where a record keeps it.
+
+Tables, figures, claims, the gate and its limits are derived from this list, so that a name means the same number everywhere
+and a new column is one entry. Values are in base units (bytes, seconds, counts); a display picks a scale for a whole column
+and names it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vdmbench.records import (
+    MetricResult,
+    Prediction,
+    PredictionScore,
+    Record,
+    headline_memory,
+    reading_of,
+    sampling_of,
+    training_of,
+)
+
+Reach = Literal["exact", "portable", "machine"]
+"""How far a value holds: ``exact`` follows from what was declared; ``portable`` is a result that any machine reproduces
+within tolerance; ``machine`` holds on one class of hardware only."""
+Better = Literal["lower", "higher", "neither"]
+StatisticalScale = Literal["ratio", "difference"]
+"""How two values compare: by ``ratio`` where all are positive, by ``difference`` where they may be 0 or negative."""
+Interval = tuple[float, float]
+
+DIMENSIONS = {"bytes": "bytes", "s": "seconds", "s/clip": "seconds", "dB": "decibels", "": "plain"}
+"""Unit to the dimension that an amount in a claim must have; every other unit is a count."""
+
+
+def _nothing(record: Record) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One column of numbers."""
+
+    name: str
+    """Column of the tidy frame, and the word that a claim uses."""
+    label: str
+    """For axes and headers, without unit."""
+    unit: str
+    """Base unit; empty for a plain number."""
+    better: Better
+    reach: Reach
+    how: str
+    """How it was measured, one sentence."""
+    read: Callable[[Record], float | None] = field(default=_nothing, compare=False)
+    """The value in a record; null where it holds none."""
+    source: str | None = None
+    """Column that says which counter or protocol gave the value; values of different sources are never mixed."""
+    read_source: Callable[[Record], str | None] = field(default=_nothing, compare=False)
+    interval: Callable[[Record], Interval | None] | None = field(default=None, compare=False)
+    """The interval over clips in a record, for columns ``<name>.low`` and ``<name>.high``; null for what never has one."""
+    absent: Callable[[Record], str | None] = field(default=_nothing, compare=False)
+    """Why a cell that ended well has no value."""
+    scale: StatisticalScale = "ratio"
+    main: bool = False
+    """Whether the main table shows it."""
+    limit: str = "distance"
+    """The field of a gate's limits that holds for it."""
+    resident_limit: str | None = None
+    """The one that holds where the counter is the resident set of the process; null: the same."""
+    gated: bool = True
+    """Whether the gate judges it."""
+    metric: str | None = None
+    """The declared metric that gives it; null for what every record has."""
+
+    @property
+    def dimension(self) -> str:
+        """What an amount in a claim must be: bytes, seconds, decibels, count or plain."""
+        return DIMENSIONS.get(self.unit, "count")
+
+    @property
+    def signed(self) -> bool:
+        """May be zero or less: averaged over sweep points by its arithmetic mean, others by their geometric one."""
+        return self.scale == "difference"
+
+    @property
+    def sign(self) -> float:
+        """1 where lower is better, -1 where higher is: ``sign * value`` is smaller for what is better."""
+        return -1.0 if self.better == "higher" else 1.0
+
+
+def finite(value: float | None) -> float | None:
+    """NaN and infinity are outcomes, not numbers to average: null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+# ------------------------------------------------------------------------------------------------ scores of predicted frames
+
+
+def _prediction_protocol(record: Record) -> str | None:
+    found = record.prediction
+    return None if found is None else f"{found.known_frames} known frames, n={found.clips}, best of {found.best_of}"
+
+
+def _score(name: str, label: str, unit: str, better: Better, how: str, *, scale: StatisticalScale, limit: str) -> Quantity:
+    """A score of predicted frames against the true ones."""
+
+    def score(record: Record) -> PredictionScore | None:
+        prediction: Prediction | None = record.prediction
+        return getattr(prediction, name) if prediction else None
+
+    def value(record: Record) -> float | None:
+        found = score(record)
+        return finite(found.value) if found else None
+
+    def interval(record: Record) -> Interval | None:
+        found = score(record)
+        return found.interval if found else None
+
+    return Quantity(
+        name, label, unit, better, "portable", how, value, "prediction.protocol", _prediction_protocol, interval,
+        scale=scale, main=True, limit=limit,
+    )  # fmt: skip
+
+
+def _recall(record: Record) -> Any:
+    return record.prediction.recall if record.prediction else None
+
+
+# ------------------------------------------------------------------------------------------------ the list
+
+BUILT_IN: tuple[Quantity, ...] = (
+    _score(
+        "psnr", "PSNR", "dB", "higher",
+        "Of predicted frames against the true ones: mean over frames and clips, one continuation a clip.",
+        scale="difference", limit="decibels",
+    ),
+    _score(
+        "ssim", "SSIM", "", "higher", "Structural similarity of predicted to true frames, averaged likewise.",
+        scale="difference", limit="distance",
+    ),
+    _score(
+        "lpips", "LPIPS", "", "lower", "Perceptual distance (AlexNet) of predicted to true frames, averaged likewise.",
+        scale="ratio", limit="distance",
+    ),
+    Quantity(
+        "recall", "Recall", "dB", "higher", "portable",
+        "PSNR of predicted frames that show a view of the known ones, minus that of frames whose view was never seen.",
+        lambda record: found.gain if (found := _recall(record)) else None,
+        "prediction.protocol", _prediction_protocol, lambda record: found.interval if (found := _recall(record)) else None,
+        scale="difference", main=True, limit="decibels",
+    ),
+    Quantity(
+        "peak_train_memory", "Peak training memory", "bytes", "lower", "machine",
+        "Peak over the training phase alone, reset after warm-up: what the CUDA allocator handed out; without a GPU the "
+        "resident set of the worker process, interpreter included.",
+        lambda record: headline_memory(reading_of(record, "train"))[0],
+        "peak_train_memory_source", lambda record: headline_memory(reading_of(record, "train"))[1],
+        main=True, limit="memory",
+    ),
+    Quantity(
+        "peak_sample_memory", "Peak sampling memory", "bytes", "lower", "machine", "The same counter over the sampling phase.",
+        lambda record: headline_memory(reading_of(record, "sample"))[0],
+        "peak_sample_memory_source", lambda record: headline_memory(reading_of(record, "sample"))[1],
+        main=True, limit="memory", resident_limit="resident_sampling",
+    ),
+    Quantity(
+        "step_time", "Training step", "s", "lower", "machine", "Median of the synchronised optimiser steps after warm-up.",
+        lambda record: found.step_seconds.median if (found := training_of(record)) and found.step_seconds else None,
+        main=True, limit="time",
+    ),
+    Quantity(
+        "sample_time", "Sampling", "s/clip", "lower", "machine", "Seconds to generate one clip, all denoising steps included.",
+        lambda record: found.seconds_per_clip if (found := sampling_of(record)) else None,
+        main=True, limit="time",
+    ),
+    Quantity(
+        "train_throughput", "Training throughput", "frames/s", "higher", "machine",
+        "Frames trained on per second of median step.",
+        lambda record: found.frames_per_second if (found := training_of(record)) else None,
+        limit="time", gated=False,  # the inverse of a time that is judged
+    ),
+    Quantity(
+        "sample_throughput", "Sampling throughput", "frames/s", "higher", "machine", "Frames generated per second.",
+        lambda record: found.frames_per_second if (found := sampling_of(record)) else None,
+        limit="time", gated=False,
+    ),
+    Quantity(
+        "final_loss", "Final loss", "", "lower", "portable", "Training loss, mean over the last tenth of the steps.",
+        lambda record: finite(found.final_loss) if (found := training_of(record)) else None,
+        limit="final_loss",
+    ),
+    Quantity(
+        "parameters", "Parameters", "parameters", "neither", "exact", "Trainable parameters of the whole network, counted.",
+        lambda record: record.solved.parameters.network if record.solved else None, main=True,
+    ),
+    Quantity(
+        "temporal_parameters", "Temporal parameters", "parameters", "neither", "exact",
+        "Trainable parameters inside the temporal mixers alone, counted.",
+        lambda record: record.solved.parameters.temporal if record.solved else None, main=True,
+    ),
+    Quantity(
+        "state", "State", "elements", "lower", "exact",
+        "Recurrent state or cache after all frames of one clip, summed over temporal layers and spatial sites; from each "
+        "mixer's closed form.",
+        lambda record: record.solved.state_elements if record.solved else None,
+    ),
+    Quantity(
+        "flops", "Forward FLOPs", "FLOPs", "lower", "exact",
+        "One forward pass of one clip; a multiply-add counts 2; scans by formula.",
+        lambda record: record.solved.flops_forward if record.solved else None,
+    ),
+    Quantity(
+        "temporal_flops", "Temporal FLOPs", "FLOPs", "lower", "exact",
+        "The share of the forward FLOPs spent in temporal mixers.",
+        lambda record: record.solved.flops_temporal if record.solved else None,
+    ),
+)  # fmt: skip
+"""What records of any suite have, in the order of tables."""
+
+
+# ------------------------------------------------------------------------------------------------ a suite's metrics
+
+
+@dataclass(frozen=True)
+class Part:
+    """A quantity that a metric gives beside its value, called ``<metric>.<name>``."""
+
+    name: str
+    label: str
+    better: Better
+    how: str
+    read: Callable[[MetricResult], float | None]
+    interval: Callable[[MetricResult], Interval | None] | None = None
+    absent: Callable[[MetricResult], str | None] = lambda result: None
+    scale: StatisticalScale = "difference"
+    main: bool = False
+    limit: str = "distance"
+    gated: bool = True
+
+
+def _manifold(name: str) -> Callable[[MetricResult], float | None]:
+    return lambda result: (result.details.get("manifold") or {}).get(name)
+
+
+PARTS: dict[str, Part] = {
+    part.name: part
+    for part in (
+        Part(
+            "coverage", "coverage", "higher",
+            "Share of real clips that have a generated one as near as their fifth nearest real one: low where a model makes "
+            "few kinds of clips.",
+            _manifold("coverage"), main=True, limit="share",
+        ),
+        Part(
+            "recall", "recall", "higher",
+            "Share of real clips that lie as near to a generated one as that one's fifth nearest generated one.",
+            _manifold("recall"), main=True, limit="share",
+        ),
+        Part(
+            "kvd", "kernel distance", "lower",
+            "Unbiased polynomial-3 MMD on the same features: zero for equal sets at any count, so that it may be negative.",
+            lambda result: finite(result.kvd), gated=False,
+        ),
+    )
+}  # fmt: skip
+"""By name, in the order of tables."""
+
+
+class MixedDirections(ValueError):
+    """Records of one metric that do not agree whether less of it is better; the message names it."""
+
+
+def metric_quantity(name: str, results: Iterable[MetricResult] = ()) -> Quantity:
+    """The value of a metric. Its direction is what its ``results`` say, lower being better where there are none; the protocol
+    stands in the column ``<name>.protocol``.
+
+    A score of which more is better is a share, a similarity or decibels, and may be 0; a distance is positive.
+
+    :raises MixedDirections: results that differ in it.
+    """
+    directions = {result.lower_is_better for result in results}
+    if len(directions) > 1:
+        raise MixedDirections(f"{name}: lower is better in some records and higher in others; report them apart")
+    lower = directions != {False}
+    return Quantity(
+        name,
+        name.upper() if lower else name.capitalize(),
+        "",
+        "lower" if lower else "higher",
+        "portable",
+        "Distance of generated to held-out real clips; the protocol is part of the number's name."
+        if lower
+        else "A score of generated clips, of which more is better; the protocol is part of the number's name.",
+        _of_metric(name, lambda result: finite(result.value)),
+        f"{name}.protocol",
+        _of_metric(name, lambda result: result.name),
+        _of_metric(name, lambda result: result.interval),
+        scale="ratio" if lower else "difference",
+        main=True,
+        limit="distance" if lower else "share",
+        metric=name,
+    )
+
+
+def metric_quantities(name: str, results: Iterable[MetricResult] = (), parts: Iterable[str] = tuple(PARTS)) -> list[Quantity]:
+    """The value of a metric, and its parts."""
+    value = metric_quantity(name, results)
+    return [value, *(_part_quantity(value, PARTS[part]) for part in PARTS if part in set(parts))]
+
+
+def _part_quantity(of: Quantity, part: Part) -> Quantity:
+    return Quantity(
+        f"{of.name}.{part.name}",
+        f"{of.label} {part.label}",
+        "",
+        part.better,
+        "portable",
+        part.how,
+        _of_metric(of.name, part.read),
+        of.source,
+        of.read_source,
+        None if part.interval is None else _of_metric(of.name, part.interval),
+        _of_metric(of.name, part.absent),
+        scale=part.scale,
+        main=part.main,
+        limit=part.limit,
+        gated=part.gated,
+        metric=of.name,
+    )
+
+
+def _of_metric(name: str, read: Callable[[MetricResult], Any]) -> Callable[[Record], Any]:
+    def value(record: Record) -> Any:
+        result = record.metrics.get(name)
+        return None if result is None else read(result)
+
+    return value
+
+
+# ------------------------------------------------------------------------------------------------ by name
+
+
+class UnknownQuantity(ValueError):
+    """A name that no column carries."""
+
+
+def quantities_of(metrics: Mapping[str, Iterable[MetricResult]] | Iterable[str]) -> list[Quantity]:
+    """All quantities of a study with these metrics, in the order of tables: metrics and their parts, then the built-in ones.
+
+    :param metrics: names, with their results where there are records.
+    """
+    results = metrics if isinstance(metrics, Mapping) else dict.fromkeys(metrics, ())
+    return [*(quantity for name, found in results.items() for quantity in metric_quantities(name, found)), *BUILT_IN]
+
+
+def quantities_in(records: Iterable[Record]) -> list[Quantity]:
+    """The same of a study with these records; metrics in order of appearance."""
+    results: dict[str, list[MetricResult]] = {}
+    for record in records:
+        for name, result in record.metrics.items():
+            results.setdefault(name, []).append(result)
+    return quantities_of(results)
+
+
+def pick(name: str, quantities: Iterable[Quantity]) -> Quantity:
+    """The one called ``name``; raises :class:`UnknownQuantity` with the closest name."""
+    known = {quantity.name: quantity for quantity in quantities}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+        raise UnknownQuantity(f"unknown quantity '{name}', {hint}")
+    return known[name]
+
+
+def find_quantity(name: str, metrics: Mapping[str, Iterable[MetricResult]] | Iterable[str]) -> Quantity:
+    """The quantity called ``name`` in a study with these metrics; raises :class:`UnknownQuantity` with the closest name."""
+    return pick(name, quantities_of(metrics))
