@@ -12,10 +12,9 @@ import pytest
 
 from tests.suite.texts import MINIMAL
 from vdmbench.records import ResultsFolder
-from vdmbench.suite import NUMBERS
 from vdmbench.runner.disk import cell_bytes
 from vdmbench.runner.survey import survey
-from vdmbench.suite import CellInputs
+from vdmbench.suite import NUMBERS, CellInputs
 
 OPTIONS = ["train.steps=40", "run.device=cpu", "--only", "floor"]
 
