@@ -24,7 +24,7 @@ def _split(name: str) -> tuple[Path, str]:
     file, _, attribute = name.rpartition(".py:")
     if not file or not attribute.isidentifier():
         raise InvalidUserCode(f"'{name}' is no path.py:Class")
-    return Path(file + ".py"), attribute
+    return Path(file + ".py").expanduser(), attribute
 
 
 def fingerprint(name: str) -> str:

@@ -33,7 +33,7 @@ class DiffusersAutoencoder(Autoencoder):
     together = 16
 
     def __init__(self, path: str | Path) -> None:
-        model = _loaded(Path(path))
+        model = _loaded(Path(path).expanduser())
         super().__init__(factor=2 ** (len(model.config.block_out_channels) - 1), channels=model.config.latent_channels)
         self.model = model
         self.eval().requires_grad_(False)

@@ -26,10 +26,10 @@ def mixer_choice(text: str) -> dict[str, Any]:
     """
     from pydantic import ValidationError
 
-    from vdmbench.suite.overrides import parse_override  # a suite's models take a second, which no op needs
+    from vdmbench.suite.overrides import parse_options  # a suite's models take a second, which no op needs
 
     name, *given = text.split(",")
-    options = dict(parse_override(part) for part in given)
+    options = parse_options(given)
     if is_code(name):
         return {"name": name, **options}
     try:

@@ -28,10 +28,10 @@ def check_mixer(
     from vdmbench.cli.tables import print_table, simple_table
     from vdmbench.mixers.conformance import check_mixer as check
     from vdmbench.mixers.making import mixer_maker
-    from vdmbench.suite.overrides import parse_override
+    from vdmbench.suite.overrides import parse_options
     from vdmbench.user_code import is_code
 
-    given = dict(parse_override(text) for text in options or [])
+    given = parse_options(options or [])
     if not is_code(mixer):
         try:
             given = registry.mixers[mixer].load_options()(**given).model_dump()

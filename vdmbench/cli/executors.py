@@ -90,5 +90,8 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise ValueError(f"--slurm {text}: write KEY=VALUE, such as --slurm qos=low")
-        pairs[key.removeprefix("--")] = value
+        name = key.removeprefix("--")
+        if name in pairs:
+            raise ValueError(f"--slurm {text}: {name} is {pairs[name]} already; give it once")
+        pairs[name] = value
     return pairs

@@ -24,14 +24,12 @@ _HOLDERS = {
 
 def devices_named(text: str | None) -> list[Device]:
     """``h200,16GiB`` as cards; an amount is a card whose driver reports it. Raises ValueError for what is neither."""
-    found = []
-    for name in (text or "").split(","):
-        name = name.strip()
-        if name[:1].isdigit():
-            found.append(Device(name, int(parse_bytes(name))))
-        elif name:
-            found.append(device(name.lower()))
-    return found
+    if text is None:
+        return []
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"--devices '{text}' names nothing in one place: write for example h200,16GiB")
+    return [Device(name, int(parse_bytes(name))) if name[0].isdigit() else device(name.lower()) for name in names]
 
 
 def gib(nbytes: int) -> str:

@@ -66,7 +66,7 @@ def built_autoencoder(declared: AutoencoderBlock) -> Autoencoder:
     :class:`~vdmbench.autoencoders.MissingDiffusers`.
     """
     if isinstance(declared, DiffusersAutoencoderBlock):
-        found = read_autoencoder_folder(Path(declared.path))
+        found = read_autoencoder_folder(Path(declared.path).expanduser())
         if found != (declared.factor, declared.channels, declared.sha256):
             raise DataError(
                 f"{declared.path} has changed since it was declared: plan again, for another autoencoder is another cell"

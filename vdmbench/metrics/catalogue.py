@@ -49,7 +49,7 @@ def fvd(
 
     declared = fvd_protocol(protocol, frames=frames, window=window, precision=precision)
     extractor = I3DFeatures(
-        weights=None if weights is None else Path(weights),
+        weights=None if weights is None else Path(weights).expanduser(),
         resize=declared.resize or "half-pixel",
         value_range=declared.value_range,
         precision=precision,

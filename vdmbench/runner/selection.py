@@ -16,30 +16,36 @@ class NothingSelected(ValueError):
     """A selection that no cell answers to."""
 
 
-def answers_to(cell: Cell, name: str) -> bool:
-    """Whether ``name`` is the cell's variant, its identity or the beginning of it, its label, or a glob of one of them."""
-    if len(name) >= SHORTEST_PREFIX and cell.identity.startswith(name):
-        return True
-    return any(name == known or fnmatchcase(known, name) for known in (cell.variant, cell.identity, cell.label))
+def meant(cells: Sequence[Cell], name: str) -> list[Cell]:
+    """The cells of the variant ``name``; else the one of that identity or label; else those whose identity begins so, or that
+    have a variant, identity or label of this glob. An exact name never means more than itself."""
+    exact = [[cell for cell in cells if cell.variant == name], [cell for cell in cells if name in (cell.identity, cell.label)]]
+    return next(filter(None, exact), None) or [
+        cell
+        for cell in cells
+        if (len(name) >= SHORTEST_PREFIX and cell.identity.startswith(name))
+        or any(fnmatchcase(known, name) for known in (cell.variant, cell.identity, cell.label))
+    ]
 
 
 def select(cells: Sequence[Cell], only: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Cell]:
-    """The cells that answer to one of ``only`` (all, where it is empty) and to none of ``exclude``, in their order.
+    """The cells that one of ``only`` means (all, where it is empty) and none of ``exclude``, in their order.
 
     :raises NothingSelected: a name that no cell answers to, or nothing is left.
     """
+    chosen: dict[str, set[str]] = {}
     for option, names in (("--only", only), ("--exclude", exclude)):
-        for name in names:
-            if not any(answers_to(cell, name) for cell in cells):
+        found = {name: meant(cells, name) for name in names}
+        for name, answering in found.items():
+            if not answering:
                 raise NothingSelected(f"{option} {name}: no cell answers to it; {_closest(cells, name)}")
-    chosen = [
-        cell
-        for cell in cells
-        if (not only or any(answers_to(cell, name) for name in only)) and not any(answers_to(cell, name) for name in exclude)
+        chosen[option] = {cell.identity for answering in found.values() for cell in answering}
+    left = [
+        cell for cell in cells if (not only or cell.identity in chosen["--only"]) and cell.identity not in chosen["--exclude"]
     ]
-    if not chosen:
+    if not left:
         raise NothingSelected(f"--exclude leaves none of the {len(cells)} cells: leave out one of {', '.join(exclude)}")
-    return chosen
+    return left
 
 
 def _closest(cells: Sequence[Cell], name: str) -> str:

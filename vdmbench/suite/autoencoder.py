@@ -62,7 +62,7 @@ class DiffusersAutoencoderBlock(Declared):
         if all(given.get(field) for field in ("factor", "channels", "sha256")):  # read before, perhaps on another machine
             return given
         try:
-            found = read_autoencoder_folder(Path(given["path"]))._asdict()
+            found = read_autoencoder_folder(Path(given["path"]).expanduser())._asdict()
         except (OSError, ValueError) as error:
             raise problem_at(("path",), str(error)) from None
         for field, value in found.items():

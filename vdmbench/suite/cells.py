@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
@@ -209,14 +209,15 @@ def _base_tree(suite: Suite, name: str, variant: Variant) -> dict[str, Any]:
     return tree | variant.model_dump(exclude={"set"}) | {"match": None if as_declared or match is None else match.model_dump()}
 
 
+_OF_A_VARIANT = "variants."
+
+
 def _axis_path(path: str, variant: str) -> str | None:
     """An axis as a path into one variant's tree; None where it belongs to another variant."""
-    parts = path.split(".")
-    if parts[0] != "variants":
+    if not path.startswith(_OF_A_VARIANT):
         return path
-    if len(parts) > 2 and parts[1] == variant:
-        return ".".join(parts[2:])
-    return None
+    own = f"{_OF_A_VARIANT}{variant}."
+    return path.removeprefix(own) if path.startswith(own) else None
 
 
 def _set(tree: dict[str, Any], path: str, value: Any, where: tuple[str | int, ...], lines: SourceLines) -> None:
@@ -228,8 +229,7 @@ def _set(tree: dict[str, Any], path: str, value: Any, where: tuple[str | int, ..
 
 def _check_axes(suite: Suite, lines: SourceLines) -> None:
     for path in suite.sweep:
-        parts = path.split(".")
-        if parts[0] == "variants" and (len(parts) < 3 or parts[1] not in suite.variants):
+        if all(_axis_path(path, name) is None for name in suite.variants):
             raise SuiteError([lines.problem(("sweep", path), f"no such variant; variants: {', '.join(suite.variants)}")])
         trees = [(_base_tree(suite, name, variant), _axis_path(path, name)) for name, variant in suite.variants.items()]
         if not any(axis is not None and has_path(tree, axis) for tree, axis in trees):
@@ -299,5 +299,15 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
         for seed in suite.seeds:
             inputs = first.model_copy(update={"seed": seed})
             identity = inputs.identity()
-            cells.setdefault(identity, Cell(suite.name, name, coordinates, seed, inputs, identity))
+            cell = Cell(suite.name, name, coordinates, seed, inputs, identity)
+            same = cells.setdefault(identity, cell)
+            if repr(same.point) != repr(cell.point):
+                _refuse_same(same, cell, lines)
     return list(cells.values())
+
+
+def _refuse_same(one: Cell, other: Cell, lines: SourceLines) -> NoReturn:
+    """Two sweep points that declare one and the same cell would silently be one row."""
+    axis = next(path for path, value in other.point.items() if repr(one.point.get(path)) != repr(value))
+    written = f"{one.point.get(axis)!r} and {other.point[axis]!r}"
+    raise SuiteError([lines.problem(("sweep", axis), f"{written} mean the same for variant {other.variant}: leave one out")])

@@ -107,6 +107,8 @@ class ParsedClaim:
         return list(dict.fromkeys([*(term.quantity for term in self.terms), *extra]))
 
 
+_IN_BRACKETS = re.compile(r"\s*(?:(?P<name>[^\[\],=\s](?:[^\[\],=]*[^\[\],=\s])?)|(?P<symbol>[\[\],=]))")
+"""Between brackets stand names of variants and coordinates, and values: whatever they begin with, ``0.5-mamba`` too."""
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z][\w./-]*)|(?P<symbol>[\[\]*<>=%,]))")
 
 
@@ -115,12 +117,13 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text, self.tokens, self.next = text, [], 0
-        place = 0
+        place, inside = 0, False
         while place < len(text.rstrip()):
-            match = _TOKEN.match(text, place)
+            match = (_IN_BRACKETS if inside else _TOKEN).match(text, place)
             if match is None:
                 raise InvalidClaim(f"'{text}': cannot read from '{text[place:].strip()}' on")
             self.tokens.append((str(match.lastgroup), match[match.lastgroup or 0]))
+            inside = match["symbol"] == "[" or (inside and match["symbol"] != "]")
             place = match.end()
 
     def peek(self) -> tuple[str, str]:
@@ -184,22 +187,14 @@ def _side(reader: _Reader) -> Term | Amount:
         "name", wanted="a quantity of a variant, such as fvd[attention]" + ("" if number else ", or an amount")
     )
     reader.take("symbol", "[", wanted=f"'[' and a variant after '{quantity}'")
-    variant = _name(reader, "a variant's name")
+    variant = reader.take("name", wanted="a variant's name")
     where = []
     while reader.accept("symbol", ","):
         coordinate = reader.take("name", wanted="a coordinate's name")
         reader.take("symbol", "=", wanted=f"'=' after '{coordinate}'")
-        where.append((coordinate, _name(reader, "a coordinate's value")))
+        where.append((coordinate, reader.take("name", wanted="a coordinate's value")))
     reader.take("symbol", "]", wanted="']'")
     return Term(quantity, variant, tuple(where), float(number) if number else 1.0)
-
-
-def _name(reader: _Reader, wanted: str) -> str:
-    """A name, which may begin with a digit (``3d-attention``)."""
-    number = reader.accept("number")
-    if number is None:
-        return reader.take("name", wanted=wanted)
-    return number + (reader.accept("name") or "")
 
 
 def _percent(reader: _Reader) -> float:

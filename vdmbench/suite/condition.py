@@ -55,9 +55,9 @@ class PretrainedText(Declared):
             return value
         value = dict(value)
         if not value.get("features"):
-            value["features"] = _features(Path(value["path"]))
+            value["features"] = _features(Path(value["path"]).expanduser())
         if not value.get("sha256"):
-            value["sha256"] = fingerprint_of_folder(Path(value["path"]))
+            value["sha256"] = fingerprint_of_folder(Path(value["path"]).expanduser())
         return value
 
 

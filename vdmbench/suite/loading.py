@@ -19,17 +19,16 @@ class SourceLines:
 
     def __init__(self, file: str, lines: dict[Path, int]) -> None:
         self._file, self._lines = file, lines
-        self._overrides: dict[str, str] = {}
+        self._overrides: list[tuple[Path, str]] = []
 
-    def override(self, path: str, place: str) -> None:
+    def override(self, path: Path, place: str) -> None:
         """What is at ``path`` was set otherwise at ``place``."""
-        self._overrides[path] = place
+        self._overrides.append((path, place))
 
     def place(self, path: Path) -> str:
         """``file:line`` of the path or of the nearest enclosing one, or the override that set it."""
-        written = dotted(path)
-        for overridden, place in self._overrides.items():
-            if written == overridden or written.startswith((overridden + ".", overridden + "[")):
+        for overridden, place in reversed(self._overrides):
+            if path[: len(overridden)] == overridden:
                 return place
         for length in range(len(path), -1, -1):
             if path[:length] in self._lines:
@@ -88,10 +87,10 @@ def parse_suite(
         for text in overrides:
             try:
                 path, value = parse_override(text)
-                set_path(tree, path, value)
+                keys = set_path(tree, path, value)
             except (ValueError, UnknownPath) as error:
                 raise SuiteError([f"override {text}: {error}"]) from None
-            lines.override(path, f"override {text}")
+            lines.override(keys, f"override {text}")
         suite = _validate(tree, lines)
     return suite, lines
 
@@ -111,8 +110,8 @@ def _made_tiny(suite: Suite, lines: SourceLines) -> Suite:
     tree = suite.model_dump(by_alias=True)
     for path, value in suite.tiny.items():
         try:
-            set_path(tree, path, value)
+            keys = set_path(tree, path, value)
         except UnknownPath as error:
             raise SuiteError([lines.problem(("tiny", path), str(error))]) from None
-        lines.override(path, lines.place(("tiny", path)))
+        lines.override(keys, lines.place(("tiny", path)))
     return _validate({**tree, "name": f"{suite.name}-tiny"}, lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -23,7 +24,10 @@ def _parse_count(value: Any) -> Any:
     match = _COUNT.match(value)
     if match is None:
         raise ValueError(f"'{value}' is not a count; write a number, or one with k, M or B, such as 14.1M")
-    return round(float(match[1]) * _SCALE[match[2]])
+    count = Decimal(match[1]) * _SCALE[match[2]]
+    if count != int(count):
+        raise ValueError(f"'{value}' is not a whole count")
+    return int(count)
 
 
 def parse_bytes(value: Any) -> Any:
@@ -33,7 +37,7 @@ def parse_bytes(value: Any) -> Any:
     match = _BYTES.match(value)
     if match is None or match[2] not in _BYTE_UNITS:
         raise ValueError(f"'{value}' is not a size; write a number with one of {', '.join(_BYTE_UNITS)}, such as 16GiB")
-    return round(float(match[1]) * _BYTE_UNITS[match[2]])
+    return round(Decimal(match[1]) * _BYTE_UNITS[match[2]])
 
 
 def _parse_fraction(value: Any) -> Any:

@@ -1,11 +1,13 @@
 """YAML with the line of every key kept, so that an error can point at it.
 
-Read as YAML 1.2 people expect: ``1e-4`` is a number, only ``true`` and ``false`` are booleans, and a key given twice is an
-error instead of the last one winning.
+Values are read by the core schema of YAML 1.2: ``1e-4`` is a number, ``0100`` is one hundred, and only ``true`` and ``false``
+are booleans. What YAML would read without a word as something that nobody meant is an error: a key given twice, a key without
+a value, a number that no float can hold.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -25,8 +27,20 @@ class YamlError(ValueError):
 class _Loader(yaml.SafeLoader):
     """The safe loader, with its YAML 1.1 readings of plain words taken out below."""
 
+    def construct_decimal(self, node: yaml.ScalarNode) -> int:
+        """A leading zero means nothing; YAML 1.1 would read octal."""
+        return int(node.value)
 
-_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
+    def construct_finite(self, node: yaml.ScalarNode) -> float:
+        """Neither infinity for a number that is too large nor zero for one that is too small."""
+        value = float(node.value)
+        mantissa = re.split("[eE]", node.value)[0]
+        if not math.isfinite(value) or (value == 0 and mantissa.strip("+-0.")):
+            raise ValueError("a number of this size does not fit in a float")
+        return value
+
+
+_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "merge", "timestamp", "value", "yaml")}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -36,6 +50,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789")
 )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_finite)
 
 
 # YAML lets a text of a few lines expand without end through aliases, or nest until the parser's stack is gone.
@@ -61,10 +77,18 @@ def _walk(node: yaml.Node, loader: _Loader, path: Path, lines: dict[Path, int]) 
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_walk(item, loader, (*path, index), lines) for index, item in enumerate(node.value)]
+    if isinstance(node, yaml.ScalarNode) and not node.value and node.style is None:
+        raise YamlError(f"{_shown(path)} has no value: write one, or null for none, or leave the key out", line)
     try:
         return loader.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise YamlError(f"'{node.value}' cannot be read: {error}", line) from None
+
+
+def _shown(path: Path) -> str:
+    """A key by its name, an entry of a list by its number."""
+    last = path[-1] if path else None
+    return f"'{last}'" if isinstance(last, str) else "the text" if last is None else f"entry {last + 1} of the list"
 
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -106,3 +130,36 @@ def parse_yaml(text: str) -> tuple[Any, dict[Path, int]]:
         raise YamlError(f"nested deeper than {_DEEPEST} levels", 1) from None
     lines: dict[Path, int] = {}
     return (None if node is None else _walk(node, loader, (), lines)), lines
+
+
+def parse_value(text: str) -> Any:
+    """One value as it is written on a command line, without the traps of a YAML document.
+
+    ``[...]``, ``{...}`` and quoted text are YAML. Everything else is one plain value as a whole: a number, ``true``, ``false``
+    or ``null`` where it looks like one, else the text itself, whatever is in it (``data/run #2``, ``ratio: 2``).
+
+    Raises:
+        YamlError: nothing is written, YAML that cannot be read, or something behind its end.
+    """
+    text = text.strip()
+    if not text:
+        raise YamlError("no value: write null to switch the field off", 1)
+    if text[0] in "[{\"'":
+        value, _ = parse_yaml(text)
+        if (rest := _behind(text)) is not None:
+            raise YamlError(f"'{rest}' behind the value would be ignored: take it away, or quote the whole value", 1)
+        return value
+    if "\0" in text or _HALF_PAIR.search(text):
+        raise YamlError("a zero byte or half of a surrogate pair is no text", 1)
+    loader = _Loader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    try:
+        return loader.construct_object(yaml.ScalarNode(tag, text))
+    except ValueError as error:
+        raise YamlError(f"'{text}' cannot be read: {error}", 1) from None
+
+
+def _behind(text: str) -> str | None:
+    """What follows the one node of ``text``, such as a comment; None where nothing does."""
+    node = _Loader(text).get_single_node()
+    return None if node is None else text[node.end_mark.index :].strip() or None

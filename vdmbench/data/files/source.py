@@ -39,7 +39,7 @@ class FileSource(Source):
 
     def __init__(self, *, split: Split, frames: int, size: int, path: Path | str) -> None:
         super().__init__(split=split, frames=frames, size=size)
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.videos = self.find(self.path, split)
         check_alike([video.file for video in self.videos], frames)
 

@@ -29,7 +29,7 @@ class Store(Source):
 
     def __init__(self, *, split: Split, frames: int, size: int, path: Path | str) -> None:
         super().__init__(split=split, frames=frames, size=size)
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.index = open_index(self.path)
         self.videos = self.index.videos[split]
         if not self.videos:

@@ -37,7 +37,7 @@ class PretrainedEncoder:
 
     def __init__(self, path: str | Path, *, length: int) -> None:
         transformers = _transformers()
-        folder, local = Path(path), {"local_files_only": True, "trust_remote_code": False}
+        folder, local = Path(path).expanduser(), {"local_files_only": True, "trust_remote_code": False}
         try:
             config = transformers.AutoConfig.from_pretrained(folder, **local)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
