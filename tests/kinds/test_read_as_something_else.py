@@ -2,8 +2,8 @@
 
 Found: YAML's octal numbers (``steps: 0100`` was 64), comments and mappings inside override values, empty values that became
 null and switched features off, floats that overflow to infinity or vanish to zero, variants with dots that no path reached,
-claims that could not name every variant, sweep values that collapse to one cell, options given twice of which the last won, counts
-that were rounded, ``~`` taken for a folder, an exact variant name that also selected identities, ``--devices ''``.
+claims that could not name every variant, sweep values that collapse to one cell, options given twice of which the last won,
+counts that were rounded, ``~`` taken for a folder, an exact variant name that also selected identities, ``--devices ''``.
 All are mended; tests/suite/test_reading.py has the right values. Left: an override of the same field twice in one command,
 where the last wins, because scripts append to defaults so (docs/suites.md says it).
 
