@@ -18,6 +18,16 @@ from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import gated_delta_scan
 
+A_RANGE = (0.0, 16.0)
+"""Initial decay of each head (Yang et al. 2024, code)."""
+EPSILON = 1e-6
+"""Added to the squared length of queries and keys (Yang et al. 2024, code)."""
+
+
+def unit(x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places dim"]:
+    """x / sqrt(|x|^2 + 1e-6)."""
+    return x * torch.rsqrt(torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() + EPSILON)
+
 
 class DeltaBranch(nn.Module):
     """One direction of time: its convolution, its decay and writing strength, its scan.
@@ -42,8 +52,8 @@ class DeltaBranch(nn.Module):
         super().__init__()
         self.heads, self.dim, self.backend = heads, dim, backend
         self.to_dt_and_beta = nn.Linear(channels, 2 * heads, bias=False)
-        self.conv = ShortConv(3 * heads * dim, conv, alignment=conv_alignment)
-        self.steps = HeadSteps(heads)
+        self.conv = ShortConv(3 * heads * dim, conv, alignment=conv_alignment, bias=False)
+        self.steps = HeadSteps(heads, A_range=A_RANGE)
         self.register_parameter("D", nn.Parameter(torch.ones(heads)) if delayed else None)
 
     def forward(
@@ -75,7 +85,7 @@ class DeltaBranch(nn.Module):
 
     def _heads(self, convolved: Float[Tensor, "*places qkv"]) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = convolved.unflatten(-1, (3, self.heads, self.dim)).unbind(-3)
-        return F.normalize(q, dim=-1) * self.dim**-0.5, F.normalize(k, dim=-1), v
+        return unit(q) * self.dim**-0.5, unit(k), v
 
     def _decay_and_beta(self, u: Float[Tensor, "*places channels"]) -> tuple[Tensor, Tensor]:
         dt, beta = self.to_dt_and_beta(u).chunk(2, -1)
@@ -97,8 +107,9 @@ class DeltaBranch(nn.Module):
 class GatedDeltaNet(Mixer):
     """The Gated DeltaNet block (Yang et al. 2024, arXiv 2412.06464, sec. 3.4 and fig. 1), along time, against it, or both ways.
 
-    Queries, keys and values pass a convolution and SiLU, queries and keys are brought to length 1, decay is that of Mamba-2,
-    beta a sigmoid, and each head's output a gated norm. Keys and values have one width. In both directions the projections,
+    Queries, keys and values pass a convolution without bias and SiLU, queries and keys are brought to length 1, decay has the
+    form of Mamba-2's and starts wider, beta is a sigmoid, and each head's output passes a norm (each direction's by itself,
+    where both stand side by side) and a gate. Keys and values have one width. In both directions the projections,
     the gate, the norm and the output map are shared, as in Mamba-2 here; convolution, decay and beta are each direction's own.
 
     Args:
@@ -149,7 +160,7 @@ class GatedDeltaNet(Mixer):
         self.along = branch()
         self.against = branch() if self.both and not shared else None
         widths = 2 if merge == "concat" else 1
-        self.norm = GatedRMSNorm(widths * dim, gate_first=False)
+        self.norm = GatedRMSNorm(widths * dim, group=dim, gate_first=False)
         self.out = nn.Linear(widths * inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:

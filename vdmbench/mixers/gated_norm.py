@@ -12,13 +12,14 @@ class GatedRMSNorm(nn.Module):
     """x / rms(x), a gain for each feature, and SiLU of a gate (Zhang and Sennrich 2019, arXiv 1910.07467, eq. 4).
 
     Args:
+        group: features whose root mean square is taken together; ``features`` is a multiple of it.
         gate_first: multiply by the gate before the norm, as Mamba-2 does, instead of after it.
     """
 
-    def __init__(self, features: int, *, gate_first: bool, epsilon: float = 1e-5) -> None:
+    def __init__(self, features: int, *, group: int, gate_first: bool, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(features))
-        self.gate_first, self.epsilon = gate_first, epsilon
+        self.group, self.gate_first, self.epsilon = group, gate_first, epsilon
 
     def forward(
         self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"] | None
@@ -29,4 +30,7 @@ class GatedRMSNorm(nn.Module):
         return self._normed(x * F.silu(gate)) if self.gate_first else self._normed(x) * F.silu(gate)
 
     def _normed(self, x: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.epsilon)  # fused kernels take one dtype
+        weight = self.weight.to(x.dtype)  # fused kernels take one dtype
+        if self.group == len(weight):
+            return F.rms_norm(x, weight.shape, weight, self.epsilon)
+        return F.rms_norm(x.unflatten(-1, (-1, self.group)), (self.group,), eps=self.epsilon).flatten(-2) * weight

@@ -17,6 +17,9 @@ from vdmbench.mixers.mixer import Mixer
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
 
+A_RANGE = (1.0, 1.0)
+"""Initial decay: A = 1 in every head (Hwang et al. 2024, code)."""
+
 
 class Side(NamedTuple):
     """What one triangle of the matrix is made of."""
@@ -50,7 +53,7 @@ class Hydra(Mixer):
     """The Hydra block (Hwang et al. 2024, arXiv 2407.09941, sec. 3.3).
 
     Both directions share x, A and the bias of dt, and each has its own B, C and dt; the diagonal follows the input, and a norm
-    stands before the gate.
+    over all features, whatever the groups, stands before the gate.
 
     Args:
         channels: width of input and output.
@@ -90,10 +93,10 @@ class Hydra(Mixer):
         self.gate_width = inner if gate else 0
         self.to_inner = nn.Linear(channels, self.gate_width + inner + self.maps + 2 * self.heads, bias=False)
         self.conv = ShortConv(inner + self.maps, conv, alignment=conv_alignment)
-        self.steps = HeadSteps(self.heads)
+        self.steps = HeadSteps(self.heads, A_range=A_RANGE)
         self.D = nn.Parameter(torch.ones(self.heads))
         self.to_diagonal = nn.Linear(inner, self.heads, bias=False)
-        self.norm = GatedRMSNorm(inner, gate_first=False)
+        self.norm = GatedRMSNorm(inner, group=inner, gate_first=False)
         self.out = nn.Linear(inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:

@@ -19,19 +19,24 @@ from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
 
 DT_RANGE = (1e-3, 1e-1)
+"""Initial step sizes, log-uniform."""
 A_RANGE = (1.0, 16.0)
+"""Initial decay of Mamba-2's heads."""
 EXPAND = 2.0
 
 
 class HeadSteps(nn.Module):
-    """Decay and step size of each head: A = -exp(A_log) uniform in [-16, -1], softplus(dt_bias) log-uniform in [1e-3, 1e-1]
-    (Dao and Gu 2024, arXiv 2405.21060, code)."""
+    """Decay and step size of each head: exp(A_log) starts uniform in ``A_range``, softplus(dt_bias) log-uniform in
+    [1e-3, 1e-1] (Dao and Gu 2024, arXiv 2405.21060, code). The range of A differs from mixer to mixer, as published.
+    """
 
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, *, A_range: tuple[float, float]) -> None:
         super().__init__()
         low, high = map(math.log, DT_RANGE)
         dt = torch.empty(heads).uniform_(low, high).exp()
-        self.A_log = nn.Parameter(torch.empty(heads).uniform_(*A_RANGE).log())
+        least, most = A_range
+        A = most - (most - least) * torch.rand(heads)  # in (least, most], since rand gives no 1: the log of A is finite
+        self.A_log = nn.Parameter(A.log())
         self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
 
     @property
@@ -67,7 +72,7 @@ class SSDBranch(nn.Module):
         self.maps = 2 * groups * state  # B and C of each group
         self.to_maps = nn.Linear(channels, self.maps + heads, bias=False)
         self.conv = ShortConv(self.inner + self.maps, conv, alignment=conv_alignment)
-        self.steps = HeadSteps(heads)
+        self.steps = HeadSteps(heads, A_range=A_RANGE)
         self.D = nn.Parameter(torch.ones(heads))
 
     def forward(
@@ -123,9 +128,9 @@ class SSDBranch(nn.Module):
 class Mamba2(Mixer):
     """The Mamba-2 block (Dao and Gu 2024, arXiv 2405.21060, sec. 7.1 and fig. 6), along time, against it, or both ways.
 
-    B, C and dt come from the block's input beside x, the convolution covers x, B and C, and an RMS norm follows the gate. In
-    both directions the projections to x and gate, the norm and the output map are shared, as in Vim (Zhu et al. 2024,
-    arXiv 2401.09417, alg. 1).
+    B, C and dt come from the block's input beside x, the convolution covers x, B and C, and an RMS norm follows the gate, of
+    each group's features by themselves (of each direction's, where both stand side by side). In both directions the
+    projections to x and gate, the norm and the output map are shared, as in Vim (Zhu et al. 2024, arXiv 2401.09417, alg. 1).
 
     Args:
         channels: width of input and output.
@@ -135,7 +140,8 @@ class Mamba2(Mixer):
         expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
         head_dim: features of a head at ``expand`` 2.
         state: N numbers a channel.
-        groups: sets of B and C that the heads are dealt to; the number of heads is a multiple of it.
+        groups: sets of B and C that the heads are dealt to, and parts that the norm takes by themselves; the number of heads
+            is a multiple of it.
         gate: multiply by a gate before the norm.
         conv: frames under the convolution.
         conv_alignment: ``causal``, or ``centred`` on the present frame.
@@ -187,7 +193,7 @@ class Mamba2(Mixer):
         self.along = branch()
         self.against = branch() if self.both and not shared else None
         widths = 2 if merge == "concat" else 1
-        self.norm = GatedRMSNorm(widths * inner, gate_first=True)
+        self.norm = GatedRMSNorm(widths * inner, group=inner // groups, gate_first=True)
         self.out = nn.Linear(widths * inner, channels, bias=False)
 
     def forward(self, u: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:

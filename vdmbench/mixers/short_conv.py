@@ -20,12 +20,15 @@ class ShortConv(nn.Module):
     Args:
         taps: frames under the filter.
         alignment: ``causal``: the present frame is the last one; ``centred``: the middle one.
+        bias: add a number to each channel before SiLU.
 
     Raises:
         ValueError: ``taps`` is not positive, or even where it is centred.
     """
 
-    def __init__(self, channels: int, taps: int, *, alignment: ConvAlignment = "causal") -> None:
+    bias: nn.Parameter | None
+
+    def __init__(self, channels: int, taps: int, *, alignment: ConvAlignment = "causal", bias: bool = True) -> None:
         super().__init__()
         if alignment not in ("causal", "centred"):
             raise ValueError(f"conv_alignment must be 'causal' or 'centred', got '{alignment}'")
@@ -35,7 +38,7 @@ class ShortConv(nn.Module):
             raise ValueError(f"conv is centred on the present frame: it must be odd, got {taps}")
         bound = taps**-0.5  # as nn.Conv1d: uniform within 1 / sqrt(fan-in)
         self.weight = nn.Parameter(torch.empty(channels, taps).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+        self.register_parameter("bias", nn.Parameter(torch.empty(channels).uniform_(-bound, bound)) if bias else None)
         self.ahead = taps // 2 if alignment == "centred" else 0
 
     def forward(
@@ -58,7 +61,8 @@ class ShortConv(nn.Module):
     ) -> tuple[Float[Tensor, "batch channels"], Float[Tensor, "batch past channels"]]:
         """One frame further, where it is causal: its output, and the frames that the next one sees."""
         seen = torch.cat([past, x[:, None]], 1)
-        return F.silu((seen * self.weight.T).sum(1) + self.bias), seen[:, 1:]
+        filtered = (seen * self.weight.T).sum(1)
+        return F.silu(filtered if self.bias is None else filtered + self.bias), seen[:, 1:]
 
     @property
     def state_size(self) -> int:
