@@ -10,7 +10,7 @@ from vdmbench.metrics.video import InvalidVideo
 def test_a_still_video_does_not_flicker_and_does_not_move(discs):
     still = discs(3, seed=0)[:, :1].repeat(1, 16, 1, 1, 1)
     profile = temporal_profile(still)
-    assert profile.flicker == profile.dynamic_degree == 0
+    assert profile.flicker == profile.colour_flicker == profile.dynamic_degree == 0
     assert profile.similarity == pytest.approx({1: 1, 2: 1, 4: 1, 8: 1})
 
 
@@ -19,9 +19,21 @@ def test_known_flicker():
     clip = 255 * (torch.arange(8) % 2).to(torch.uint8)[None, :, None, None, None].expand(1, 8, 3, 4, 4)
     profile = temporal_profile(clip)
     assert profile.flicker == pytest.approx(1)
+    assert profile.colour_flicker == pytest.approx(0, abs=1e-9)
     assert profile.dynamic_degree == 1
     ramp = torch.arange(0, 160, 20, dtype=torch.uint8)[None, :, None, None, None].expand(1, 8, 3, 4, 4)
     assert temporal_profile(ramp).flicker == pytest.approx(0, abs=1e-9)  # steady change is no flicker
+
+
+def test_colour_flicker_shows_where_luma_does_not():
+    # 40 levels more of red, and so many fewer of blue that luma stays.
+    clip = torch.full((1, 8, 3, 4, 4), 128.0)
+    clip[:, 1::2, 0] += 40
+    clip[:, 1::2, 2] -= 40 * 0.299 / 0.114
+    profile = temporal_profile(clip.round().to(torch.uint8))
+    assert profile.flicker < 0.001
+    expected = (40 * 0.5 / (1 - 0.299) + 105 * 0.5 / (1 - 0.114)) / 2 / 255
+    assert profile.colour_flicker == pytest.approx(expected, rel=0.01)
 
 
 def test_motion_forgets_with_the_gap_and_batches_add_up(discs):

@@ -6,10 +6,15 @@ from vdmbench.report.behaviour import behaviour_table
 from vdmbench.report.study import Study
 
 
-def profiled(variant: str, seed: int, flicker: float, *, cut_rate: float | None = None):
+def profiled(variant: str, seed: int, flicker: float, *, cut_rate: float | None = None, colour_flicker: float | None = None):
     def profile(flicker: float) -> TemporalProfile:
         return TemporalProfile(
-            clips=4, flicker=flicker, dynamic_degree=0.5, similarity={1: 0.9, 2: 0.8, 8: 0.3}, cut_rate=cut_rate
+            clips=4,
+            flicker=flicker,
+            colour_flicker=colour_flicker,
+            dynamic_degree=0.5,
+            similarity={1: 0.9, 2: 0.8, 8: 0.3},
+            cut_rate=cut_rate,
         )
 
     profiles = TemporalProfiles(generated=profile(flicker), real=profile(0.02))
@@ -31,3 +36,9 @@ def test_cuts_have_a_column_where_they_were_counted_and_records_without_profiles
     assert table.columns[-1].key == "cut_rate"
     assert table.rows[-1][-1].text == "1.50"
     assert behaviour_table(Study.of([make_record("s4d")])).rows == []
+
+
+def test_colour_flicker_has_a_column_where_it_was_measured():
+    table = behaviour_table(Study.of([profiled("s4d", 0, 0.1, colour_flicker=0.02), profiled("s4d", 1, 0.1)]))
+    place = [column.key for column in table.columns].index("colour_flicker")
+    assert [(row[place].text, row[place].n) for row in table.rows] == [("2.00", 1), ("2.00", 1)]  # not of the earlier record

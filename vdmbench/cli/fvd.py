@@ -105,10 +105,17 @@ def _time_table(found: dict[str, Any]) -> Table:
     profiles = {side: found[side]["temporal_profile"] for side in ("real", "generated")}
     gaps = list(profiles["real"]["similarity"] | profiles["generated"]["similarity"])
     counted = any(profile["cut_rate"] is not None for profile in profiles.values())
-    columns = ["in time", " flicker", " moving pixels", *(f" alike {gap} apart" for gap in gaps)]
+    columns = ["in time", " flicker", " colour flicker", " moving pixels", *(f" alike {gap} apart" for gap in gaps)]
     table = simple_table("", columns + [" cuts in 100 frames"] * counted)
     for side, profile in profiles.items():
         alike = [f"{profile['similarity'][gap]:.3f}" if gap in profile["similarity"] else "–" for gap in gaps]
         cuts = [f"{profile['cut_rate']:.2f}"] if counted else []
-        table.add_row(side, f"{profile['flicker']:.4f}", f"{profile['dynamic_degree']:.1%}", *alike, *cuts)
+        table.add_row(
+            side,
+            f"{profile['flicker']:.4f}",
+            f"{profile['colour_flicker']:.4f}",
+            f"{profile['dynamic_degree']:.1%}",
+            *alike,
+            *cuts,
+        )
     return table

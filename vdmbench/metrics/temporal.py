@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.metrics.extractor import ClipFeatures, extract, in_batches
+from vdmbench.metrics.luma import luma_and_chroma
 from vdmbench.metrics.protocol import Protocol, WindowRule
 from vdmbench.metrics.video import InvalidVideo, check_uint8
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 MOVED = 8 / 255  # a pixel has moved where its luma changes by more than compression and sensor noise
 MINIMUM_FRAMES = 3
+VERSION = 2  # of the rows that are kept; 1 knew no chroma
 
 CountCuts = Callable[[Tensor], Tensor]
 """uint8 clips (batch frames 3 height width) to the cuts in each."""
@@ -28,7 +29,9 @@ class TemporalProfile:
     clips: int
     flicker: float
     """Mean absolute deviation of a frame's luma from the mean of its two neighbours, as a share of the range. Zero for a
-    still video, so it is never to be read without the next."""
+    still video, so it is never to be read without ``dynamic_degree``."""
+    colour_flicker: float
+    """The same of chroma (Cb and Cr, ITU-R BT.601), their mean: what luma does not show."""
     dynamic_degree: float
     """Share of pixels whose luma, anywhere in the clip, leaves its first value by more than 8/255."""
     similarity: dict[int, float]
@@ -44,7 +47,7 @@ class TemporalProfile:
 class TemporalFeatures:
     """Each clip's own profile as a row of numbers, so that it is streamed, kept and resumed as features are.
 
-    The row is flicker, dynamic degree, cuts where a detector is given, then similarity at each gap.
+    The row is flicker, colour flicker, dynamic degree, cuts where a detector is given, then similarity at each gap.
     """
 
     name = "temporal-profile"
@@ -54,7 +57,7 @@ class TemporalFeatures:
 
     def __init__(self, cuts: CountCuts | None = None) -> None:
         self.cuts = cuts
-        self.num_features = 2 + (cuts is not None)
+        self.num_features = 3 + (cuts is not None)
         """Without the similarities, whose number grows with the length of clips."""
 
     def protocol(self, *, frames: int | None = None, stride: int = 1, window: WindowRule = "whole") -> Protocol:
@@ -68,6 +71,7 @@ class TemporalFeatures:
             frames=frames,
             stride=stride,
             window=window,
+            version=VERSION,
         )
 
     def __call__(self, videos: Tensor) -> Float[Tensor, "batch numbers"]:
@@ -75,11 +79,12 @@ class TemporalFeatures:
         frames = check_uint8(videos).shape[1]
         if frames < MINIMUM_FRAMES:
             raise InvalidVideo(f"a temporal profile needs at least {MINIMUM_FRAMES} frames, got {frames}")
-        weights = torch.tensor(LUMA, dtype=torch.float64, device=videos.device)
-        luma = torch.einsum("bfchw,c->bfhw", videos.double() / 255, weights)
-        between = (luma[:, 2:] + luma[:, :-2]) / 2
+        planes = luma_and_chroma(videos.double() / 255)
+        apart = (planes[:, 1:-1] - (planes[:, 2:] + planes[:, :-2]) / 2).abs().mean((1, 3, 4))  # (batch, channel)
+        luma = planes[:, :, 0]
         columns = [
-            (luma[:, 1:-1] - between).abs().mean((1, 2, 3)),
+            apart[:, 0],
+            apart[:, 1:].mean(1),
             ((luma - luma[:, :1]).abs().amax(1) > MOVED).double().mean((1, 2)),
         ]
         if self.cuts is not None:
@@ -93,9 +98,10 @@ class TemporalFeatures:
         return TemporalProfile(
             clips=len(measured),
             flicker=means[0],
-            dynamic_degree=means[1],
+            colour_flicker=means[1],
+            dynamic_degree=means[2],
             similarity={gap: value for gap, value in zip(gaps(measured.frames), means[own:], strict=True)},
-            cut_rate=None if self.cuts is None else 100 * means[2] / measured.frames,
+            cut_rate=None if self.cuts is None else 100 * means[3] / measured.frames,
         )
 
 

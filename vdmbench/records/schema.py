@@ -204,7 +204,7 @@ class MetricResult(Recorded):
     kvd: float | None = None
     """Unbiased polynomial-3 MMD on the same features."""
     floor: float | None = None
-    """The same distance between two disjoint sets of real clips, at the same N."""
+    """What held-out real clips get in place of generated ones, at the same N; no bound, a distance may lie below it."""
     floor_n: list[int] | None = None
     """Clips on the two sides of the floor; where they are fewer than in the distance, the floor lies too high."""
     interval: tuple[float, float] | None = None
@@ -245,6 +245,8 @@ class TemporalProfile(Recorded):
     clips: int
     flicker: float
     """Deviation of a frame's luma from the mean of its neighbours, a share of the range; zero for a still video."""
+    colour_flicker: float | None = None
+    """The same of chroma; null in records from before it was measured."""
     dynamic_degree: float
     """Share of pixels that move, to be read beside flicker."""
     similarity: dict[int, float] = Field(default_factory=dict)
