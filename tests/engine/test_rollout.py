@@ -200,7 +200,7 @@ def test_a_cell_rolls_out_longer_clips_than_it_was_trained_on(tmp_path):
     assert len(set(record.state_bytes)) == 1
     assert record.state_bytes[0] == 4 * record.state_elements[0] > 0
     assert record.frame_seconds.count == 2 * 8 - 1  # two batches, the first chunk apart
-    assert heard.one(engine.Judged).result.name.startswith("STE-FD[n=4,f=5")
+    assert heard.one(engine.Judged).result.name.startswith("STE-FD[v2,16px,n=4,f=5")
     assert heard.all(engine.Progress)[-1].phase == "evaluate"
 
 

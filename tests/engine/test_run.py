@@ -10,6 +10,7 @@ import torch
 from tests.suite.texts import MINIMAL
 from vdmbench import engine
 from vdmbench.matching import solve
+from vdmbench.metrics.controls import CONTROLS
 from vdmbench.suite import expand, parse_suite
 
 
@@ -81,9 +82,9 @@ def test_clips_are_uint8_video_of_the_declared_shape(plain):
     assert sampled.clips.dtype == torch.uint8
     assert sampled.clips.shape == (4, 6, 3, 16, 16)
     result = plain.one(engine.Judged).result
-    assert result.name == "STE-FD[n=4,f=6]"
+    assert result.name == "STE-FD[v2,16px,n=4,f=6]"
     assert result.value > 0
-    assert result.controls.keys() == {"shuffled", "frozen", "reversed", "noise"}
+    assert result.controls.keys() == CONTROLS.keys()
 
 
 def test_the_same_seed_gives_the_same_bits(plain):

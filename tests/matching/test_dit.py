@@ -85,7 +85,7 @@ def test_a_shipped_suite_runs_in_its_tiny_form():
         judged: list[Any] = []
         cell = engine.prepare(inputs, resolved.network, resolved.mixer, CPU)
         engine.run_cell(cell, lambda event, judged=judged: judged.append(event) if isinstance(event, engine.Judged) else None)
-        assert [event.result.name for event in judged] == ["STE-FD[n=4,f=6]"]
+        assert [event.result.name for event in judged] == ["STE-FD[v2,16px,n=4,f=6]"]
 
 
 def test_five_billion_parameters_are_counted_without_allocating_any():

@@ -50,11 +50,11 @@ def test_presets_differ_where_their_authors_do():
 
 
 def test_a_number_is_named_by_its_protocol():
-    assert fvd_protocol("standard").label(2048, 2048, 16) == "FVD[i3d,n=2048,f=16]"
-    assert fvd_protocol("tf1").label(64, 32, 16) == "FVD[i3d,tf1,n=64/32,f=16]"
-    assert fvd_protocol("standard", precision="bf16").label(64, 64, 16) == "FVD[i3d,bf16,n=64,f=16]"
+    assert fvd_protocol("standard").label(2048, 2048, 16, (64, 64)) == "FVD[i3d,n=2048,f=16]"
+    assert fvd_protocol("tf1").label(64, 32, 16, (64, 64)) == "FVD[i3d,tf1,n=64/32,f=16]"
+    assert fvd_protocol("standard", precision="bf16").label(64, 64, 16, (64, 64)) == "FVD[i3d,bf16,n=64,f=16]"
     other = replace(fvd_protocol("standard"), weights="0123456789")
-    assert other.label(64, 64, 16) == "FVD[i3d,weights=01234567,n=64,f=16]"
+    assert other.label(64, 64, 16, (64, 64)) == "FVD[i3d,weights=01234567,n=64,f=16]"
 
 
 def test_a_preset_keeps_what_it_fixes():

@@ -8,7 +8,7 @@ from vdmbench.metrics.extractor import ClipFeatures
 
 
 def test_positions_count_within_each_video():
-    clips = ClipFeatures(torch.zeros(7, 1), torch.tensor([0, 0, 0, 1, 1, 4, 4]), 8)
+    clips = ClipFeatures(torch.zeros(7, 1), torch.tensor([0, 0, 0, 1, 1, 4, 4]), 8, (32, 32))
     assert position_in_video(clips).tolist() == [0, 1, 2, 0, 1, 0, 1]
 
 

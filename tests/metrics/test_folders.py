@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vdmbench.metrics import folders
+from vdmbench.metrics.controls import CONTROLS
 from vdmbench.metrics.feature_store import FeatureStore
 from vdmbench.metrics.folders import compare_folders
 from vdmbench.metrics.frechet import TooFewClips
@@ -50,11 +51,11 @@ def test_two_folders_of_real_video_make_an_fvd(tmp_path, weights, discs):
     result = compare_folders(real, fake, **options, progress=lambda *step: seen.append(step))
     fvd, companion = result["metrics"]
     assert fvd["name"] == "FVD[i3d,n=6/4,f=9]"
-    assert companion["name"] == "STE-FD[n=6/4,f=9]"
+    assert companion["name"] == "STE-FD[v2,32px,n=6/4,f=9]"
     assert min(fvd["value"], fvd["floor"], fvd["value_at_floor_n"]) > 0
     assert fvd["floor_n"] == [3, 3]
     assert fvd["rank_deficient"]
-    assert set(fvd["controls"]) == {"shuffled", "frozen", "reversed", "noise"}
+    assert set(fvd["controls"]) == set(CONTROLS)
     profiles = {side: result[side].pop("temporal_profile") for side in ("real", "generated")}
     assert result["real"] == {"path": str(real), "videos": 6, "found": 6}
     assert profiles["real"]["dynamic_degree"] > 0.01
@@ -68,6 +69,15 @@ def test_two_folders_of_real_video_make_an_fvd(tmp_path, weights, discs):
     assert again["metrics"] == result["metrics"]
     assert {side: again[side]["temporal_profile"] for side in profiles} == profiles
     assert not seen  # nothing was measured twice
+
+
+def test_at_two_resolutions_only_what_resizes_is_measured(tmp_path, means, discs):
+    real = save_clips(tmp_path / "real", discs(6, seed=0))
+    fake = save_clips(tmp_path / "fake", discs(6, seed=1, side=16))
+    (only,) = compare_folders(real, fake, **means, cache=None)["metrics"]
+    assert only["name"] == "MEANS-FD[n=6,f=16]"
+    assert "clips are 32x32 pixels real and 16x16 pixels generated: each is resized on its own" in only["warnings"]
+    assert any("no STE-FD stands beside it" in note for note in only["warnings"])
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path, means, discs, monkeypatch):

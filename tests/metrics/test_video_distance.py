@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from vdmbench.metrics.catalogue import ste_fd
+from vdmbench.metrics.controls import CONTROLS
 from vdmbench.metrics.frechet import TooFewClips
+from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.reference import DamagedReference, Reference, tensor_fingerprint
 from vdmbench.metrics.video import InvalidVideo
+from vdmbench.metrics.video_distance import VideoDistance
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def reference(metric, discs):
 
 def test_a_result_says_everything_beside_the_number(metric, reference, discs):
     result = metric(reference, discs(48, seed=2, drift=0.0))
-    assert result["name"] == "STE-FD[n=48,f=16]"
+    assert result["name"] == "STE-FD[v2,32px,n=48,f=16]"
     assert "FVD" not in result["name"]
     assert result["interval"][0] < result["value"] < result["interval"][1]
     assert result["value"] < 1.5 * result["floor"]
@@ -50,6 +53,48 @@ def test_broken_time_is_seen(metric, reference, discs):
     assert broken["interval"][0] > result["interval"][1]
 
 
+def test_each_fault_of_a_picture_and_of_a_set_is_seen(metric, reference, discs):
+    result = metric(reference, discs(48, seed=2, drift=0.0))
+    assert list(result["controls"]) == list(CONTROLS)
+    assert not {"slow", "hue", "checker", "blur", "collapse"} & set(result["blind"])
+    collapsed = metric(reference, discs(1, seed=2, drift=0.0).expand(48, -1, -1, -1, -1))
+    assert collapsed["value"] > 2 * result["floor"]
+
+
+def test_one_clip_repeated_is_seen_by_its_spread_and_not_by_the_clip_that_was_taken():
+    """Its distance is the mean over which clip is repeated; the draw takes another one each time."""
+
+    class Means(torch.nn.Module):
+        name, num_features, minimum_frames, frames_at_once, scale_floor = "means", 3, 1, 64, None
+
+        def forward(self, videos):
+            return videos.float().mean((1, 3, 4))
+
+    def clips(seed, spread):
+        levels = 128 + spread * torch.randn(64, 1, 3, 1, 1, generator=torch.Generator().manual_seed(seed))
+        return levels.round().clamp(0, 255).to(torch.uint8).expand(-1, 5, -1, 4, 4)
+
+    protocol = Protocol(name="means", extractor="means", weights=None, size=None, resize=None)
+    own = VideoDistance(Means(), protocol, bootstrap=100)
+    wide = own(own.reference(clips(0, 30), clips(1, 30), fingerprint="wide"), clips(2, 30))
+    # A point against a Gaussian of variance v in 3 dimensions: 3 v for the spread, and 3 v for where the clip lies.
+    assert wide["controls"]["collapse"] == pytest.approx(6 * 30**2, rel=0.2)
+    assert "collapse" not in wide["blind"]
+    still = own(own.reference(clips(0, 0), clips(1, 0), fingerprint="one picture"), clips(2, 0))
+    assert still["controls"]["collapse"] == still["control_clean"] == 0
+    assert "collapse" in still["blind"]  # all clips are one: repeating it breaks nothing
+
+
+def test_clips_as_they_are_are_compared_at_one_resolution_only(metric, reference, discs):
+    with pytest.raises(InvalidVideo, match="generated clips are 16x16 pixels and the reference 32x32 pixels"):
+        metric(reference, discs(8, seed=2, side=16))
+    small = metric(
+        metric.reference(discs(8, seed=0, side=16), discs(8, seed=1, side=16), fingerprint="small"), discs(8, seed=2, side=16)
+    )
+    assert small["name"] == "STE-FD[v2,16px,n=8,f=16]"
+    assert small["protocol"]["version"] == 2
+
+
 def test_what_cannot_be_seen_is_named(metric, discs):
     # Drift in every direction looks the same backwards.
     real, held_out = discs(32, seed=0), discs(32, seed=1)
@@ -60,7 +105,7 @@ def test_what_cannot_be_seen_is_named(metric, discs):
 
 def test_unequal_counts_are_measured_and_said(metric, reference, discs):
     result = metric(reference, discs(20, seed=2, drift=0.0))
-    assert result["name"] == "STE-FD[n=48/20,f=16]"
+    assert result["name"] == "STE-FD[v2,32px,n=48/20,f=16]"
     assert result["floor_n"] == [48, 20]
     assert "48 real and 20 generated clips" in result["warnings"]
     more = metric(reference, discs(60, seed=2, drift=0.0))
@@ -102,7 +147,7 @@ def test_windows_cover_the_whole_length_and_count(discs):
     assert len(reference.real) == 36
     assert reference.real.videos.tolist() == [i for i in range(12) for _ in range(3)]
     result = metric(reference, clips)
-    assert result["name"] == "STE-FD[n=36,f=8]"
+    assert result["name"] == "STE-FD[v2,32px,n=36,f=8]"
     assert result["videos_generated"] == 12
     assert result["value"] == pytest.approx(0, abs=1e-6)
     direct = ste_fd(bootstrap=20)

@@ -41,13 +41,15 @@ class ClipFeatures:
     videos: Int[Tensor, " rows"]
     frames: int
     """Frames that the extractor saw in a window."""
+    size: tuple[int, int]
+    """Rows and columns of the clips, before whatever the extractor does to them."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     def take(self, rows: Int[Tensor, " taken"]) -> ClipFeatures:
         """The given rows."""
-        return ClipFeatures(self.features[rows], self.videos[rows], self.frames)
+        return ClipFeatures(self.features[rows], self.videos[rows], self.frames, self.size)
 
 
 def windows(
@@ -91,7 +93,7 @@ def extract(
         seen += len(batch)
     if not rows:
         raise InvalidVideo("there are no clips to measure")
-    return ClipFeatures(torch.cat(rows), torch.cat(owners), cut.shape[2])
+    return ClipFeatures(torch.cat(rows), torch.cat(owners), cut.shape[2], (cut.shape[-2], cut.shape[-1]))
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ class FeatureStore:
         """Keep the features of the next videos, whose numbers go on from :attr:`videos`."""
         if self.folder is not None:
             save_tensors(
-                {"features": part.features, "videos": part.videos, "frames": torch.tensor(part.frames)},
+                {"features": part.features, "videos": part.videos, "clip": torch.tensor([part.frames, *part.size])},
                 self._path(len(self._parts)),
             )
         self._parts.append(part)
@@ -47,6 +47,7 @@ class FeatureStore:
             torch.cat([part.features for part in self._parts]),
             torch.cat([part.videos for part in self._parts]),
             self._parts[0].frames,
+            self._parts[0].size,
         )
 
     def _path(self, index: int) -> Path:
@@ -60,6 +61,8 @@ class FeatureStore:
             part = load_file(self._path(index))
         except SafetensorError:
             return None
-        if len(part["videos"]) == 0 or int(part["videos"][0]) != self.videos:
+        earlier_format = "clip" not in part
+        if earlier_format or len(part["videos"]) == 0 or int(part["videos"][0]) != self.videos:
             return None
-        return ClipFeatures(part["features"], part["videos"], int(part["frames"]))
+        frames, rows, columns = part["clip"].tolist()
+        return ClipFeatures(part["features"], part["videos"], frames, (rows, columns))

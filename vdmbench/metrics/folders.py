@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vdmbench.metrics.archive import cache_folder
 from vdmbench.metrics.catalogue import fvd, ste_fd
-from vdmbench.metrics.controls import CONTROLS
+from vdmbench.metrics.controls import EACH_CLIP
+from vdmbench.metrics.controls import VERSION as CONTROLS_VERSION
 from vdmbench.metrics.cuts import load_cut_detector
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract_batch, windows
 from vdmbench.metrics.feature_store import FeatureStore
@@ -103,22 +104,28 @@ def compare_folders(
     if len(sides["real"].videos) < 4:
         raise TooFewClips(f"{real}: floor and controls need at least 4 real videos, got {len(sides['real'].videos)}")
     features = {name: side.measure([*measures, in_time]) for name, side in sides.items()}
-    shapes = [side.shape for side in sides.values()]
-    note = (
-        []
-        if shapes[0] == shapes[1]
-        else [
-            f"videos are {shapes[0]} real and {shapes[1]} generated (frames 3 height width): each is cut and resized on its own"
-        ]
-    )
+    (real_frames, *_, real_rows, real_columns), (own_frames, *_, rows, columns) = (side.shape for side in sides.values())
+    notes = []
+    if real_frames != own_frames:
+        notes.append(f"videos have {real_frames} frames real and {own_frames} generated: each is cut on its own")
+    comparable = [
+        i
+        for i, distance in enumerate(distances)
+        if distance.protocol.size != "own" or (real_rows, real_columns) == (rows, columns)
+    ]
+    notes += [
+        f"no {distance.protocol.name.upper()}-FD stands beside it: that measures clips as they are, and at one resolution only"
+        for i, distance in enumerate(distances)
+        if i not in comparable
+    ]
     held_out = sides["real"].videos[1::2][:control_clips]
-    controls = {name: sides["real"].only(held_out, name).measure(measures) for name in CONTROLS}
+    controls = {name: sides["real"].only(held_out, name).measure(measures) for name in EACH_CLIP}
     results = []
-    for i, distance in enumerate(distances):
-        result = distance.judge(
+    for i in comparable:
+        result = distances[i].judge(
             _reference(features["real"][i], {name: sets[i] for name, sets in controls.items()}), features["generated"][i]
         )
-        results.append(result | {"warnings": [*result["warnings"], *note]})
+        results.append(result | {"warnings": [*result["warnings"], *notes]})
     return {
         "metrics": results,
         **{
@@ -161,7 +168,7 @@ class _Side:
         if limit is not None and limit < len(self.videos):
             chosen = sorted(random.Random(seed).sample(range(len(self.videos)), limit))
             self.videos = [self.videos[i] for i in chosen]
-        self.shape: tuple[int, ...] | None = None
+        self.shape: tuple[int, ...] = ()
 
     def only(self, videos: list[VideoSource], control: str) -> _Side:
         """The given videos of this side after a control."""
@@ -171,7 +178,9 @@ class _Side:
 
     def measure(self, measures: Sequence[Measure]) -> list[ClipFeatures]:
         """Features for each measure; videos whose features are stored for all of them are not read."""
-        key = fingerprint(self.videos, self.folder, self.value_range, self.control, self.seed if self.control else None)
+        key = fingerprint(
+            self.videos, self.folder, self.value_range, *([self.control, CONTROLS_VERSION, self.seed] if self.control else [])
+        )
         stores = [FeatureStore(self._place(measure.protocol, key)) for measure in measures]
         self.shape = tuple(self._read(0).shape)
         for first, batch in self._batches(min(store.videos for store in stores)):
@@ -181,7 +190,7 @@ class _Side:
                     cut = windows(fresh, measure.protocol)
                     rows = extract_batch(measure.extractor, cut.flatten(0, 1))
                     owners = torch.arange(store.videos, store.videos + len(fresh)).repeat_interleave(cut.shape[1])
-                    store.append(ClipFeatures(rows, owners, cut.shape[2]))
+                    store.append(ClipFeatures(rows, owners, cut.shape[2], (cut.shape[-2], cut.shape[-1])))
             if self.progress:
                 self.progress(self.name, first + len(batch), len(self.videos))
         return [store.all() for store in stores]
@@ -193,7 +202,6 @@ class _Side:
 
     def _batches(self, start: int) -> Iterator[tuple[int, Tensor]]:
         """Stacks of videos from number ``start`` on, with the number of their first."""
-        assert self.shape is not None
         size = max(1, min(PART, STACK_BYTES // math.prod(self.shape)))
         for first in range(start, len(self.videos), size):
             stack = []
@@ -214,7 +222,7 @@ class _Side:
         """The video after this side's control, the same in every run."""
         if self.control is None:
             return video
-        return CONTROLS[self.control](video[None], torch.Generator().manual_seed(self.seed * 1_000_003 + index))[0]
+        return EACH_CLIP[self.control](video[None], torch.Generator().manual_seed(self.seed * 1_000_003 + index))[0]
 
 
 def _reference(real: ClipFeatures, controls: dict[str, ClipFeatures]) -> Reference:

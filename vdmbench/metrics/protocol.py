@@ -25,8 +25,9 @@ class Protocol:
     """Which features: "i3d" makes a distance FVD, nothing else does."""
     weights: str | None
     """SHA-256 of the extractor's weights; null for an extractor without weights."""
-    size: int | None
-    """Side in pixels of the square that the extractor sees; null: an extractor of the user's own decides."""
+    size: int | Literal["own"] | None
+    """Side in pixels of the square that the extractor sees; "own": the clips as they are, so that both sides must have one
+    resolution, which the name says; null: an extractor of the user's own decides."""
     resize: Resize | None
     """Resampling: bilinear with half-pixel centres, TensorFlow-1 legacy bilinear, or bilinear with anti-aliasing."""
     value_range: Literal["symmetric", "unit"] = "symmetric"
@@ -67,21 +68,31 @@ class Protocol:
         """SHA-256 of the canonical form."""
         return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()
 
-    def label(self, real: int, generated: int, frames: int) -> str:
-        """The metric's printed name, e.g. ``FVD[i3d,n=2048,f=16]`` or ``STE-FD[n=64,f=16]``; n is real/generated."""
+    def label(self, real: int, generated: int, frames: int, size: tuple[int, int]) -> str:
+        """The metric's printed name, e.g. ``FVD[i3d,n=2048,f=16]`` or ``STE-FD[v2,64px,n=64,f=16]``; n is real/generated.
+
+        ``size`` is rows and columns of the clips, said where the extractor sees them as they are.
+        """
         count = str(real) if real == generated else f"{real}/{generated}"
         if self.extractor == "i3d":
             told = [self.name] if self.name != "standard" else []
             told += [self.precision] if self.precision != "fp32" else []
             told += [f"weights={str(self.weights)[:8]}"] if self.weights != I3D_WEIGHTS else []
             return f"FVD[{','.join(['i3d', *told, f'n={count}', f'f={frames}'])}]"
-        return f"{self.extractor.upper()}-FD[n={count},f={frames}]"
+        told = [f"v{self.version}"] if self.version != 1 else []
+        if self.size == "own":
+            rows, columns = size
+            told.append(f"{rows}px" if rows == columns else f"{rows}x{columns}px")
+        return f"{self.extractor.upper()}-FD[{','.join([*told, f'n={count}', f'f={frames}'])}]"
 
 
 I3D_WEIGHTS = "16cc267a58f06b24ad589fbd3f204353c5f99c456c0db10c94c31abbd850d4c7"
 """Digest of the Kinetics-400 arrays that FVD is defined on (deepmind/i3d-kinetics-400/1), see ``i3d.checkpoint.digest``."""
 
-STE = Protocol(name="ste", extractor="ste", weights=None, size=32, resize="antialias", value_range="unit", scale_floor=0.01)
+STE = Protocol(
+    name="ste", extractor="ste", weights=None, size="own", resize=None, value_range="unit", scale_floor=0.01, version=2
+)
+"""Version 1 resized to 32 pixels and averaged colour over frames; it saw neither colour flicker nor what is smaller."""
 
 
 def _fvd(name: str, **changes: Any) -> Protocol:

@@ -12,13 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vdmbench.metrics.controls import CONTROLS
+from vdmbench.metrics.controls import EACH_CLIP, VERSION
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, extract_batch, in_batches, windows
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import check_uint8
 
-FORMAT = 1
+FORMAT = 2
 
 
 class DamagedReference(ValueError):
@@ -33,7 +33,7 @@ class Reference:
     real: ClipFeatures
     held_out: ClipFeatures
     controls: dict[str, ClipFeatures]
-    """Rows match the first rows of ``held_out``."""
+    """Of the controls that break each clip by itself; rows match the first rows of ``held_out``."""
     apart: ClipFeatures | None = None
     """The real clips that floor and controls are measured against, where held-out clips are among ``real``."""
 
@@ -43,7 +43,8 @@ class Reference:
         if self.apart is not None:
             sets["apart"] = self.apart
         tensors = {f"{name}.{part}": getattr(clips, part) for name, clips in sets.items() for part in ("features", "videos")}
-        save_tensors(tensors, path, {"key": self.key, "frames": str(self.real.frames)})
+        rows, columns = self.real.size
+        save_tensors(tensors, path, {"key": self.key, "clip": f"{self.real.frames} {rows} {columns}"})
 
     @classmethod
     def load(cls, path: Path, key: str) -> Reference:
@@ -56,14 +57,15 @@ class Reference:
             raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
         if metadata.get("key") != key:
             raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
+        frames, rows, columns = map(int, metadata["clip"].split())
         sets = {
             name.removesuffix(".features"): ClipFeatures(
-                tensor, tensors[name.removesuffix("features") + "videos"], int(metadata["frames"])
+                tensor, tensors[name.removesuffix("features") + "videos"], frames, (rows, columns)
             )
             for name, tensor in tensors.items()
             if name.endswith(".features")
         }
-        controls = {name: sets[f"control.{name}"] for name in CONTROLS}
+        controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
 
@@ -74,7 +76,7 @@ def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed
         "protocol": protocol.canonical(),
         "data": fingerprint,
         "control_clips": control_clips,
-        "controls": sorted(CONTROLS),
+        "controls": [VERSION, *sorted(EACH_CLIP)],
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
@@ -102,7 +104,7 @@ def build_reference(
     if path is not None and path.exists():
         return Reference.load(path, key)
     generator = torch.Generator().manual_seed(seed)
-    broken: dict[str, list[Tensor]] = {name: [] for name in CONTROLS}
+    broken: dict[str, list[Tensor]] = {name: [] for name in EACH_CLIP}
     owners: list[Tensor] = []
 
     def with_controls() -> Iterable[Tensor]:
@@ -112,14 +114,17 @@ def build_reference(
             if len(head):
                 cut = windows(head, protocol)
                 owners.append(torch.arange(used, used + len(head)).repeat_interleave(cut.shape[1]))
-                for name, damage in CONTROLS.items():
+                for name, damage in EACH_CLIP.items():
                     broken[name].append(extract_batch(extractor, damage(cut.flatten(0, 1), generator)))
                 used += len(head)
             yield batch
 
     real_features = extract(extractor, in_batches(real), protocol)
     held_features = extract(extractor, with_controls(), protocol)
-    controls = {name: ClipFeatures(torch.cat(rows), torch.cat(owners), held_features.frames) for name, rows in broken.items()}
+    controls = {
+        name: ClipFeatures(torch.cat(rows), torch.cat(owners), held_features.frames, held_features.size)
+        for name, rows in broken.items()
+    }
     reference = Reference(key, real_features, held_features, controls)
     if path is not None:
         reference.save(path)

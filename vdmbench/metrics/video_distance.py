@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from vdmbench.metrics.kernel import kernel_distance
 from vdmbench.metrics.manifold import manifold_scores
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.reference import Reference, build_reference
+from vdmbench.metrics.video import InvalidVideo
 
 SMALL = 256  # clips under which an estimate is mostly its own bias
 CUSTOMARY = 2048  # clips of the published protocols
@@ -92,6 +92,12 @@ class VideoDistance:
                 f"generated clips have {generated.frames} frames and the reference {reference.real.frames}: "
                 "distances at different lengths say nothing of each other"
             )
+        sizes = [reference.real.size, generated.size]
+        if self.protocol.size == "own" and sizes[0] != sizes[1]:
+            raise InvalidVideo(
+                f"generated clips are {_pixels(sizes[1])} and the reference {_pixels(sizes[0])}, and {self.protocol.name} "
+                "measures clips as they are: resize one side first"
+            )
         standard = self._standard(reference)
         real, fake = standard(reference.real.features), standard(generated.features)
         interval = bootstrap_interval(
@@ -105,7 +111,7 @@ class VideoDistance:
             seed=self.seed,
         )
         result: dict[str, Any] = {
-            "name": self.protocol.label(len(real), len(fake), generated.frames),
+            "name": self.protocol.label(len(real), len(fake), generated.frames, generated.size),
             "value": float(self._distance(real, fake)),
             "interval": list(interval),
             "confidence": self.confidence,
@@ -123,7 +129,12 @@ class VideoDistance:
         }
         if self.protocol.window == "all":
             result["drift"] = drift_curve(self.protocol, reference, generated, standard)
-        return result | {"warnings": self._warnings(result)}
+        resized = (
+            []
+            if sizes[0] == sizes[1]
+            else [f"clips are {_pixels(sizes[0])} real and {_pixels(sizes[1])} generated: each is resized on its own"]
+        )
+        return result | {"warnings": [*self._warnings(result), *resized]}
 
     def _standard(self, reference: Reference) -> Callable[[Tensor], Tensor]:
         """What the protocol does to features: nothing, or the reference's mean and deviations taken out of all of them."""
@@ -154,27 +165,30 @@ class VideoDistance:
         fitted = self._fit(against)
         held_out = standard(reference.held_out.features)
         floor = held_out[: len(fake)]
+        used = min(len(clips) for clips in reference.controls.values())
+        clean = held_out[:used]
+        draw = VideoDraws(reference.held_out.videos[:used], self.seed)
+        draws = [draw() for _ in range(self.bootstrap)]
+        whole = torch.stack([frechet_distance(fitted, self._fit(clean[rows])) for rows in draws])
         values: dict[str, float] = {}
-        blind, clean_value, used = [], math.nan, 0
+        further: dict[str, Tensor] = {}
         for name, clips in reference.controls.items():
             broken = standard(clips.features)
-            used = len(broken)
-            clean = held_out[:used]
             values[name] = float(frechet_distance(fitted, self._fit(broken)))
-            clean_value = float(frechet_distance(fitted, self._fit(clean)))
-            draw, excess = VideoDraws(clips.videos, self.seed), []
-            for _ in range(self.bootstrap):
-                rows = draw()
-                further, whole = (frechet_distance(fitted, self._fit(side[rows])) for side in (broken, clean))
-                excess.append(further - whole)
-            if float(torch.stack(excess).quantile(1 - self.confidence)) <= 0:
-                blind.append(name)
+            further[name] = torch.stack([frechet_distance(fitted, self._fit(broken[rows])) for rows in draws])
+        # One clip repeated has no spread, so its distance is that of a point. Which clip a model would repeat is drawn as well:
+        # a set of equal clips would be the same in every draw, however much depends on the clip that was taken.
+        repeated = (clean - fitted.mean).square().sum(1) + fitted.trace
+        values["collapse"] = float(repeated.mean())
+        chosen = torch.randint(used, (self.bootstrap,), generator=torch.Generator().manual_seed(self.seed))
+        further["collapse"] = repeated[chosen]
+        blind = [name for name in values if float((further[name] - whole).quantile(1 - self.confidence)) <= 0]
         return {
             "floor": float(frechet_distance(fitted, self._fit(floor))),
             "floor_n": [len(against), len(floor)],
             "value_at_floor_n": float(frechet_distance(fitted, self._fit(fake[: len(floor)]))),
             "controls": values,
-            "control_clean": clean_value,
+            "control_clean": float(frechet_distance(fitted, self._fit(clean))),
             "control_n": used,
             "blind": blind,
         }
@@ -211,3 +225,7 @@ class VideoDistance:
         if result["blind"]:
             notes.append(f"blind to {', '.join(result['blind'])} at this count: such damage would not have shown")
         return notes
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]} pixels"
