@@ -20,7 +20,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 # Okabe & Ito, "Color Universal Design" (2008), yellow and black left out: told apart under every common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C8C8C")
@@ -189,6 +189,26 @@ def share_labels(figure: Figure) -> None:
             axes.set_ylabel("")
 
 
+LONGEST_NAME, LONGEST_TITLE = 40, 90
+"""Characters that a figure has room for."""
+
+
+def shortened(text: str, most: int = LONGEST_NAME) -> str:
+    """A name that would take the room of the figure, without its middle."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2) :]}"
+
+
+def shorten_names(figure: Figure) -> None:
+    """Titles, legends and names within a figure; labels of axes stay as they are."""
+    for axes in figure.axes:
+        axes.set_title(shortened(axes.get_title(), LONGEST_TITLE))
+        for text in axes.texts:
+            text.set_text(shortened(text.get_text()))
+    for legend in figure.legends:
+        for text in legend.get_texts():
+            text.set_text(shortened(text.get_text()))
+
+
 def variant_handle(label: str, look: Look) -> Line2D:
     """The legend's entry of a variant."""
     line = Line2D(
@@ -244,6 +264,17 @@ def shared_legend(figure: Figure, handles: Sequence[Line2D], style: Style) -> No
     )
 
 
+def _linear_axis(axis: Axis, low: float, high: float, head_room: float) -> None:
+    span = (high - low) or abs(high) or 1.0
+    margin = 0.07 * span
+    limits = low - margin, high + margin + (span + 2 * margin) * head_room / (1 - head_room)
+    if isinstance(axis, XAxis):
+        axis.axes.set_xlim(*limits)
+    else:
+        axis.axes.set_ylim(*limits)
+    axis.set_major_locator(MaxNLocator(5))
+
+
 _ROUNDEST_FIRST = (
     (1.0,),
     (2.0, 5.0),
@@ -272,11 +303,19 @@ def log_ticks(low: float, high: float, gap: float) -> list[float]:
 
 
 def log_axis(axis: Axis, values: Sequence[float], *, exact: bool = False, head_room: float = 0.0) -> None:
-    """Logarithmic, a little wider than ``values``, with plain numbers at round places, or ``exact``ly at the values.
+    """Logarithmic, a little wider than ``values``, with plain numbers at round places, or ``exact``ly at the values; linear
+    where a value is zero or less, for it has no logarithm and would vanish.
 
-    ``head_room`` is a share of the axis kept free above, for what failed.
+    ``head_room`` is a share of the axis kept free above, for what failed. Values that are not finite are no part of the axis;
+    without any other it stays as it is.
     """
+    values = [float(value) for value in values if math.isfinite(value)]
+    if not values:
+        return
     low, high = min(values), max(values)
+    if low <= 0:
+        _linear_axis(axis, low, high, head_room)
+        return
     span = max(math.log(high / low), math.log(1.25))
     margin = 0.07 * span
     top = (span + 2 * margin) * head_room / (1 - head_room)

@@ -144,6 +144,7 @@ def test_everything_is_written_and_the_same_twice(report, results, tmp_path) -> 
         "samples/synthetic_a100-40gb_frames=16.gif",
     } <= names
     again = write_report([results], tmp_path / "again", reference="attention", title="Temporal layers <at> the same memory")
-    assert again[-1].name == "index.html"
-    for path in again:
+    assert again.files[-1].name == "index.html"
+    assert again.missing == {}
+    for path in again.files:
         assert path.read_bytes() == (report / path.relative_to(tmp_path / "again")).read_bytes(), path.name

@@ -39,7 +39,7 @@ def test_golden_numbers(study) -> None:
     if os.environ.get("VDMBENCH_UPDATE_GOLDEN"):
         path.write_text(text)
     assert text == path.read_text()
-    assert r"\expandafter\def\csname vdm@attention/frames=32/fvd\endcsname{oom $\times$3}" in text
+    assert r"\expandafter\def\csname vdm@attention/frames=32/fvd\endcsname{oom \ensuremath{\times}3}" in text
 
 
 def test_failures_are_visible_and_never_zero(study) -> None:

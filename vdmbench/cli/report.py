@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from vdmbench.suite import Suite
 
 
 def report(
@@ -31,51 +28,24 @@ def report(
 
     Examples: vdmbench report results/tiny --out reports/tiny | vdmbench report results/tiny --figure frontier --style neurips
     """
+    from vdmbench.report.declaration import declared_suite
     from vdmbench.report.results import read_results
-    from vdmbench.report.study import Study
-    from vdmbench.report.write import write_figure, write_report
+    from vdmbench.report.write import study_of, write_figure, write_report
 
     folder = out or Path("reports") / results[0].resolve().name
-    suite = _kept_suite(results)
-    variants = list(suite.variants) if suite else None
-    if reference is None and suite and suite.match:
-        reference = suite.match.reference
+    declared = declared_suite(results)
+    missing: dict[str, str] = {}
     if figure is not None:
-        written = write_figure(Study.of(read_results(results), variants, reference), figure, folder, style)
-        shown = written
+        files = shown = write_figure(study_of(read_results(results), declared, reference), figure, folder, style)
     else:
-        written = write_report(
-            results,
-            folder,
-            reference=reference,
-            style=style,
-            title=suite.title if suite else None,
-            variants=variants,
-            claims=suite.claims if suite else (),
-            mp4=mp4,
-        )
-        shown = [path for path in written if path.suffix == ".md"] + written[-1:]
+        made = write_report(results, folder, reference=reference, style=style, declared=declared, mp4=mp4)
+        files, missing = made.files, made.missing
+        shown = [path for path in files if path.suffix == ".md"] + files[-1:]
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "files": [str(path) for path in written]}, indent=1))
+        told = {"folder": str(folder), "files": [str(path) for path in files], "missing": missing}
+        typer.echo(json.dumps(told, indent=1))
     for path in () if as_json else shown:
         typer.echo(path)
-    typer.echo(f"{len(written)} files in {folder}", err=True)
-
-
-def _kept_suite(results: list[Path]) -> Suite | None:
-    """The suite as run, where all the folders are of one."""
-    from pydantic import ValidationError
-
-    from vdmbench.records import ResultsFolder
-    from vdmbench.suite import Suite
-
-    kept = {ResultsFolder(path).suite() for path in results}
-    if len(kept) != 1 or None in kept:
-        return None
-    try:
-        return Suite.model_validate_json(kept.pop() or "")
-    except ValidationError as error:
-        raise ValueError(
-            f"{results[0] / 'suite.json'}: not a suite of this version ({error.errors()[0]['msg']}); "
-            "delete it to report without its claims and order"
-        ) from None
+    for name, why in missing.items():
+        typer.echo(f"not in the report: {name}: {why}", err=True)
+    typer.echo(f"{len(files)} files in {folder}", err=True)

@@ -11,14 +11,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from scipy import special
 
 from vdmbench.report.frontier import frontier_gap, points_of, widths
+from vdmbench.report.items import Items
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.statistics import LEVEL, MINIMUM_PAIRS, Effect, holm, paired_effect, seeds_needed, student_quantile
-from vdmbench.report.study import Group, Outcome, Study, point_title
+from vdmbench.report.study import Group, Outcome, Study
 from vdmbench.report.tables import ABSENT, Column, Entry, Table
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, ParsedClaim, Term, check_claim
 
@@ -86,11 +88,13 @@ class Judgement:
 
 
 def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
-    """All claims of a suite on its records.
-
-    :raises InvalidClaim: a variant, quantity or coordinate that these records have not, with the closest one.
-    """
-    judgements = [_judge(study, claim, claim.parsed()) for claim in claims]
+    """All claims of a suite on its records. One that names what these records have not, or whose judging fails, is undecided
+    and says why; the others are judged all the same."""
+    judgements = []
+    for claim in claims:
+        items = Items()
+        judged = items.make("claim", partial(_judge, study, claim, claim.parsed()))
+        judgements.append(judged or Judgement(claim, (), items.missing["claim"]))
     tests = [
         None if finding.for_it is None or finding.against_it is None else min(finding.for_it, finding.against_it)
         for judgement in judgements
@@ -108,7 +112,7 @@ def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
     for term in parsed.terms:
         if term.label not in study.labels:
             raise InvalidClaim(f"'{claim.says}': no cells of '{term.label}'; there are {', '.join(study.labels)}")
-    chosen = [group for group in study.groups if _is_at(study, claim, group)]
+    chosen = [group for group in study.judged_groups if _is_at(study, claim, group)]
     if not chosen:
         return Judgement(claim, (), f"no cells at {claim.at}")
     unmet: tuple[str, ...] = ()
@@ -120,7 +124,7 @@ def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
             rest = tuple((name, value) for name, value in group.point if name not in claim.pool)
             pooled.setdefault((group.suite, group.cohort, rest), []).append(group)
         alike = [groups for groups in pooled.values() if _alike(study, parsed, groups)]
-        unmet = tuple(point_title(groups[0].point) for groups in pooled.values() if groups not in alike)
+        unmet = tuple(study.title(groups[0]) for groups in pooled.values() if groups not in alike)
         found = [_at_points(study, parsed, groups) for groups in alike]
     findings = tuple(finding for finding in found if finding is not None)
     if findings:
@@ -150,16 +154,17 @@ def _outcome(study: Study, groups: Sequence[Group], term: Term, quantity: str | 
         return outcomes[0]
     seeds = set.intersection(*(set(outcome.values) for outcome in outcomes))
     found = {seed: [outcome.values[seed] for outcome in outcomes] for seed in sorted(seeds)}
-    values = {
-        seed: float(np.mean(each) if asked.signed else math.exp(float(np.mean(np.log(each))))) for seed, each in found.items()
-    }
+    if asked.signed or any(min(each) <= 0 for each in found.values()):
+        values = {seed: float(np.mean(each)) for seed, each in found.items()}
+    else:
+        values = {seed: math.exp(float(np.mean(np.log(each)))) for seed, each in found.items()}
     lost = {seed: status for outcome in outcomes for seed, status in outcome.failures.items() if seed not in values}
     return Outcome(values, lost)
 
 
 def _at_points(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> Finding | None:
     """None where the point has no cell of a side."""
-    where = point_title(groups[0].point) if len(groups) == 1 else f"{len(groups)} points pooled"
+    where = study.title(groups[0]) if len(groups) == 1 else f"{len(groups)} points pooled"
     left = _outcome(study, groups, parsed.left)
     if isinstance(parsed.right, Amount):
         right = Outcome(dict.fromkeys(left.values, parsed.right.value))

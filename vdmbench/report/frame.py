@@ -61,11 +61,11 @@ def _row(cell: Cell, names: dict[str, str], own: set[str], quantities: Sequence[
     extra = [f"{names[path]}={plain(value)}" for path, value in record.point.items() if path in own]
     row: dict[str, Any] = {
         "identity": record.identity,
-        "suite": record.suite,
+        "suite": cell.suite,
         "variant": record.variant,
         "label": f"{record.variant} [{', '.join(extra)}]" if extra else record.variant,
         "seed": record.seed,
-        "status": record.status,
+        "status": cell.status,
         "phase": record.phase,
         "message": record.message,
         "cohort": record.cohort,
@@ -145,14 +145,14 @@ def natural(value: Any) -> tuple[int, float, str]:
 
 def _ordered(cells: list[Cell], names: dict[str, str], variants: Sequence[str] | None) -> list[Cell]:
     first = list(dict.fromkeys([*(variants or ()), *(cell.record.variant for cell in cells)]))
-    suites = list(dict.fromkeys(cell.record.suite for cell in cells))
+    suites = list(dict.fromkeys(cell.suite for cell in cells))
     known = sorted({cell.record.cohort for cell in cells if cell.record.cohort is not None})
     nowhere = known[0] if len(known) == 1 else "~"  # a cell that never ran stands with the others where there is one cohort
 
     def key(cell: Cell) -> tuple[Any, ...]:
         record = cell.record
         return (
-            suites.index(record.suite),
+            suites.index(cell.suite),
             record.cohort or nowhere,
             first.index(record.variant),
             [natural(plain(record.point.get(path))) for path in names],
@@ -197,5 +197,5 @@ def _column(values: list[Any]) -> pd.Series:
     if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         if all(isinstance(value, int) for value in known):
             return pd.Series(values, dtype="Int64")
-        return pd.Series([math.nan if value is None else float(value) for value in values])
+        return pd.Series([math.nan if value is None or not math.isfinite(value) else float(value) for value in values])
     return pd.Series(values, dtype=object)

@@ -88,7 +88,7 @@ def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
         pairs = np.log(means).reshape(len(means), -1, 2)
         return np.array([_mean_gap(row[: len(of)], row[len(of) :]) for row in pairs])
 
-    if not of or not to:
+    if not of or not to or not _have_logarithms(outcomes):
         return None
     answer = bootstrap(outcomes, log_ratio)
     if answer is None:
@@ -110,7 +110,8 @@ class Reading:
 
 def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
     """The geometric middle of the range of x that all frontiers of two or more widths span; None where there is none."""
-    fronts = [_front(np.log([point.means for point in own])) for own in points.values() if len(own) > 1]
+    several = [[point.means for point in own] for own in points.values() if len(own) > 1]
+    fronts = [_front(np.log(means)) for means in several if np.min(means) > 0]
     fronts = [front for front in fronts if len(front) > 1]
     if not fronts:
         return None
@@ -120,16 +121,21 @@ def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
 
 def read_at(points: Sequence[Point], level: float) -> Reading | None:
     """y of a frontier at x = ``level``; None beyond its ends."""
-    at = math.log(level)
+    at = math.log(level) if level > 0 else math.nan
 
     def log_value(means: np.ndarray) -> np.ndarray:
         return np.array([_interpolated(_front(row), at) for row in np.log(means).reshape(len(means), -1, 2)])
 
-    answer = bootstrap([values for point in points for values in (point.x, point.y)], log_value) if points else None
+    outcomes = [values for point in points for values in (point.x, point.y)]
+    answer = bootstrap(outcomes, log_value) if points and level > 0 and _have_logarithms(outcomes) else None
     if answer is None:
         return None
     estimate, low, high, _, n = answer
     return Reading(math.exp(estimate), math.exp(low), math.exp(high), n)
+
+
+def _have_logarithms(outcomes: Sequence[Mapping[int, float]]) -> bool:
+    return all(value > 0 for outcome in outcomes for value in outcome.values())
 
 
 def _interpolated(front: np.ndarray, at: float) -> float:

@@ -77,7 +77,7 @@ def performance_profile(
     for group in groups:
         outcomes = study.outcomes(quantity)[group]
         means = [outcome.mean for outcome in outcomes.values() if outcome.mean is not None]
-        if label in outcomes and means:
+        if label in outcomes and means and min(means) > 0:  # no number is a factor of zero
             ratios += [value / min(means) for value in outcomes[label].values.values()]
             ratios += [np.inf] * len(outcomes[label].failures)
     return np.mean(np.array(ratios)[:, None] <= taus, axis=0) if ratios else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vdmbench.report.study import Group, Study, point_title
+from vdmbench.report.study import Group, Study
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,4 @@ def panels(study: Study, along: Sequence[str] = ()) -> list[Panel]:
     for group in study.groups:
         rest = tuple((name, value) for name, value in group.point if name not in along)
         found.setdefault((group.suite, group.cohort, rest), []).append(group)
-    answer = []
-    for (suite, cohort, rest), groups in found.items():
-        parts = [suite] if len(study.suites) > 1 else []
-        parts += [cohort or "not run"] if len(study.cohorts) > 1 else []
-        parts += [point_title(rest)] if rest else []
-        answer.append(Panel(", ".join(parts), tuple(groups)))
-    return answer
+    return [Panel(study.title(groups[0], leave_out=along), tuple(groups)) for groups in found.values()]

@@ -75,6 +75,6 @@ def significant(value: float, digits: int = 3) -> str:
 
 def decimals(value: float, digits: int = 3) -> int:
     """Decimal places that show ``digits`` significant digits of ``value``."""
-    from math import floor, log10
+    from math import floor, isfinite, log10
 
-    return max(0, digits - 1 - floor(log10(abs(value)))) if value else 0
+    return max(0, digits - 1 - floor(log10(abs(value)))) if value and isfinite(value) else 0

@@ -6,10 +6,13 @@ import csv
 import html
 import io
 import re
+from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from vdmbench.report.items import Items
 from vdmbench.report.tables import Entry, Table
 
 _LATEX = {
@@ -25,17 +28,22 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
+    "±": r"\ensuremath{\pm}",
+    "×": r"\ensuremath{\times}",
     "µ": r"\textmu{}",
     "–": "--",
-    "−": "$-$",
+    "−": r"\ensuremath{-}",
 }
 
 
 def latex_text(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(character, character) for character in text).replace("\n", " ")
+    """Text that LaTeX prints as it is, in a paragraph or within ``$...$``."""
+    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """The same without characters that end a line or a comment, or that no format can hold."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def markdown_text(text: str) -> str:
@@ -43,7 +51,7 @@ def markdown_text(text: str) -> str:
     for character in "\\`*<|":
         text = text.replace(character, "\\" + character)
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # inside a word it is no markup
-    return text.replace("](", "]\\(").replace("\n", " ")
+    return _one_line(text.replace("](", "]\\("))
 
 
 def markdown(table: Table, *, heading: bool = True) -> str:
@@ -117,7 +125,7 @@ def latex(table: Table) -> str:
         text = latex_text(entry.text)
         return rf"\textbf{{{text}}}" if entry.bold else text
 
-    lines = [f"% {note}" for note in (table.title, "needs \\usepackage{booktabs}", *table.notes)]
+    lines = [f"% {_one_line(note)}" for note in (table.title, "needs \\usepackage{booktabs}", *table.notes)]
     lines += [
         rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
         r"\toprule",
@@ -164,39 +172,55 @@ _MACRO = r"""% Numbers of this report, one macro a number: \vdm{attention/frames
 """
 
 
-def latex_numbers(summary: pd.DataFrame, coordinates: list[str], scales: dict[str, tuple[float, str]]) -> str:
-    """One macro for every number of :func:`~vdmbench.report.aggregation.aggregate`, in the units of the main table."""
-    several = [name for name in ("suite", "cohort") if summary[name].nunique() > 1]
+def latex_numbers(
+    summary: pd.DataFrame, coordinates: list[str], scales: dict[str, tuple[float, str]], items: Items | None = None
+) -> str:
+    """One macro for every number of :func:`~vdmbench.report.aggregation.aggregate`, in the units of the main table; a row
+    whose macros cannot be made is left out, with the reason in ``items``."""
+    items = items or Items()
+    several = [name for name in ("suite", "cohort") if name in summary and summary[name].nunique() > 1]
     lines = [_MACRO.rstrip("\n")]
+    taken: set[str] = set()
     for row in summary.to_dict("records"):
-        factor, unit = scales.get(row["quantity"], (1.0, row["unit"]))
         where = ",".join(f"{name}={row[name]}" for name in coordinates)
         parts = [str(row[name]) for name in several] + [row["label"], where, row["quantity"]]
         key = "/".join(part for part in parts if part)
-        if pd.isna(row["mean"]):
-            lines.append(_define(key, latex_text(row["failures"])))
-            continue
-        comment = f" % {unit}" if unit else ""
-        lines.append(_define(key, _plain(row["mean"] / factor)) + comment)
-        lines += [
-            _define(f"{key}/{name}", _plain(row[name] / factor))
-            for name in ("deviation", "difference", "low", "high")
-            if name in row and not pd.isna(row[name])
-        ]
-        if "relative" in row and not pd.isna(row["relative"]):
-            lines.append(_define(f"{key}/relative", _plain(100 * row["relative"]) + r"\%"))
-        if "p_holm" in row and not pd.isna(row["p_holm"]):
-            lines.append(_define(f"{key}/p_holm", _plain(row["p_holm"])))
-        lines.append(_define(f"{key}/n", str(row["n"])))
+        made = items.make(f"number {key}", partial(_macros, key, row, scales, taken))
+        taken.add(_macro_name(key))
+        lines += made or []
     return "\n".join([*lines, r"\makeatother"]) + "\n"
 
 
+def _macros(key: str, row: dict[Hashable, Any], scales: dict[str, tuple[float, str]], taken: set[str]) -> list[str]:
+    """Of one row: the mean and all that belongs to it, or the status of a cell without one."""
+    if _macro_name(key) in taken:
+        raise ValueError("another number has this name, once what LaTeX cannot have in a name is replaced")
+    factor, unit = scales.get(row["quantity"], (1.0, row["unit"]))
+    if pd.isna(row["mean"]):
+        return [_define(key, latex_text(row["failures"]))]
+    lines = [_define(key, _plain(row["mean"] / factor)) + (f" % {unit}" if unit else "")]
+    lines += [
+        _define(f"{key}/{name}", _plain(row[name] / factor))
+        for name in ("deviation", "difference", "low", "high")
+        if name in row and not pd.isna(row[name])
+    ]
+    if "relative" in row and not pd.isna(row["relative"]):
+        lines.append(_define(f"{key}/relative", _plain(100 * row["relative"]) + r"\%"))
+    if "p_holm" in row and not pd.isna(row["p_holm"]):
+        lines.append(_define(f"{key}/p_holm", _plain(row["p_holm"])))
+    return [*lines, _define(f"{key}/n", str(row["n"]))]
+
+
 def _plain(value: float) -> str:
+    """A number for the text, for ``$...$`` and for ``\\num{...}`` alike: its minus is a hyphen that each of them sets."""
     from vdmbench.report.tables import shown_value
 
-    return shown_value(value).replace("-", "$-$")
+    return shown_value(value)
 
 
 def _define(key: str, text: str) -> str:
-    safe = key.translate(str.maketrans("\\{}%#~^", "/()  - "))
-    return rf"\expandafter\def\csname vdm@{safe}\endcsname{{{text}}}"
+    return rf"\expandafter\def\csname vdm@{_macro_name(key)}\endcsname{{{text}}}"
+
+
+def _macro_name(key: str) -> str:
+    return _one_line(key).translate(str.maketrans("\\{}%#~^", "/()  - "))

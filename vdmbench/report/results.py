@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,21 @@ class Cell:
     folder: Path | None = None
     """Of the attempt; None for a record that was not read from disk."""
     attempts: int = 1
+    """0 of a cell that is declared and was never begun."""
+    own: frozenset[str] = frozenset()
+    """Paths that the cell's variant sets for itself."""
+    experiment: str | None = None
+    """Suite and what tells its experiments apart, where a study shows several of one suite."""
+
+    @property
+    def suite(self) -> str:
+        """What the cell is counted under: its suite, or one experiment of it."""
+        return self.experiment or self.record.suite
+
+    @property
+    def status(self) -> str:
+        """As its record says, or that it was not run."""
+        return self.record.status if self.attempts else "not run"
 
     def artifact(self, name: str) -> Path | None:
         """The file that the record names ``name`` or that is called so; None where there is none.
@@ -54,10 +70,16 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
         if not folders:
             raise ResultsError(f"{path}: no results there; run a suite first (vdmbench run SUITE)")
         for folder in map(ResultsFolder, folders):
+            own = _own_settings(folder)
             for history in folder.histories():
                 started = history.attempts[0].attempt.started
                 for record in history.latest_by_cohort:
-                    cell = Cell(record, folder.folder_of(record).path, len(history.attempts))
+                    cell = Cell(
+                        record,
+                        folder.folder_of(record).path,
+                        len(history.attempts),
+                        own.get(record.variant, frozenset()),
+                    )
                     key = (record.identity, record.cohort)
                     first_start[key] = min(first_start.get(key, started), started)
                     if key not in found or record.status == "ok" or found[key].record.status != "ok":
@@ -67,6 +89,15 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
             f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)"
         )
     return [found[key] for key in sorted(found, key=lambda key: (first_start[key], key[0], key[1] or ""))]
+
+
+def _own_settings(folder: ResultsFolder) -> dict[str, frozenset[str]]:
+    """By variant, the paths of its ``set`` in the suite that the folder keeps; nothing where none can be read."""
+    try:
+        variants = json.loads(folder.suite() or "{}").get("variants", {})
+        return {name: frozenset(variant.get("set", {})) for name, variant in variants.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 def as_cells(records: Sequence[Record | Cell]) -> list[Cell]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +38,13 @@ def _by_length(study: Study, quantity: Quantity, groups: Sequence[Group], label:
     return {
         float(group["frames"]): outcome.values
         for group in groups
-        if (outcome := study.outcomes(quantity)[group].get(label)) is not None and outcome.values
+        if (outcome := study.outcomes(quantity)[group].get(label)) is not None and _all_positive(outcome.values.values())
     }
+
+
+def _all_positive(values: Collection[float]) -> bool:
+    """Whether a length can stand on a curve of logarithms."""
+    return bool(values) and min(values) > 0
 
 
 def exponent(study: Study, quantity: Quantity, groups: Sequence[Group], label: str) -> Estimate | None:

@@ -9,7 +9,7 @@ import numpy as np
 from vdmbench.records import Record, Rollout
 from vdmbench.report.quantities import choose_scale, find_quantity
 from vdmbench.report.study import Group, Study
-from vdmbench.report.tables import ABSENT, Column, Entry, Table, shown_value
+from vdmbench.report.tables import Column, Entry, Table, identifying, shown_value, where
 
 MEMORY = find_quantity("peak_sample_memory", ())
 EARLY = 100
@@ -59,7 +59,6 @@ def _memory(record: Record, rollout: Rollout) -> np.ndarray:
 
 def streaming_table(study: Study) -> Table:
     """A row a variant and sweep point that made clips chunk by chunk."""
-    names = study.coordinates
     rows: list[list[Entry]] = []
     all_streamed = {
         (group, label): found
@@ -72,7 +71,7 @@ def streaming_table(study: Study) -> Table:
     memory = choose_scale(MEMORY, [float(found.memory[-1]) for found in ended])
     state = choose_scale(MEMORY, [float(found.state[-1]) for found in ended])
     columns = [
-        *(Column(name, name) for name in names), Column("variant", "Variant"), Column("made", "Frames", True),
+        *identifying(study), Column("variant", "Variant"), Column("made", "Frames", True),
         Column("early", f"Frame {EARLY} ({time.unit})", True), Column("late", f"Last frame ({time.unit})", True),
         Column("memory_early", f"Memory at {EARLY} ({memory.unit})", True),
         Column("memory_late", f"Memory at the end ({memory.unit})", True),
@@ -85,7 +84,7 @@ def streaming_table(study: Study) -> Table:
             (memory, found.memory[early]), (memory, found.memory[-1]), (state, found.state[-1]),
         ]  # fmt: skip
         rows.append([
-            *(Entry(ABSENT if group[name] is None else str(group[name])) for name in names),
+            *where(study, group),
             Entry(label), Entry(str(int(found.at[-1])), float(found.at[-1])),
             *(Entry(shown_value(scale(float(value))), scale(float(value))) for scale, value in values),
         ])  # fmt: skip

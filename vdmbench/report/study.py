@@ -12,14 +12,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vdmbench.quantities import MixedDirections, Quantity, pick, quantities_in
-from vdmbench.records import Record
+from vdmbench.quantities import MixedDirections, Quantity, pick, quantities_of
+from vdmbench.records import MetricResult, Record
+from vdmbench.report.declaration import DeclaredSuite
+from vdmbench.report.experiments import Parted, told_apart
 from vdmbench.report.frame import natural, order_cells, tidy
-from vdmbench.report.results import Cell
+from vdmbench.report.results import Cell, as_cells
 
 
 class NotComparable(ValueError):
     """Records that cannot stand in one table; the message names both sides."""
+
+
+class MeasuredDifferently(NotComparable):
+    """One quantity by two protocols or counters."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,6 @@ class Group:
 
     def __getitem__(self, coordinate: str) -> Any:
         return dict(self.point).get(coordinate)
-
-    @property
-    def where(self) -> str:
-        """For people: the coordinates alone."""
-        return ", ".join(f"{name}={value}" for name, value in self.point)
 
 
 def point_title(point: Sequence[tuple[str, Any]]) -> str:
@@ -79,40 +80,68 @@ class Study:
     """All cells of a report."""
 
     cells: tuple[Cell, ...]
+    """Those that were declared and never begun among them."""
     superseded: tuple[Cell, ...]
-    """Older records of the same variant, point and seed that were declared otherwise; they are named, never averaged in."""
+    """Older records of the same variant, point and seed that are set aside; they are named, never averaged in."""
     frame: pd.DataFrame
     reference: str | None = None
     """The variant that the others are compared with, if any."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of these cells before any number: other experiments, a reference without cells."""
+    declared: frozenset[str] = frozenset()
+    """The suites whose cells are counted against what is declared; empty where no declaration is known."""
 
     @classmethod
-    def of(cls, records: Sequence[Record | Cell], variants: Sequence[str] | None = None, reference: str | None = None) -> Study:
-        """Group records.
+    def of(
+        cls,
+        records: Sequence[Record | Cell],
+        variants: Sequence[str] | None = None,
+        reference: str | None = None,
+        declared: DeclaredSuite | None = None,
+    ) -> Study:
+        """Group records, experiment by experiment (:mod:`~vdmbench.report.experiments`).
 
         :param variants: in declared order; null takes the order of appearance.
+        :param declared: the suite as it was run last: cells of it without a record are counted as not run.
         :raises NotComparable: mixed protocols or memory counters, naming both; or an unknown reference.
         """
         if not records:
             raise NotComparable("no records: there is nothing to report")
+        parted = told_apart(as_cells(records), declared or DeclaredSuite(None))
+        try:
+            return cls._of_cells(parted, variants, reference)
+        except MeasuredDifferently as mixed:
+            alone = parted.first_alone(str(mixed))
+            if len(alone.cells) == len(parted.cells):
+                raise
+            return cls._of_cells(alone, variants, reference)
+
+    @classmethod
+    def _of_cells(cls, parted: Parted, variants: Sequence[str] | None, reference: str | None) -> Study:
         latest: dict[tuple[Any, ...], Cell] = {}
         superseded: list[Cell] = []
-        for cell in order_cells(records, variants):
+        for cell in order_cells(parted.cells, variants):
             record = cell.record
             point = tuple(sorted((path, repr(value)) for path, value in record.point.items()))
-            key = (record.suite, record.cohort, record.variant, point, record.seed)
+            key = (cell.suite, record.cohort, record.variant, point, record.seed)
             if key in latest:
                 older, newer = sorted((latest[key], cell), key=lambda item: item.record.attempt.started)
                 superseded.append(older)
                 cell = newer
             latest[key] = cell
         cells = order_cells(list(latest.values()), variants)
+        notes = [*parted.notes]
         try:
             frame = tidy(cells, variants)
         except MixedDirections as error:
             raise NotComparable(str(error)) from None
-        study = cls(tuple(cells), tuple(superseded), frame, reference)
-        if reference is not None and reference not in study.labels:
-            raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(study.labels)}")
+        if reference is not None and reference not in set(frame["label"]):
+            known = list(dict.fromkeys(frame["label"]))
+            if reference not in (variants or ()):
+                raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(known)}")
+            notes.append(f"There is no cell of the reference '{reference}' here: nothing is compared with it.")
+            reference = None
+        study = cls(tuple(cells), tuple(superseded), frame, reference, tuple(notes), parted.declared)
         study._refuse_mixtures()
         return study
 
@@ -130,6 +159,18 @@ class Study:
     def metrics(self) -> list[str]:
         """Names of declared metrics that have at least one value, in order of appearance."""
         return list(dict.fromkeys(name for cell in self.cells for name in cell.record.metrics))
+
+    @cached_property
+    def declared_metrics(self) -> list[str]:
+        """Names of the metrics that have a value or that a cell declares, whether it has a value of them or not."""
+        declared: list[str] = []
+        for cell in self.cells:
+            evaluate = cell.record.declared.get("evaluate")
+            metrics = evaluate.get("metrics") if isinstance(evaluate, dict) else None
+            for metric in metrics if isinstance(metrics, list) else []:
+                name = metric.get("name") if isinstance(metric, dict) else None
+                declared += [name] if isinstance(name, str) else []
+        return list(dict.fromkeys([*self.metrics, *declared]))
 
     @cached_property
     def suites(self) -> list[str]:
@@ -150,13 +191,17 @@ class Study:
 
     @cached_property
     def known(self) -> list[Quantity]:
-        """All that these records may have, in the order of tables."""
-        return quantities_in(cell.record for cell in self.cells)
+        """All that these records have or should have, in the order of tables; one without a value has no column."""
+        results: dict[str, list[MetricResult]] = {}
+        for cell in self.cells:
+            for name, result in cell.record.metrics.items():
+                results.setdefault(name, []).append(result)
+        return quantities_of(results | {name: [] for name in self.declared_metrics if name not in results})
 
     @cached_property
     def quantities(self) -> list[Quantity]:
         """Those with at least one value."""
-        return [quantity for quantity in self.known if self.frame[quantity.name].notna().any()]
+        return [each for each in self.known if each.name in self.frame and self.frame[each.name].notna().any()]
 
     @cached_property
     def judged(self) -> list[Quantity]:
@@ -188,6 +233,11 @@ class Study:
         )
 
     @cached_property
+    def judged_groups(self) -> list[Group]:
+        """Those that a suite's claims are made for: of the experiment that it declares now, where that is known."""
+        return [group for group in self.groups if not self.declared or group.suite in self.declared]
+
+    @cached_property
     def _outcomes(self) -> dict[str, dict[Group, dict[str, Outcome]]]:
         return {}
 
@@ -195,11 +245,12 @@ class Study:
         """By group and label, both in order; a declared cell without a number is a failure with its status."""
         if quantity.name not in self._outcomes:
             found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
-            column = [_number(value) for value in self.frame[quantity.name]]
+            known = quantity.name in self.frame  # a declared metric has no column before its first value
+            column = [_number(value) for value in self.frame[quantity.name]] if known else [None] * len(self.frame)
             for group, label, cell, value in zip(self.group_of, self.frame["label"], self.cells, column, strict=True):
                 outcome, record = found[group].setdefault(label, Outcome()), cell.record
                 if value is None:
-                    lost = record.status if record.status != "ok" else quantity.absent(record) or "no value"
+                    lost = cell.status if cell.status != "ok" else quantity.absent(record) or "no value"
                     outcome.failures[record.seed] = lost
                 else:
                     outcome.values[record.seed] = value
@@ -214,11 +265,19 @@ class Study:
         found: dict[Group, dict[str, Outcome]] = {group: {} for group in self.groups}
         for group, label, cell in zip(self.group_of, self.frame["label"], self.cells, strict=True):
             outcome = found[group].setdefault(label, Outcome())
-            if cell.record.status == "ok":
+            if cell.status == "ok":
                 outcome.values[cell.record.seed] = 1.0
             else:
-                outcome.failures[cell.record.seed] = cell.record.status
+                outcome.failures[cell.record.seed] = cell.status
         return found
+
+    def title(self, group: Group, leave_out: Sequence[str] = ()) -> str:
+        """What tells ``group`` from the others of this study, for captions: suite and hardware where there are several, and the
+        sweep point without the coordinates of ``leave_out``."""
+        rest = [(name, value) for name, value in group.point if name not in leave_out]
+        parts = [group.suite] if len(self.suites) > 1 else []
+        parts += [group.cohort or "not run"] if len(self.cohorts) > 1 else []
+        return ", ".join([*parts, point_title(rest)] if rest else parts)
 
     def protocols(self, metric: str) -> list[str]:
         """Protocols under which ``metric`` was taken, in order of appearance."""
@@ -243,7 +302,7 @@ class Study:
                 where = group.point if quantity.reach == "portable" else (group.cohort,)
                 other, of = seen.setdefault(where, (source, label))
                 if other != source:
-                    raise NotComparable(
+                    raise MeasuredDifferently(
                         f"{quantity.name}: {source} ({label}) and {other} ({of}) are measured differently and "
                         "cannot share a table; report them apart, or run both again under one protocol"
                     )

@@ -287,7 +287,7 @@ def failures_table(study: Study) -> Table:
     rows = []
     for cell, group, label in zip(study.cells, study.group_of, study.frame["label"], strict=True):
         record = cell.record
-        if record.status != "ok":
+        if cell.status not in ("ok", "not run"):
             rows.append(
                 [
                     *where(study, group),

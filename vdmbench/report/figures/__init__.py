@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
 
-from vdmbench.figure_style import STYLES, ReportFigure, Style, applied, find_style
+from vdmbench.figure_style import STYLES, ReportFigure, Style, applied, find_style, shorten_names
+from vdmbench.records import write_atomically
 from vdmbench.report.figures.consistency import consistency_figure
 from vdmbench.report.figures.differences import differences_figure
 from vdmbench.report.figures.frontier import frontier_figure
@@ -20,7 +22,7 @@ from vdmbench.report.figures.streaming import streaming_figure
 from vdmbench.report.figures.training import training_figure
 from vdmbench.report.study import Study
 
-__all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFigure", "draw", "find_style", "save"]
+__all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFigure", "draw", "find_style", "rendered", "save"]
 
 FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "frontier": (
@@ -67,11 +69,14 @@ def draw(study: Study, name: str, style: Style | str = "default") -> ReportFigur
     """
     if name not in FIGURES:
         raise UnknownFigure(f"unknown figure '{name}'; known: {', '.join(FIGURES)}")
-    return FIGURES[name][0](study, find_style(style) if isinstance(style, str) else style)
+    look = find_style(style) if isinstance(style, str) else style
+    figure = FIGURES[name][0](study, look)
+    shorten_names(figure)
+    return figure
 
 
-def save(figure: ReportFigure, path: Path, style: Style, formats: Iterable[str] = FORMATS) -> list[Path]:
-    """Write ``path`` with each format's ending; equal figures give equal bytes (no dates, fixed ids).
+def rendered(figure: ReportFigure, style: Style, formats: Iterable[str] = FORMATS) -> dict[str, bytes]:
+    """The figure's file in each format; equal figures give equal bytes (no dates, fixed ids).
 
     The layout is found once for all formats: finding it costs more than drawing.
     """
@@ -80,15 +85,24 @@ def save(figure: ReportFigure, path: Path, style: Style, formats: Iterable[str] 
         "svg": {"Date": None, "Creator": "vdmbench"},
         "png": {"Software": "vdmbench"},
     }
-    written = []
+    pictures = {}
     layout = figure.get_layout_engine()
     with applied(style):
         if layout is not None:
             layout.execute(figure)
         figure.set_layout_engine(None)  # else each format would look for it again
         for ending in formats:
-            target = path.with_suffix(f".{ending}")
-            figure.savefig(target, metadata=metadata[ending])
-            written.append(target)
+            buffer = BytesIO()
+            figure.savefig(buffer, format=ending, metadata=metadata[ending])
+            pictures[ending] = buffer.getvalue()
     figure.set_layout_engine(layout)
+    return pictures
+
+
+def save(figure: ReportFigure, path: Path, style: Style, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Write ``path`` with each format's ending."""
+    written = []
+    for ending, picture in rendered(figure, style, formats).items():
+        written.append(path.with_name(f"{path.name}.{ending}"))
+        write_atomically(written[-1], picture)
     return written

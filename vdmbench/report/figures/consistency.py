@@ -20,7 +20,7 @@ from vdmbench.figure_style import (
 )
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.figures.samples import Clips, all_clips
-from vdmbench.report.study import Study, point_title
+from vdmbench.report.study import Study
 
 
 def drift(clips: np.ndarray, gaps: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def consistency_figure(study: Study, style: Style) -> ReportFigure:
             values: list[float] = []
             for label, videos in clips.rows.items():
                 moved = drift(videos, gaps)
-                values += [value for value in moved if value > 0]
+                values += [*moved]
                 if label == "real":
                     axes.plot(gaps, moved, color=INK, linewidth=2, zorder=4)
                     continue
@@ -72,7 +72,7 @@ def consistency_figure(study: Study, style: Style) -> ReportFigure:
             if values:
                 log_axis(axes.yaxis, values)
             log_axis(axes.xaxis, [float(gap) for gap in gaps], exact=len(gaps) <= 6)
-            axes.set_title(point_title(clips.group.point))
+            axes.set_title(study.title(clips.group))
             axes.set_xlabel("Frames apart")
             axes.set_ylabel("RMS change")
         share_labels(figure)

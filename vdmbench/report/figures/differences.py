@@ -16,13 +16,14 @@ from vdmbench.figure_style import (
     applied,
     looks,
     share_labels,
+    shortened,
     small_multiples,
     tag,
 )
 from vdmbench.report.aggregation import effects
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.quantities import Quantity
-from vdmbench.report.study import Group, Study, point_title
+from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import metric_header
 
 SHOWN = ("peak_train_memory", "step_time")
@@ -75,7 +76,7 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
         )[0]
         tag(mean, look, [f"{label}: {100 * effect.relative:+.1f} %, {effect.n} pairs"])
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.set_yticks(np.arange(len(labels)), [shortened(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -101,7 +102,7 @@ def differences_figure(study: Study, style: Style) -> ReportFigure:
         say_if_cut(figure, len(shown))
         for index, (axes, (quantity, group)) in enumerate(zip(all_axes, first_panels(shown), strict=True)):
             draw_differences(axes, study, quantity, group, look)
-            where = point_title(group.point)
+            where = study.title(group)
             title = metric_header(study, quantity.name) if quantity.name in study.metrics else quantity.label
             axes.set_title(f"{title}, {where}" if where else title, fontsize="medium")
             axes.set_xlabel(f"Difference to {study.reference} (%)")

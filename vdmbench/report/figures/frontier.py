@@ -21,7 +21,7 @@ from vdmbench.figure_style import (
     tag,
     variant_handle,
 )
-from vdmbench.report.figures.panels import NothingToDraw, first_panels, main_status, say_if_cut
+from vdmbench.report.figures.panels import NothingToDraw, first_panels, lower_end, main_status, say_if_cut
 from vdmbench.report.frontier import points_of, undominated, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
@@ -62,7 +62,7 @@ def draw_frontier(
             distance, memory = shown_value(y.mean(), spread or None), shown_value(x.mean())
             tips.append(f"{label}: {metric.label} {distance} at {memory} {scale.unit}, {len(x)} seeds")
             every_x += [*x]
-            every_y += [*y, y.mean() + spread, max(y.mean() - spread, 0.5 * y.mean())]
+            every_y += [*y, y.mean() + spread, lower_end(y.mean(), spread)]
         every_mean += means
         line = axes.plot(
             *zip(*means, strict=True),

@@ -54,7 +54,7 @@ def length_figure(study: Study, style: Style) -> ReportFigure:
                 seen += draw_along(axes, label, look[label], [_curve(record, metric, "value") for record in records])
             floor = _mean([_curve(record, metric, "floor") for records in found.values() for record in records])
             axes.plot(list(floor), list(floor.values()), color=FLOOR, linewidth=1.6, zorder=2)
-            log_axis(axes.yaxis, [value for value in (*seen, *floor.values()) if value > 0])
+            log_axis(axes.yaxis, [*seen, *floor.values()])
             _mark_training(axes, [record for records in found.values() for record in records])
             few = len(floor) <= MOST_TICKS
             axes.xaxis.set_major_locator(FixedLocator(list(floor)) if few else MaxNLocator(5, integer=True))

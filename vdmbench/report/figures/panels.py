@@ -34,6 +34,11 @@ def say_if_cut(figure: ReportFigure, count: int) -> None:
         figure.suptitle(f"the first {MAXIMUM_PANELS} of {count} panels; the tables hold all")
 
 
+def lower_end(mean: float, deviation: float) -> float:
+    """Where a bar of one deviation ends below: at half of a positive mean at the latest, which a logarithmic axis can show."""
+    return max(mean - deviation, 0.5 * mean) if mean > 0 else mean - deviation
+
+
 def main_status(outcome: Outcome) -> str:
     """The commonest failure of an outcome without any number."""
     statuses = list(outcome.failures.values())

@@ -21,7 +21,7 @@ from vdmbench.figure_style import (
 from vdmbench.records import PHASES, headline_memory, reading_of
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
 from vdmbench.report.quantities import Quantity, Scale, choose_scale
-from vdmbench.report.study import Group, Study, point_title
+from vdmbench.report.study import Group, Study
 
 
 def phase_peaks(study: Study, group: Group, label: str) -> dict[str, float]:
@@ -47,7 +47,7 @@ def draw_phases(axes: Axes, study: Study, group: Group, scale: Scale, looks: dic
     axes.set_xticks(range(len(PHASES)), PHASES)
     axes.grid(axis="x", visible=False)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set_title(point_title(group.point))
+    axes.set_title(study.title(group))
 
 
 def phases_figure(study: Study, style: Style) -> ReportFigure:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -10,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from vdmbench.figure_style import ReportFigure, Style, applied
 from vdmbench.records import ResultsError
 from vdmbench.report.figures.panels import NothingToDraw
+from vdmbench.report.items import reason
 from vdmbench.report.results import Cell
 from vdmbench.report.study import Group, Study
 
@@ -27,27 +31,38 @@ class Clips:
 
 def read_clips(cell: Cell, name: str) -> np.ndarray | None:
     """An array of the cell's samples.npz; clips of a rollout, which lie in samples.npy, as they are looked at. None where there
-    is none. Raises ResultsError for one of another form."""
+    is none. Raises ResultsError for a damaged file, or one of another form."""
     path = cell.artifact("samples.npy") if name == "samples" else None
-    if path is not None:
-        clips = np.load(path, mmap_mode="r", allow_pickle=False)
-    else:
-        path = cell.artifact("samples.npz")
-        if path is None:
-            return None
-        with np.load(path, allow_pickle=False) as archive:
-            if name not in archive:
-                return None
-            clips = archive[name]
-    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] not in (1, 3):
+    path = path or cell.artifact("samples.npz")
+    if path is None:
+        return None
+    try:
+        clips = _loaded(path, name)
+    except (ValueError, OSError, EOFError, KeyError, BadZipFile, zlib.error) as error:
+        raise ResultsError(f"{path}: cannot be read, it is damaged ({reason(error)})") from None
+    if clips is not None and (clips.dtype != np.uint8 or clips.ndim != 5 or 0 in clips.shape or clips.shape[-1] not in (1, 3)):
         raise ResultsError(
             f"{path}: '{name}' must be uint8 (clips, frames, height, width, 1 or 3), got {clips.dtype} {clips.shape}"
         )
     return clips
 
 
+def _loaded(path: Path, name: str) -> np.ndarray | None:
+    with path.open("rb") as file:
+        if path.suffix == ".npy":
+            loaded: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return loaded
+        if not is_zipfile(file):
+            raise ValueError("not an npz archive")
+        with np.load(path, allow_pickle=False) as archive:
+            return archive.get(name)
+
+
 def clips_of(study: Study, group: Group) -> Clips | None:
-    """The samples of the lowest seed that most variants have; None where the group has none."""
+    """The samples of the lowest seed that most variants have; None where the group has none.
+
+    Raises ResultsError where there are some, and none can be read.
+    """
     by_seed: dict[int, dict[str, Cell]] = {}
     for label in study.labels:
         for cell in study.cells_in(group, label):
@@ -57,21 +72,40 @@ def clips_of(study: Study, group: Group) -> Clips | None:
         return None
     seed = max(sorted(by_seed), key=lambda seed: len(by_seed[seed]))
     rows: dict[str, np.ndarray] = {}
-    for cell in by_seed[seed].values():
-        if (real := read_clips(cell, "reference")) is not None:
-            rows["real"] = real
-            break
+    unreadable: dict[str, ResultsError] = {}
     for label, cell in by_seed[seed].items():
-        if (samples := read_clips(cell, "samples")) is not None:
-            rows[label] = samples
+        try:
+            real = read_clips(cell, "reference") if "real" not in rows else None
+            samples = read_clips(cell, "samples")
+        except ResultsError as error:
+            unreadable[label] = error
+            continue
+        rows = rows if real is None else {"real": real, **rows}
+        rows |= {} if samples is None else {label: samples}
+    if unreadable and set(rows) <= {"real"}:
+        raise next(iter(unreadable.values()))
     ended = study.statuses[group]
     lost = {label: ended[label].failed or "no samples" for label in study.labels if label in ended and label not in rows}
+    lost |= dict.fromkeys(unreadable, "its file is damaged")
     return Clips(group, rows, seed, lost) if rows else None
 
 
 def all_clips(study: Study) -> list[Clips]:
-    """Of every group that has samples."""
-    return [clips for group in study.groups if (clips := clips_of(study, group)) is not None]
+    """Of every group that has samples; those of a group that cannot be read are left out where others can.
+
+    Raises ResultsError where none can be read.
+    """
+    found, unreadable = [], []
+    for group in study.groups:
+        try:
+            clips = clips_of(study, group)
+        except ResultsError as error:
+            unreadable.append(error)
+            continue
+        found += [clips] if clips is not None else []
+    if unreadable and not found:
+        raise unreadable[0]
+    return found
 
 
 def without_samples(clips: Clips) -> str:

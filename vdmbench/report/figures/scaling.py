@@ -25,6 +25,7 @@ from vdmbench.report.figures.panels import (
     NothingToDraw,
     first_panels,
     has_numbers,
+    lower_end,
     main_status,
     mark_failures,
     rows_of_failures,
@@ -56,7 +57,8 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
         if not known:
             continue
         x, mean, deviation = map(np.array, zip(*known, strict=True))
-        values += [*(mean + deviation), *np.maximum(mean - deviation, 0.5 * mean)]
+        lower = np.array([lower_end(*each) for each in zip(mean, deviation, strict=True)])
+        values += [*(mean + deviation), *lower]
         line = axes.plot(
             x, mean, color=look[label].colour, marker=look[label].marker, markeredgecolor="white", markeredgewidth=0.4, zorder=3
         )[0]
@@ -71,9 +73,7 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
         if look[label].dashes:
             line.set_dashes(look[label].dashes)
         if np.any(deviation > 0):
-            band = axes.fill_between(
-                x, np.maximum(mean - deviation, 0.5 * mean), mean + deviation, color=look[label].colour, alpha=0.18, linewidth=0
-            )
+            band = axes.fill_between(x, lower, mean + deviation, color=look[label].colour, alpha=0.18, linewidth=0)
             tag(band, look[label])
     log_axis(axes.xaxis, sorted(length.values()), exact=True)
     log_axis(axes.yaxis, values, head_room=min(0.5, 0.085 * rows_of_failures(failed) + 0.02) if failed else 0.0)

@@ -22,7 +22,7 @@ from vdmbench.figure_style import (
 from vdmbench.report.figures.panels import NothingToDraw, say_if_cut
 from vdmbench.report.quantities import Quantity, choose_scale, find_quantity, header
 from vdmbench.report.streaming import MEMORY, Streamed, streamed
-from vdmbench.report.study import Group, Study, point_title
+from vdmbench.report.study import Study
 
 _SERIES = ("seconds", "memory", "state")
 
@@ -55,13 +55,13 @@ def streaming_figure(study: Study, style: Style) -> ReportFigure:
                     tag(line, look[label], [last])
                     highest = max(highest, float(np.quantile(values, 0.99)))
                 if series == "state":
-                    log_axis(axes.yaxis, [value for each in found.values() for value in each.state / scale.factor if value > 0])
+                    log_axis(axes.yaxis, [value for each in found.values() for value in each.state / scale.factor])
                 else:
                     axes.set_ylim(0, 1.1 * highest)
                     axes.yaxis.set_major_locator(MaxNLocator(4))
                 axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
                 axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-                axes.set_title(_title(group, header(quantity, scale)))
+                axes.set_title(", ".join(filter(None, (header(quantity, scale), study.title(group)))))
                 if number == len(rows) - 1:
                     axes.set_xlabel("Frames made")
         drawn = [label for label in study.labels if any(label in found for found in shown.values())]
@@ -83,7 +83,3 @@ def _quantity(series: str, found: dict[str, Streamed]) -> Quantity:
 
 def _renamed(quantity: Quantity, label: str) -> Quantity:
     return replace(quantity, label=label)
-
-
-def _title(group: Group, what: str) -> str:
-    return f"{what}, {point_title(group.point)}" if group.point else what

@@ -53,9 +53,7 @@ def draw_training(axes: Axes, study: Study, panel: Panel, look: dict[str, Look])
         steps, losses = curve
         mean = losses.mean(axis=0)
         settled = steps >= steps[-1] * 0.02
-        visible += [
-            value for value in (*losses.min(axis=0)[settled], *losses.max(axis=0)[settled]) if np.isfinite(value) and value > 0
-        ]
+        visible += [value for value in (*losses.min(axis=0)[settled], *losses.max(axis=0)[settled]) if np.isfinite(value)]
         line = axes.plot(steps, mean, color=look[label].colour, linewidth=1.0)[0]
         tag(line, look[label])
         if look[label].dashes:

@@ -38,6 +38,8 @@ class Wall:
     clips: Clips
     playing: bytes
     """A bare gif."""
+    title: str = ""
+    """Where the clips are from: sweep point, and suite and hardware where there are several."""
     files: tuple[Path, ...] = ()
     """With names."""
 

@@ -19,7 +19,7 @@ _LONG = ("packages", "variables")
 def cell_card(cell: Cell, label: str, where: str) -> str:
     """A closed ``<details>``; its summary line names variant, point, seed and status."""
     record = cell.record
-    state = "ok" if record.status == "ok" else "failed"
+    state = "ok" if cell.status == "ok" else "failed"
     parts = [
         _facts("Cell", _identity_facts(cell)),
         _facts("As solved", _solved_facts(record)),
@@ -55,7 +55,7 @@ def _identity_facts(cell: Cell) -> list[tuple[str, Any]]:
     record = cell.record
     return [
         ("identity", record.identity),
-        ("suite", record.suite),
+        ("suite", cell.suite),
         ("hardware cohort", record.cohort or "did not run"),
         ("attempts", cell.attempts),
         ("started (UTC)", record.attempt.started),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from urllib.parse import quote
 
 from vdmbench.figure_style import PALETTE, looks
 from vdmbench.report.figures.samples import without_samples
 from vdmbench.report.figures.walls import Wall
+from vdmbench.report.items import Items
 from vdmbench.report.page.cards import cell_card
 from vdmbench.report.page.inline_svg import escaped, themed
 from vdmbench.report.page.summary import summary_section
@@ -31,20 +33,25 @@ def build_page(
     undrawn: Mapping[str, str],
     walls: Sequence[Wall],
     downloads: Mapping[str, str],
+    items: Items | None = None,
 ) -> str:
     """The page's HTML.
 
-    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``downloads``: file name to text.
+    ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``downloads``: file name to text. ``items``:
+    what could not be made before; a section or card that cannot be made joins it, and the page lists them all.
     """
-    sections = [
-        summary_section(study),
-        *map(_table_section, tables),
-        _figures_section(study, figures, undrawn),
-        _samples_section(walls),
-        _method_section(study),
-        _cells_section(study),
-        _downloads_section(downloads),
-    ]
+    items = items or Items()
+    makers: dict[str, Callable[[], str]] = {"summary": partial(summary_section, study)}
+    makers |= {f"section of table {table.name}": partial(_table_section, table) for table in tables}
+    makers |= {
+        "section of figures": partial(_figures_section, study, figures, undrawn),
+        "section of samples": partial(_samples_section, walls),
+        "section of methods": partial(_method_section, study),
+        "section of cells": partial(_cells_section, study, items),
+        "section of downloads": partial(_downloads_section, downloads),
+    }
+    made = [items.make(name, make) or "" for name, make in makers.items()]
+    sections = [made[0], _missing_section(items.missing), *made[1:]]
     template = _static("page.html")
     palette = "".join(f"--variant-{index}: {colour}; " for index, colour in enumerate(PALETTE))
     parts = {
@@ -98,7 +105,7 @@ def _samples_section(walls: Sequence[Wall]) -> str:
         clips = wall.clips
         heads = "".join(f"<span>{escaped(label)}</span>" for label in clips.rows)
         picture = base64.b64encode(wall.playing).decode()
-        where = clips.group.where or "all cells"
+        where = wall.title or "all cells"
         told = [f"{where}, seed {clips.seed}: the same clips of every variant, from the same noise", without_samples(clips)]
         beside = ", ".join(f'<a href="samples/{quote(path.name)}">{path.suffix[1:]}</a>' for path in wall.files)
         blocks.append(
@@ -136,14 +143,25 @@ def _method_section(study: Study) -> str:
     )
 
 
-def _cells_section(study: Study) -> str:
+def _cells_section(study: Study, items: Items) -> str:
     cards = [
-        cell_card(cell, label, group.where)
+        items.make(f"card of {cell.record.label}", partial(cell_card, cell, label, study.title(group)))
         for cell, label, group in zip(study.cells, study.frame["label"], study.group_of, strict=True)
+        if cell.attempts
     ]
     return (
         '<section id="cells"><h2>Cells</h2><label class="filter">Filter <input type="search" data-filter-cells></label>'
-        f"{''.join(cards)}</section>"
+        f"{''.join(card for card in cards if card is not None)}</section>"
+    )
+
+
+def _missing_section(missing: Mapping[str, str]) -> str:
+    if not missing:
+        return ""
+    lines = "".join(f"<li>{escaped(name)}: {escaped(why)}</li>" for name, why in missing.items())
+    return (
+        '<section id="missing"><h2>What is missing</h2><p class="warning">These parts could not be made of the records; '
+        f'everything else could.</p><ul class="notes">{lines}</ul></section>'
     )
 
 

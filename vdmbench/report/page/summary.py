@@ -12,15 +12,12 @@ from vdmbench.report.tables import metric_header
 
 def summary_section(study: Study) -> str:
     """Facts in a list, then what a reader must know before reading on."""
-    statuses = Counter(cell.record.status for cell in study.cells)
-    done = statuses.pop("ok", 0)
-    failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     facts = [
         ("Compared", ", ".join(study.labels)),
         ("Held equal", _matching(study)),
         ("Swept", _sweep(study)),
         ("Seeds", f"{len(study.seeds)} ({', '.join(map(str, study.seeds))}), paired across variants"),
-        ("Cells", f"{done} of {len(study.cells)} ok" + (f"; {failed}" if failed else "")),
+        ("Cells", _counted(study)),
         ("Hardware", _hardware(study)),
         ("Judged by", ", ".join(metric_header(study, metric) for metric in study.metrics) or "no metric"),
     ]
@@ -29,18 +26,37 @@ def summary_section(study: Study) -> str:
     return f'<section id="summary"><h2>What was compared</h2><dl>{rows}</dl>{warnings}</section>'
 
 
+MOST_NAMED = 12
+"""Cells that are named where they are missing."""
+
+
+def _counted(study: Study) -> str:
+    """How many cells are ok of those there should be, by suite or experiment where there are several; the missing by name."""
+    parts = []
+    for suite in study.suites:
+        cells = [cell for cell in study.cells if cell.suite == suite]
+        statuses = Counter(cell.status for cell in cells)
+        done = statuses.pop("ok", 0)
+        failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        text = f"{suite}: " if len(study.suites) > 1 else ""
+        text += f"{done} of {len(cells)} ok" + (f"; {failed}" if failed else "")
+        missing = [cell.record.label for cell in cells if cell.status == "not run"]
+        if missing:
+            more = len(missing) - MOST_NAMED
+            text += f" ({', '.join(missing[:MOST_NAMED])}{f' and {more} more' if more > 0 else ''})"
+        parts.append(text)
+    return "; ".join(parts)
+
+
 def warnings_of(study: Study) -> list[str]:
     """What limits every number below."""
-    texts = []
+    texts = list(study.notes)
     if len(study.seeds) < 3:
         texts.append("Fewer than three seeds: points are shown, no difference is claimed.")
     if len(study.cohorts) > 1:
         texts.append(f"{len(study.cohorts)} hardware cohorts: they are shown apart and never averaged.")
     if study.superseded:
-        texts.append(
-            f"{len(study.superseded)} older records of the same variant, point and seed were declared otherwise and "
-            "are left out."
-        )
+        texts.append(f"{len(study.superseded)} older records of the same variant, point and seed are left out.")
     metrics_by_limit: dict[str, list[str]] = {}
     for metric in study.metrics:
         for limit in _limits(study, metric):
