@@ -85,7 +85,7 @@ class Chosen:
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
