@@ -41,7 +41,7 @@ def plan(
         raise ValueError("--devices and --figures speak of simulated memory: leave out --no-memory")
     cards = devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
-    solved = solve(cells, memory=memory)
+    solved = solve(cells, memory=memory, lines=lines)
     refuse_unreachable(solved, declared, lines)
     if as_json:
         answer = {"suite": declared.name, "cells": [planned.as_json(cards) for planned in solved.cells]}

@@ -95,7 +95,7 @@ def run(
     folder = ResultsFolder(results or Path("results") / declared.name)
     with ending_well("the same command goes on where it stopped"):
         if dry_run:
-            solved = plan(chosen)
+            solved = plan(chosen, lines=lines)
             refuse_unreachable(solved, declared, lines)
             if as_json:
                 answer = {"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}
@@ -110,7 +110,7 @@ def run(
         index = StatusIndex(folder)
         statuses = {cell.identity: index.status(cell.identity) for cell in chosen}
         unfinished = [cell for cell in chosen if (status := statuses[cell.identity]) is None or is_open(status, again)]
-        solved = plan(unfinished, preflight=settings if runs_it.here else None)
+        solved = plan(unfinished, preflight=settings if runs_it.here else None, lines=lines)
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))

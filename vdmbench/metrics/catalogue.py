@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from vdmbench.metrics.i3d.network import MINIMUM_FRAMES as I3D_MINIMUM_FRAMES
 from vdmbench.metrics.protocol import FVD_PRESETS, STE, InvalidProtocol, Protocol, WindowRule
 from vdmbench.metrics.spatio_temporal_energy import SpatioTemporalEnergy
 from vdmbench.metrics.video_distance import VideoDistance
@@ -22,10 +24,15 @@ def ste_fd(
     seed: int = 0,
 ) -> VideoDistance:
     """Fréchet distance on spatio-temporal-energy features, standardised by the reference. Not FVD; needs no download."""
-    protocol = replace(STE, frames=frames, stride=stride, window=window)
+    protocol = ste_protocol(frames=frames, stride=stride, window=window)
     return VideoDistance(
         SpatioTemporalEnergy(), protocol, bootstrap=bootstrap, confidence=confidence, control_clips=control_clips, seed=seed
     )
+
+
+def ste_protocol(*, frames: int | None = None, stride: int = 1, window: WindowRule = "whole") -> Protocol:
+    """Spatio-temporal energy of clips that are cut so."""
+    return replace(STE, frames=frames, stride=stride, window=window)
 
 
 def fvd(
@@ -83,3 +90,18 @@ def fvd_protocol(
     if preset.frames is None:
         preset = replace(preset, frames=frames, window=window or "whole")
     return replace(preset, precision=precision)
+
+
+_PROTOCOLS: dict[str, tuple[Callable[..., Protocol], tuple[str, ...], int]] = {
+    "ste-fd": (ste_protocol, ("frames", "stride", "window"), SpatioTemporalEnergy.minimum_frames),
+    "fvd": (lambda protocol, **cut: fvd_protocol(protocol, **cut), ("protocol", "frames", "window"), I3D_MINIMUM_FRAMES),
+}
+
+
+def declared_windows(declared: Mapping[str, Any]) -> tuple[Protocol, int] | None:
+    """How a metric of these declared options cuts clips, and the fewest frames that its extractor takes, without loading its
+    weights; null for a metric that cuts none."""
+    if declared["name"] not in _PROTOCOLS:
+        return None
+    make, options, fewest = _PROTOCOLS[declared["name"]]
+    return make(**{option: declared[option] for option in options}), fewest

@@ -57,17 +57,10 @@ def windows(
 ) -> UInt8[Tensor, "batch windows taken channels height width"]:
     """Cut clips as the protocol says; raises :class:`InvalidVideo` where they are too short, or longer than declared."""
     frames = clips.shape[1]
-    span = frames if protocol.frames is None else (protocol.frames - 1) * protocol.stride + 1
-    if frames < span:
-        raise InvalidVideo(
-            f"clips have {frames} frames but protocol '{protocol.name}' needs {span}: use longer clips or a "
-            "protocol with fewer frames"
-        )
-    if protocol.window == "whole" and protocol.frames is not None and frames >= span + protocol.stride:
-        raise InvalidVideo(
-            f"clips have {frames} frames but protocol '{protocol.name}' takes {span} and declares no window "
-            "rule: declare 'first' or 'all', or cut the clips"
-        )
+    misfit = protocol.misfit(frames)
+    if misfit is not None:
+        raise InvalidVideo(misfit)
+    span = protocol.span or frames
     count = frames // (protocol.frames * protocol.stride) if protocol.window == "all" and protocol.frames else 1
     length = span if count < 2 else protocol.stride * (protocol.frames or frames)
     cut = [clips[:, i * length : i * length + span : protocol.stride] for i in range(max(count, 1))]

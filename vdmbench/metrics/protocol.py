@@ -58,6 +58,27 @@ class Protocol:
         if self.stride < 1 or (self.frames is not None and self.frames < 1):
             raise InvalidProtocol(f"protocol '{self.name}': frames and stride must be at least 1")
 
+    @property
+    def span(self) -> int | None:
+        """Frames of a clip from the first to the last one that is seen; null: all of them."""
+        return None if self.frames is None else (self.frames - 1) * self.stride + 1
+
+    def misfit(self, frames: int) -> str | None:
+        """Why clips of so many frames cannot be cut as declared, and what to do; null where they can."""
+        if self.span is None:
+            return None
+        if frames < self.span:
+            return (
+                f"clips have {frames} frames but protocol '{self.name}' needs {self.span}: use longer clips or a "
+                "protocol with fewer frames"
+            )
+        if self.window == "whole" and frames >= self.span + self.stride:
+            return (
+                f"clips have {frames} frames but protocol '{self.name}' takes {self.span} and declares no window "
+                "rule: declare 'first' or 'all', or cut the clips"
+            )
+        return None
+
     def canonical(self) -> dict[str, Any]:
         """JSON-able form for a cell's identity and for the key of a cached reference; the preset's name is no part."""
         fields = asdict(self)

@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 
+from vdmbench.engine.rehearsal import refusals
 from vdmbench.matching import Unreachable, solve
 from vdmbench.matching.largest import largest_that_fits
+from vdmbench.matching.resolve import resolve
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.ops.backends import recording
 from vdmbench.runner.planning import fingerprint
@@ -69,6 +71,25 @@ def _matches_memory(inputs: CellInputs) -> bool:
     return any(match is not None and match.quantity == "memory" for match in matches)
 
 
+def _refused(cells: list[CellInputs], solved: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What cannot be built or run as declared: the number of the cell, the path of the field, the reason; each once."""
+    found = [
+        {"cell": number, "path": [], "message": answer["refused"]}
+        for number, answer in enumerate(solved)
+        if "refused" in answer
+    ]
+    if found:
+        return found
+    numbers = [number for number, answer in enumerate(solved) if answer["solved"] is not None]
+    resolved = [resolve(cells[number], solved[number]["solved"]["knobs"]) for number in numbers]
+    return [
+        {"cell": numbers[position], "path": list(refusal.path), "message": refusal.message}
+        for position, refusal in refusals(
+            [each.inputs for each in resolved], built=[(each.network, each.mixer) for each in resolved]
+        )
+    ]
+
+
 def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[CellInputs], None]) -> list[str]:
     """Run a check once for each distinct value of ``fields``; what it raised for want of data or packages, a line each."""
     problems = []
@@ -84,6 +105,7 @@ def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
     from vdmbench.engine.conditioning import check_condition
     from vdmbench.metrics.cuts import load_cut_detector
+    from vdmbench.metrics.extractor import extract
     from vdmbench.metrics.lpips import load_lpips
 
     make_source(inputs, "train")
@@ -95,13 +117,9 @@ def _check_data(inputs: CellInputs) -> None:
         load_cut_detector()
     if inputs.evaluate.lpips:
         load_lpips()
+    clip = torch.zeros(1, inputs.sampled_frames, 3, inputs.data.size, inputs.data.size, dtype=torch.uint8)
     for metric in make_metrics(inputs).values():
-        frames = metric.protocol.frames or inputs.sampled_frames
-        if frames < metric.extractor.minimum_frames:
-            raise ValueError(
-                f"metric '{metric.protocol.name}' needs clips of at least {metric.extractor.minimum_frames} frames, "
-                f"those judged have {frames}"
-            )
+        extract(metric.extractor, [clip], metric.protocol)
 
 
 def _check_autoencoder(inputs: CellInputs) -> None:
@@ -171,12 +189,12 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
     solved = _solutions(cells, question["memory"])
-    refused = next((each for each in solved if "refused" in each), None)
-    if refused is not None:
-        return refused
+    refused = _refused(cells, solved)
+    if refused:
+        return {"refused": refused}
     checked = [CellInputs.model_validate(inputs) for inputs in question["checked"]]
     found = problems(checked, Run.model_validate(question["preflight"])) if question["preflight"] else []
-    return {"plan": solved, "problems": found}
+    return {"plan": solved, "problems": found, "refused": []}
 
 
 def _largest(question: dict[str, Any]) -> dict[str, Any]:

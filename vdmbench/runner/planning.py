@@ -18,8 +18,10 @@ from vdmbench.memory.devices import Device
 from vdmbench.records import OutOfMemory, Solved
 from vdmbench.runner.plan_cache import PlanCache, parse_answer
 from vdmbench.runner.stopping import Stop
-from vdmbench.suite import Cell, CellInputs
+from vdmbench.suite import Cell, CellInputs, SourceLines
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.cells import problem_of
+from vdmbench.suite.errors import dotted
 from vdmbench.suite.pattern import FORMS
 
 
@@ -27,8 +29,28 @@ class PlanningFailed(RuntimeError):
     """The child died; the message holds the end of what it said."""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A cell that cannot be run as it is declared."""
+
+    cell: Cell
+    path: tuple[str | int, ...]
+    """Of the field that decides it; empty where none does alone."""
+    message: str
+
+
 class CannotBuild(ValueError):
-    """A network that what was declared does not give: sizes that do not fit, or a user's class that cannot be used."""
+    """What was declared gives no network, or nothing that the engine can train, sample and judge; a line each."""
+
+    def __init__(self, refused: Sequence[Refused], lines: SourceLines | None = None) -> None:
+        self.refused = refused
+        super().__init__("\n".join(dict.fromkeys(_line(each, lines) for each in refused)))
+
+
+def _line(refused: Refused, lines: SourceLines | None) -> str:
+    if lines is not None:
+        return problem_of(refused.cell, refused.path, refused.message, lines)
+    return f"variant {refused.cell.variant}: {': '.join(filter(None, (dotted(refused.path), refused.message)))}"
 
 
 @dataclass(frozen=True)
@@ -73,13 +95,16 @@ class Plan:
         return [planned for planned in self.cells if planned.infeasible]
 
 
-def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = False) -> Plan:
+def plan(
+    cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = False, lines: SourceLines | None = None
+) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
     What was solved before is taken from the user's cache; the checks are made every time.
 
     :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
-    :raises CannotBuild: a cell's network cannot be built as declared.
+    :param lines: where the suite was written, for errors.
+    :raises CannotBuild: a cell's network cannot be built as declared, or the engine would refuse to run it.
     :raises PlanningFailed: the child ended abnormally.
     """
     if not cells:
@@ -95,8 +120,10 @@ def plan(cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = 
             "preflight": preflight and preflight.model_dump(mode="json"),
             "memory": memory,
         })  # fmt: skip
-        if "refused" in answer:
-            raise CannotBuild(answer["refused"])
+        if answer["refused"]:
+            raise CannotBuild(
+                [Refused(unknown[each["cell"]], tuple(each["path"]), each["message"]) for each in answer["refused"]], lines
+            )
         for cell, each in zip(unknown, answer["plan"], strict=True):
             solved[cell.identity] = parse_answer(each)
             cache.add(cell, each)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from vdmbench.suite.diffusers_folder import read_autoencoder_folder
 from vdmbench.suite.errors import closest, problem_at, union_tag
 from vdmbench.suite.model import Declared
+from vdmbench.suite.quantities import Seed
 
 if TYPE_CHECKING:
     from vdmbench.suite.blocks import Data, Sample, Train
@@ -36,7 +37,7 @@ class ConvAutoencoderBlock(Declared):
     """Frames in a step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of Adam, constant."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Of its weights, frames and noise; one autoencoder serves all seeds of a suite."""
 
 

@@ -247,8 +247,8 @@ class Sample(Declared):
 class Evaluate(Declared):
     """How generated clips are judged."""
 
-    metrics: Annotated[list[MetricChoice], Field(min_length=1)]
-    """Distances to the held-out real clips."""
+    metrics: list[MetricChoice]
+    """Distances to the held-out real clips; an empty list judges nothing, as a suite that is only planned may."""
     real_clips: int = Field(gt=1)
     """Held-out clips that the distances are taken to."""
     cuts: bool = False

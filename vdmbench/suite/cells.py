@@ -26,6 +26,7 @@ from vdmbench.suite.loading import SourceLines
 from vdmbench.suite.numbers import NUMBERS
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
 from vdmbench.suite.pattern import FORMS, TemporalLayers
+from vdmbench.suite.quantities import Seed
 from vdmbench.suite.rollout import check_rollout
 from vdmbench.suite.schema import SUITE_SCHEMA, Suite, Variant
 
@@ -78,7 +79,7 @@ class CellInputs(_Dumped):
     numbers: int = Field(default=NUMBERS, ge=NUMBERS, le=NUMBERS)
     """Version of the numbers that this code makes of the rest; of another version it makes none."""
     variant: str
-    seed: int = Field(ge=0)
+    seed: Seed
     network: NetworkChoice
     match: Match | None
     """Null also for variants that are exempt, and for the reference itself."""
@@ -304,6 +305,20 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
             if repr(same.point) != repr(cell.point):
                 _refuse_same(same, cell, lines)
     return list(cells.values())
+
+
+def problem_of(cell: Cell, path: tuple[str | int, ...], message: str, lines: SourceLines) -> str:
+    """A problem of a cell's field as a line: with the sweep axis, entry of `set` or block that decided the field."""
+    field = ".".join(str(part) for part in path)
+
+    def decides(written: str | None) -> bool:
+        return written is not None and (f"{field}.".startswith(f"{written}.") or f"{written}.".startswith(f"{field}."))
+
+    own_set = ("variants", cell.variant, "set")
+    axes = [("sweep", axis) for axis in cell.point if decides(_axis_path(axis, cell.variant))]
+    entries = [(*own_set, written) for written in lines.keys(own_set) if decides(written)]
+    block = path if path and path[0] in _SHARED else ("variants", cell.variant, *path)
+    return lines.problem([block, *entries, *axes][-1], message)
 
 
 def _refuse_same(one: Cell, other: Cell, lines: SourceLines) -> NoReturn:

@@ -35,6 +35,11 @@ class SourceLines:
                 return f"{self._file}:{self._lines[path[:length]]}"
         return self._file
 
+    def keys(self, path: Path) -> list[str]:
+        """Keys that the file gives to the mapping at ``path``."""
+        below = len(path) + 1
+        return [str(written[-1]) for written in self._lines if len(written) == below and written[:-1] == path]
+
     def problem(self, path: Path, message: str) -> str:
         """One line: place, path, message."""
         return f"{self.place(path)}: {dotted(path)}: {message}" if path else f"{self.place(path)}: {message}"

@@ -57,6 +57,9 @@ Count = Annotated[
 ]
 """A positive count; the strings ``300k``, ``14.1M`` and ``5B`` are understood."""
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""Of random draws; every generator and every table has room for 63 bits."""
+
 Bytes = Annotated[
     int,
     Field(gt=0),

@@ -26,6 +26,7 @@ from vdmbench.suite.errors import closest, problem_at
 from vdmbench.suite.gate import Thresholds
 from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
+from vdmbench.suite.quantities import Seed
 
 SUITE_SCHEMA = 1
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*\Z")
@@ -53,7 +54,7 @@ class Suite(Declared):
     """What is compared."""
     sweep: dict[str, list[Any]] = Field(default_factory=dict)
     """Values by field path (data.frames, mixer.backend, variants.attention.mixer.backend, ...): every combination is run."""
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     """Repeats. A seed fixes batches, noise and initial samples alike for all variants, so that they are paired."""
     match: Match | None = None
     """What is held equal; null compares the variants as declared."""
@@ -110,8 +111,6 @@ class Suite(Declared):
     def _seeds_differ(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is given twice")
-        if min(seeds) < 0:
-            raise ValueError("seeds must not be negative")
         return seeds
 
     @model_validator(mode="after")

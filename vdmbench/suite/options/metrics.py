@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from vdmbench.suite.model import Declared
+from vdmbench.suite.quantities import Seed
 
 
 class DistanceOptions(Declared):
@@ -18,7 +19,7 @@ class DistanceOptions(Declared):
     """Coverage of the interval."""
     control_clips: int = Field(64, ge=2)
     """Held-out real clips that are shuffled, frozen, reversed and made noisy, to show what the metric would have seen."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of the bootstrap and of the controls."""
 
 
@@ -46,7 +47,7 @@ class FaithfulnessOptions(Declared):
     """Bootstrap draws over clips."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the interval."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of the bootstrap."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from vdmbench.suite.model import Declared
+from vdmbench.suite.quantities import Seed
 
 
 class ProceduralOptions(Declared):
     """What all computed sources share."""
 
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Another seed is another data set."""
     train_videos: int = Field(10_000, ge=1)
     """Videos of the train split."""
