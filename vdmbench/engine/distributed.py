@@ -64,11 +64,15 @@ class Ranks:
         own = batch // self.count
         return slice(self.index * own, (self.index + 1) * own)
 
-    def average_of(self, network: nn.Module, decay: float) -> AveragedModel:
-        """Averaged weights, before :meth:`parallel`: a sharded network cannot be copied."""
+    def average_of(self, network: nn.Module, decay: Callable[[], float]) -> AveragedModel:
+        """Averaged weights, which begin as those of ``network``, each update with the ``decay`` asked for then. Before
+        :meth:`parallel`: a sharded network cannot be copied."""
         if self.sharded:  # a parameter at a time: lists that mix shards and whole buffers have no fused form
-            return AveragedModel(network, avg_fn=get_ema_avg_fn(decay), use_buffers=True)
-        return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            average = AveragedModel(network, avg_fn=lambda *now: get_ema_avg_fn(decay())(*now), use_buffers=True)
+        else:
+            average = AveragedModel(network, multi_avg_fn=lambda *now: get_ema_multi_avg_fn(decay())(*now), use_buffers=True)
+        average.n_averaged.fill_(1)  # the initial weights; at 0 the first update would copy the weights after a step
+        return average
 
     def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
         """What is called in place of ``network``, so that backward passes leave the gradient of the global batch's mean."""
@@ -127,6 +131,10 @@ class Ranks:
     def whole(self, value: Tensor) -> Tensor:
         """A parameter or a part of an optimiser's state, gathered from its shards by all ranks together."""
         return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+    def own_part(self, value: Tensor) -> Tensor:
+        """Of a parameter, or of a part of an optimiser's state, what this rank holds."""
+        return value.to_local() if hasattr(value, "to_local") else value
 
     def like(self, value: Any, placed: Tensor) -> Any:
         """A whole tensor divided as ``placed`` is, where it is of its shape and that is divided."""

@@ -155,11 +155,24 @@ Emit = Callable[[EngineEvent], None]
 """What hears them, as they happen."""
 
 
-class NonFiniteLoss(ArithmeticError):
-    """Training diverged."""
+class NonFinite(ArithmeticError):
+    """Training or sampling diverged: a number is NaN or infinite."""
+
+
+class NonFiniteLoss(NonFinite):
+    """The loss of a step."""
 
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(f"loss is {loss} at step {step}")
+        self.step = step
+
+
+class NonFiniteState(NonFinite):
+    """What training would keep after a step whose loss was finite, by the names of the tensors."""
+
+    def __init__(self, step: int, names: list[str]) -> None:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        super().__init__(f"after step {step} {names[0]}{more} holds NaN or infinite values; its state is not kept")
         self.step = step
 
 

@@ -28,6 +28,8 @@ from vdmbench.data.ahead import in_order
 from vdmbench.data.loading import TrainingBatches, stack, to_model_range, to_uint8
 from vdmbench.data.source import DataError, Source
 from vdmbench.data.windows import Window, Windows
+from vdmbench.engine.events import NonFinite
+from vdmbench.engine.finite import not_finite, require_finite
 from vdmbench.engine.training import draw_seed
 from vdmbench.records import Encoding, write_atomically
 from vdmbench.suite import NUMBERS
@@ -111,7 +113,8 @@ Batches = TrainingBatches | LatentBatches
 def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device: torch.device) -> LatentSpace:
     """The latents of ``source`` by the declared autoencoder: found in ``cache``, or made there.
 
-    Raises DataError where the disk has no room for them, or a channel of them says nothing.
+    Raises DataError where the disk has no room for them, or a channel of them says nothing; and NonFinite where the autoencoder
+    diverged, or a latent is beyond half precision. What is not finite is not kept.
     """
     what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
     key = json.dumps([FORMAT, NUMBERS, source.fingerprint(), what], sort_keys=True)
@@ -162,7 +165,8 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
         for video in range(len(source)):
             for start in range(0, source.length(video), FRAMES):
                 frames = min(FRAMES, source.length(video) - start)
-                file.write(encoded(autoencoder, stack(source, [Window(video, start)], frames), device).half().numpy().tobytes())
+                latents = encoded(autoencoder, stack(source, [Window(video, start)], frames), device).half()
+                file.write(require_finite(latents, f"latents of training video {video}").numpy().tobytes())
         file.flush()
         os.fsync(file.fileno())
     save_file(autoencoder.cpu().kept(), folder / "autoencoder.safetensors")
@@ -185,7 +189,7 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
 def trained_autoencoder(declared: ConvAutoencoderBlock, source: Source, device: torch.device) -> tuple[ConvAutoencoder, float]:
     """Trained on single frames of ``source`` by Adam; and the mean loss of the last tenth of its steps.
 
-    Raises DataError where it diverged.
+    Raises NonFinite where it diverged.
     """
     torch.manual_seed(draw_seed("autoencoder", declared.seed))
     with device:
@@ -204,8 +208,8 @@ def trained_autoencoder(declared: ConvAutoencoderBlock, source: Source, device: 
         optimiser.step()
         losses.append(float(loss.detach()))
     tail = losses[-max(1, len(losses) // 10) :]
-    if not np.isfinite(tail).all():
-        raise DataError("the autoencoder diverged: lower autoencoder.learning_rate")
+    if not np.isfinite(tail).all() or not_finite(autoencoder.state_dict()):
+        raise NonFinite("the autoencoder diverged: lower autoencoder.learning_rate")
     autoencoder.eval().requires_grad_(False)
     _normalise(autoencoder, batches, declared.steps, device)
     return autoencoder, sum(tail) / len(tail)
@@ -233,7 +237,7 @@ def encoded(
 @torch.inference_mode()
 def decoded(autoencoder: Autoencoder, latents: Tensor, device: torch.device) -> Tensor:
     """uint8 clips of latents, a few frames at a time, on the CPU."""
-    parts = [to_uint8(autoencoder.decode(part.to(device))).cpu() for part in _parts(latents)]
+    parts = [to_uint8(require_finite(autoencoder.decode(part.to(device)), "decoded frames")).cpu() for part in _parts(latents)]
     return torch.cat(parts).unflatten(0, (len(latents), -1)).squeeze(2)
 
 

@@ -22,6 +22,7 @@ from vdmbench.data.loading import to_model_range, to_uint8
 from vdmbench.diffusion import ClipNoise, KnownFrames, Process
 from vdmbench.diffusion.guidance import guided_in_one_batch
 from vdmbench.engine.clips_file import ClipsFile
+from vdmbench.engine.finite import require_finite
 from vdmbench.engine.rollout_meter import RolloutMeter
 from vdmbench.engine.sampling import sampler_of
 from vdmbench.engine.training import autocast
@@ -92,7 +93,8 @@ def rollout(
             if beginning is not None and done < given:
                 made = to_uint8(beginning[:, done : done + length])
             else:
-                made = to_uint8(sampler(process, remembering.given(stream), lambda count=length: noise()[:, :count]))
+                sampled = sampler(process, remembering.given(stream), lambda count=length: noise()[:, :count])
+                made = to_uint8(require_finite(sampled, "sampled frames"))
             stream = remembering.let_in(process, to_model_range(made), stream)
             leaving = made.cpu()
         yield Chunk(done, leaving, timer.seconds[-1], stream)

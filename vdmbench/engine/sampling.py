@@ -22,6 +22,7 @@ from vdmbench.diffusion import (
     sample_euler,
     sample_heun,
 )
+from vdmbench.engine.finite import require_finite
 from vdmbench.engine.training import autocast
 from vdmbench.suite.blocks import Sample
 
@@ -80,5 +81,6 @@ def sample_clips(
                 known=None if known is None else known(batch),
                 progress=tell,
             )
+        require_finite(clips, "sampled clips")
         done.append(clips.cpu() if latents else to_uint8(clips).cpu())
     return torch.cat(done)

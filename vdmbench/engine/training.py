@@ -6,6 +6,7 @@ import hashlib
 import math
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -15,8 +16,11 @@ from vdmbench.data.loading import to_model_range
 from vdmbench.diffusion import Denoiser, Process
 from vdmbench.engine.acceleration import compiled, prepared_for_training
 from vdmbench.engine.distributed import Ranks, mapped
-from vdmbench.engine.events import NonFiniteLoss, TrainingState
+from vdmbench.engine.events import NonFiniteLoss, NonFiniteState, TrainingState
+from vdmbench.engine.finite import spoiled
+from vdmbench.mixers.weight_decay import decayed_names
 from vdmbench.networks.conditional import Told
+from vdmbench.suite.averaging import ema_decay
 from vdmbench.suite.blocks import Precision, Train
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -58,7 +62,10 @@ class Trainer:
         self.network, self.diffusion, self.settings, self.seed, self.device = network, diffusion, train, seed, device
         self.ranks = ranks or Ranks()
         self.drop = drop
-        self.average = None if train.ema is None else self.ranks.average_of(network, train.ema)
+        self.done = 0
+        self.losses: list[float] = []
+        self.average = None if train.ema is None else self.ranks.average_of(network, self._ema_decay)
+        decayed = decayed_names(network)  # read from the parameters themselves, which sharding replaces
         self._parallel = self.ranks.parallel(network, device)
         if self.average is not None and self.ranks.sharded:
             self.ranks.parallel(self.average.module, device)
@@ -66,17 +73,19 @@ class Trainer:
             self._parallel = compiled(self._parallel)
         optimiser = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
         self.optimiser = optimiser(
-            network.parameters(),
+            _groups(network, decayed, train.weight_decay),
             lr=train.learning_rate,
             betas=(train.betas[0], train.betas[1]),
-            weight_decay=train.weight_decay,
             # On CUDA the fused kernel: the default makes a temporary copy of every second moment at every step.
             fused=device.type != "cpu",
         )
         # fp16 gradients underflow without a loss scale; the other precisions need none.
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
-        self.done = 0
-        self.losses: list[float] = []
+
+    def _ema_decay(self) -> float:
+        """Of the step that is being taken: as declared, or less in a warm-up."""
+        assert self.settings.ema is not None
+        return ema_decay(self.settings.ema, self.done) if self.settings.ema_warm_up else self.settings.ema
 
     @property
     def sampled_network(self) -> nn.Module:
@@ -86,6 +95,7 @@ class Trainer:
     def _loss(
         self, clips: UInt8[Tensor, "batch frames channels height width"], part: int, told: Told | None
     ) -> Float[Tensor, ""]:
+        self._seed_layers(part)
         generator = torch.Generator(self.device).manual_seed(draw_seed("train", self.seed, self.done, part))
         x0 = clips.to(self.device, non_blocking=True)
         x0 = to_model_range(x0) if x0.dtype is torch.uint8 else x0.float()  # pixels, or latents
@@ -98,6 +108,13 @@ class Trainer:
         denoiser: Denoiser = self._parallel if told is None else self._telling(told, self._kept(batch, part)[own])
         with autocast(self.settings.precision, self.device):
             return self.diffusion.loss(denoiser, x0, t, noise).mean() / self.settings.accumulate
+
+    def _seed_layers(self, part: int) -> None:
+        """What a user's layer draws by itself, as dropout does, follows from seed and step too, as all draws of a step do."""
+        seed = draw_seed("layers", self.seed, self.done, part, self.ranks.index)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda" and torch.cuda.is_initialized():
+            torch.cuda.manual_seed(seed)
 
     def _kept(self, batch: int, part: int) -> Bool[Tensor, " batch"]:
         """Which clips are told what they show: drawn apart from levels and noise, which stay as without a condition."""
@@ -142,15 +159,26 @@ class Trainer:
         return total
 
     def state(self) -> TrainingState | None:
-        """All that a later :meth:`restore` needs, copied to the CPU; None on ranks that do not lead. All ranks ask together."""
-        if not (self.ranks.leads or self.ranks.sharded):
-            return None
+        """All that a later :meth:`restore` needs, copied to the CPU; None on ranks that do not lead. All ranks ask together.
+
+        Raises :class:`NonFiniteState`, on every rank, where some of it is NaN or infinite: a gradient can spoil weights in a
+        step whose loss is finite.
+        """
         tensors = {
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": {
+                name: self.optimiser.state[parameter]
+                for name, parameter in self.network.named_parameters()
+                if parameter in self.optimiser.state
+            },
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
         }
+        broken = spoiled(mapped(tensors, self.ranks.own_part))
+        if self.ranks.any(bool(broken)):
+            raise NonFiniteState(self.done, broken or ["a part on another rank"])
+        if not (self.ranks.leads or self.ranks.sharded):
+            return None
         kept = mapped(tensors, self._to_cpu)
         return TrainingState(self.done, kept, list(self.losses)) if self.ranks.leads else None
 
@@ -161,13 +189,15 @@ class Trainer:
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``, the same on every rank; its shapes must be those of this network."""
         self._load(self.network, state.tensors["network"])
-        optimiser = state.tensors["optimiser"]
+        known = state.tensors["optimiser"]
+        names = {parameter: name for name, parameter in self.network.named_parameters()}
+        in_groups = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         placed = {
-            number: {name: self.ranks.like(value, parameter) for name, value in optimiser["state"][number].items()}
-            for number, parameter in enumerate(self.network.parameters())
-            if number in optimiser["state"]
+            number: {part: self.ranks.like(value, parameter) for part, value in known[names[parameter]].items()}
+            for number, parameter in enumerate(in_groups)
+            if names[parameter] in known
         }
-        self.optimiser.load_state_dict({**optimiser, "state": placed})
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": placed})
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state.tensors["scaler"])
         if self.average is not None:
@@ -177,6 +207,14 @@ class Trainer:
     def _load(self, module: nn.Module, whole: dict[str, Tensor]) -> None:
         here = module.state_dict()
         module.load_state_dict({name: self.ranks.like(value, here.get(name, value)) for name, value in whole.items()})
+
+
+def _groups(network: nn.Module, decayed: set[str], weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters that decay, and the others; one group where nothing decays."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault(weight_decay if name in decayed else 0.0, []).append(parameter)
+    return [{"params": parameters, "weight_decay": decay} for decay, parameters in groups.items()]
 
 
 def thin(losses: list[float], points: int = 200) -> tuple[list[int], list[float]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vdmbench.mixers.directions import Core, Merge, delay
 from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import SSMMixer
+from vdmbench.mixers.weight_decay import undecayed
 from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
 
 DT_RANGE = (1e-3, 1e-1)
@@ -48,7 +49,7 @@ class S6Core(Core):
         dt = torch.empty(channels).uniform_(low, high).exp()
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
-        self.A_log = nn.Parameter(torch.arange(1, state + 1, dtype=torch.get_default_dtype()).log().repeat(channels, 1))
+        self.A_log = undecayed(torch.arange(1, state + 1, dtype=torch.get_default_dtype()).log().repeat(channels, 1))
         self.D = nn.Parameter(torch.ones(channels))
         self.state_size = channels * state
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vdmbench.mixers.weight_decay import undecayed
+
 
 class RelativeBias(nn.Module):
     """One scalar a head and bucket of distances (Raffel et al. 2020, arXiv 1910.10683, sec. 2.1).
@@ -31,7 +33,7 @@ class RelativeBias(nn.Module):
             raise ValueError(f"a relative bias needs a multiple of 4 buckets, got {buckets}")
         if max_distance <= self.exact:
             raise ValueError(f"max_distance must be over {self.exact}, where the logarithmic buckets begin, got {max_distance}")
-        self.table = nn.Parameter(torch.randn(buckets, heads))  # N(0, 1), as published
+        self.table = undecayed(torch.randn(buckets, heads))  # N(0, 1), as published
 
     @property
     def heads(self) -> int:

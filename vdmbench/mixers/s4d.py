@@ -14,6 +14,7 @@ from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Core, delay
 from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import SSMMixer
+from vdmbench.mixers.weight_decay import undecayed
 from vdmbench.ops import fft_convolution, s4d_kernel
 
 DT_RANGE = (1e-3, 1e-1)
@@ -42,8 +43,8 @@ class S4DCore(Core):
         modes = state // 2
         low, high = map(math.log, DT_RANGE)
         self.log_dt = nn.Parameter(torch.empty(channels).uniform_(low, high))
-        self.log_A_real = nn.Parameter(torch.full((channels, modes), math.log(0.5)))
-        self.A_imag = nn.Parameter(math.pi * torch.arange(modes, dtype=torch.get_default_dtype()).repeat(channels, 1))
+        self.log_A_real = undecayed(torch.full((channels, modes), math.log(0.5)))
+        self.A_imag = undecayed(math.pi * torch.arange(modes, dtype=torch.get_default_dtype()).repeat(channels, 1))
         self.C = nn.Parameter(torch.randn(channels, modes, 2) * 0.5**0.5)  # complex standard normal; (real, imaginary)
         self.D = nn.Parameter(torch.randn(channels))
         self.state_size = channels * state

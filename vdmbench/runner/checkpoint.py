@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from vdmbench.engine import TrainingState
+from vdmbench.engine.finite import spoiled
 from vdmbench.records import write_atomically
 from vdmbench.suite import NUMBERS
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of one cell."""
+    """The checkpoints of one cell: of this numbers version, undamaged and finite, or they are passed over."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +40,7 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def latest(self) -> TrainingState | None:
-        """The latest state that is whole; None where there is none. A damaged one is said, and passed over."""
+        """The latest state that training can go on from; None where there is none. What is passed over is said, in a line."""
         for file in reversed(self._files()):
             content = file.read_bytes()
             header, payload = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
@@ -49,6 +50,9 @@ class Checkpoints:
             state = torch.load(io.BytesIO(payload), weights_only=True)
             if (numbers := state.get("numbers", 1)) != NUMBERS:
                 _log.warning("%s is of numbers version %s, this is version %d; passing it over", file, numbers, NUMBERS)
+                continue
+            if broken := spoiled(state["tensors"]):
+                _log.warning("%s holds NaN or infinite values in %s; passing it over", file, broken[0])
                 continue
             return TrainingState(state["step"], state["tensors"], state["losses"])
         return None

@@ -37,7 +37,7 @@ def main(folder: Path) -> int:
     end_with_parent()
     log = EventLog(folder / "events.jsonl")
     task = Task.read(folder)
-    from vdmbench.engine import NonFiniteLoss, Ranks, Stopped, is_lost_peer, is_out_of_memory
+    from vdmbench.engine import NonFinite, Ranks, Stopped, is_lost_peer, is_out_of_memory
 
     several = task.inputs.train.devices > 1
     ranks, failed = Ranks(), False
@@ -47,7 +47,7 @@ def main(folder: Path) -> int:
         ranks = Ranks.join(device, task.inputs.train.sharding) if several else ranks
         _run(task, folder, log, device, ranks)
         outcome = {"status": "ok"}
-    except NonFiniteLoss as error:
+    except NonFinite as error:
         outcome = {"status": "nan", "message": str(error)}
     except Stopped as stopped:
         outcome = {"status": "interrupted", "message": str(stopped)}

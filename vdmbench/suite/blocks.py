@@ -143,7 +143,9 @@ class Train(Declared):
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest gradient norm; null does not clip."""
     ema: float | None = Field(default=0.9999, gt=0, lt=1)
-    """Decay of the averaged weights that are sampled; null samples the raw ones."""
+    """Decay of the averaged weights that are sampled, which begin as the initial ones; null samples the raw ones."""
+    ema_warm_up: bool = False
+    """Let the average forget the initial weights: decay min(ema, (1 + n) / (10 + n)) after n steps."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass (autocast); weights stay fp32."""
     warm_up: int = Field(default=2, ge=0)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vdmbench.mixers.weight_decay import undecayed
+
 BEGIN, PADDING = 256, 257
 """After the 256 bytes: what every text begins with, and what fills the places behind it."""
 HEAD_DIM = 16
@@ -53,7 +55,7 @@ class ByteEncoder(nn.Module):
             raise ValueError(f"width must be a multiple of {HEAD_DIM}, got {width}")
         self.length, self.features = length, width
         self.embedding = nn.Embedding(PADDING + 1, width)
-        self.positions = nn.Parameter(torch.empty(length, width))
+        self.positions = undecayed(torch.empty(length, width))
         nn.init.normal_(self.positions, std=0.02)
         self.blocks = nn.ModuleList(ByteBlock(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
