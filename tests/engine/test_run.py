@@ -37,10 +37,11 @@ def run(
     resume: engine.TrainingState | None = None,
     checkpoint_every: int = 1000,
     rollout_file: Path | None = None,
+    told: Heard | None = None,
 ) -> Heard:
     (inputs,) = [cell.inputs for cell in expand(*parse_suite(MINIMAL, overrides=overrides)) if cell.variant == variant]
     resolved = solve(inputs).resolved
-    heard = Heard()
+    heard = told or Heard()
     cell = engine.prepare(inputs, resolved.network, resolved.mixer, torch.device("cpu"))
     engine.run_cell(cell, heard, resume=resume, checkpoint_every=checkpoint_every, rollout_file=rollout_file)
     return heard
@@ -142,6 +143,29 @@ def test_variants_see_the_same_batches_levels_and_noise(monkeypatch):
 def test_diverging_training_is_told_as_such():
     with pytest.raises(engine.NonFiniteLoss, match="at step"):
         run("train.steps=40", "train.learning_rate=1e30", variant="floor")
+
+
+@pytest.mark.parametrize("spoiled", [3, 4])
+def test_weights_that_a_step_of_finite_loss_spoiled_are_not_told(monkeypatch, spoiled, plain):
+    update = engine.Trainer.update
+
+    def spoiling(self, batches, told=None):
+        loss = update(self, batches, told)
+        if self.done + 1 == spoiled:
+            with torch.no_grad():
+                next(self.network.parameters()).view(-1)[0] = torch.nan
+        return loss
+
+    monkeypatch.setattr(engine.Trainer, "update", spoiling)
+    told = Heard()
+    with pytest.raises(engine.NonFinite) as diverged:
+        run("train.steps=4", "train.warm_up=0", checkpoint_every=2, told=told)
+    kept = told.all(engine.CheckpointDue)[-1].state
+    assert kept.step == 2
+    assert isinstance(diverged.value, engine.NonFiniteLoss if spoiled == 3 else engine.NonFiniteState)
+    monkeypatch.undo()
+    again = run("train.steps=4", "train.warm_up=0", resume=kept)
+    assert_same_weights(again.one(engine.CheckpointDue).state, plain.all(engine.CheckpointDue)[-1].state)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from vdmbench.diffusion import Diffusion
-from vdmbench.engine import Trainer
+from vdmbench.engine import NonFiniteState, Trainer
 from vdmbench.engine.training import draw_seed, thin
+from vdmbench.mixers.weight_decay import undecayed
+from vdmbench.suite.averaging import ema_decay, initial_share
 from vdmbench.suite.blocks import Train
 
 
@@ -38,11 +40,113 @@ def test_the_average_follows_the_declared_decay():
     for _ in range(3):
         one.step([clips(2)])
         seen.append(one.network.weight.item())
-    expected = seen[0]  # an average begins at the first weights it is told
-    for weight in seen[1:]:
+    expected = 1.0  # an average begins at the initial weights
+    for weight in seen:
         expected = 0.75 * expected + 0.25 * weight
     assert one.sampled_network.weight.item() == pytest.approx(expected)
     assert trainer(ema=None).sampled_network.weight.item() == 1
+
+
+def test_a_warm_up_of_the_average_forgets_the_initial_weights():
+    one, expected = trainer(ema=0.9999, ema_warm_up=True), 1.0
+    for step in range(4):
+        one.step([clips(2)])
+        decay = (1 + step) / (10 + step)
+        expected = decay * expected + (1 - decay) * one.network.weight.item()
+    assert one.sampled_network.weight.item() == pytest.approx(expected)
+    assert ema_decay(0.9, 1000) == 0.9
+    again = trainer(ema=0.9999, ema_warm_up=True)
+    again.restore(one.state())
+    for each in (one, again):
+        each.step([clips(2)])
+    assert again.sampled_network.weight.item() == one.sampled_network.weight.item()
+
+
+def test_how_much_of_an_average_was_never_trained():
+    one = trainer(ema=0.9, learning_rate=1e-9)
+    with torch.no_grad():
+        one.average.module.weight.fill_(0.0)  # in place of the initial weights, which the network keeps
+    for _ in range(5):
+        one.step([clips(2)])
+    assert 1 - one.sampled_network.weight.item() == pytest.approx(initial_share(0.9, 5, warm_up=False), rel=1e-4)
+    assert initial_share(0.9999, 100, warm_up=False) > 0.99
+    assert initial_share(0.9999, 100, warm_up=True) < 1e-6
+
+
+class Mixed(nn.Module):
+    """A parameter of every kind; what it computes does not matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.matrix, self.norm = nn.Embedding(2, 3), nn.Linear(3, 3), nn.LayerNorm(3)
+        self.marked, self.tall = undecayed(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+        self.register_buffer("mask", torch.full((2, 2), -torch.inf))
+
+    def forward(self, x, t):
+        everything = self.norm(self.matrix(self.embedding.weight)).sum() + (self.marked * self.tall).sum()
+        return everything * x
+
+
+def mixed(**settings) -> Trainer:
+    train = Train(**{"steps": 9, "batch_size": 2, "optimiser": "adamw", "weight_decay": 0.1, "ema": 0.5, **settings})
+    torch.manual_seed(0)
+    return Trainer(Mixed(), Diffusion(steps=8), train, 0, torch.device("cpu"))
+
+
+def test_decay_is_of_matrices_that_are_not_marked_and_no_embedding():
+    one = mixed()
+    names = {parameter: name for name, parameter in one.network.named_parameters()}
+    groups = {group["weight_decay"]: {names[each] for each in group["params"]} for group in one.optimiser.param_groups}
+    assert groups == {
+        0.1: {"matrix.weight", "tall"},
+        0.0: {"embedding.weight", "matrix.bias", "norm.weight", "norm.bias", "marked"},
+    }
+    assert len(mixed(weight_decay=0.0).optimiser.param_groups) == 1
+
+
+def test_what_every_parameter_has_of_the_optimiser_comes_back_to_it():
+    one, other = mixed(), mixed()
+    for _ in range(2):
+        one.step([clips(2)])
+    other.restore(one.state())
+    for each in (one, other):
+        each.step([clips(2)])
+    for (name, mine), theirs in zip(one.network.named_parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs), name
+        for part, value in one.optimiser.state[mine].items():
+            assert torch.equal(value, other.optimiser.state[theirs][part]), (name, part)
+
+
+def spoil(one: Trainer, where: str) -> None:
+    with torch.no_grad():
+        if where == "optimiser":
+            one.optimiser.state[one.network.matrix.weight]["exp_avg_sq"][0, 0] = torch.inf
+        else:
+            module = one.network if where == "network" else one.average.module
+            module.matrix.weight[1, 1] = torch.nan
+
+
+@pytest.mark.parametrize("where", ["network", "optimiser", "average"])
+def test_a_state_that_is_not_finite_is_not_given_out(where):
+    one = mixed()
+    one.step([clips(2)])
+    assert one.state() is not None  # its mask is infinite, as masks are
+    spoil(one, where)
+    with pytest.raises(NonFiniteState, match=f"after step 1 {where}.*matrix.weight.* holds NaN or infinite values"):
+        one.state()
+
+
+def test_what_a_layer_draws_by_itself_follows_from_seed_and_step():
+    class Noisy(Scale):
+        def forward(self, x, t):
+            return super().forward(x, t) + torch.randn(x.shape)
+
+    losses = []
+    for _ in range(2):
+        one = Trainer(Noisy(), Diffusion(steps=8), Train(steps=2, batch_size=2), 0, torch.device("cpu"))
+        losses.append([one.step([clips(2)]) for _ in range(2)])
+        torch.manual_seed(99)
+    assert losses[0] == losses[1]
 
 
 def test_accumulated_gradients_are_means():

@@ -36,6 +36,24 @@ def test_a_checkpoint_of_another_numbers_version_is_passed_over(checkpoints, mon
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_poisoned_checkpoint_is_passed_over_in_a_line(checkpoints, caplog, value):
+    weights = torch.ones(8)
+    weights[3] = value
+    for step, tensors in ((40, {"network": {"w": weights}, "optimiser": {"w": {}}}), (50, {"weights": weights})):
+        checkpoints.save(TrainingState(step, tensors, [0.5] * step))
+    assert checkpoints.latest() is None
+    assert caplog.text.count("holds NaN or infinite values in") == 2
+
+
+def test_a_mask_may_be_infinite_and_no_number_may_be_none(checkpoints):
+    mask = torch.full((2,), -torch.inf)
+    tensors = {"network": {"w": torch.ones(2), "mask": mask}, "optimiser": {"w": {"exp_avg": torch.ones(2)}}}
+    checkpoints.save(TrainingState(40, tensors, [0.5] * 40))
+    assert checkpoints.latest().step == 40
+
+
+@pytest.mark.fault
 def test_a_checkpoint_truncated_at_any_length_is_passed_over(checkpoints):
     file = latest_file(checkpoints)
     whole = file.read_bytes()

@@ -67,10 +67,11 @@ class Ranks:
     def average_of(self, network: nn.Module, decay: Callable[[], float]) -> AveragedModel:
         """Averaged weights, which begin as those of ``network``, each update with the ``decay`` asked for then. Before
         :meth:`parallel`: a sharded network cannot be copied."""
-        if self.sharded:  # a parameter at a time: lists that mix shards and whole buffers have no fused form
-            average = AveragedModel(network, avg_fn=lambda *now: get_ema_avg_fn(decay())(*now), use_buffers=True)
+        # Buffers are copied: the average of a mask's infinities is NaN.
+        if self.sharded:  # a parameter at a time: lists of shards have no fused form
+            average = AveragedModel(network, avg_fn=lambda *now: get_ema_avg_fn(decay())(*now))
         else:
-            average = AveragedModel(network, multi_avg_fn=lambda *now: get_ema_multi_avg_fn(decay())(*now), use_buffers=True)
+            average = AveragedModel(network, multi_avg_fn=lambda *now: get_ema_multi_avg_fn(decay())(*now))
         average.n_averaged.fill_(1)  # the initial weights; at 0 the first update would copy the weights after a step
         return average
 

@@ -171,8 +171,10 @@ class NonFiniteState(NonFinite):
     """What training would keep after a step whose loss was finite, by the names of the tensors."""
 
     def __init__(self, step: int, names: list[str]) -> None:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        super().__init__(f"after step {step} {names[0]}{more} holds NaN or infinite values; its state is not kept")
+        which = f"{names[0]} and {len(names) - 1} more hold" if len(names) > 1 else f"{names[0]} holds"
+        super().__init__(
+            f"after step {step} {which} NaN or infinite values, though its loss was finite: this state is not kept"
+        )
         self.step = step
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float16
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vdmbench.autoencoders import Autoencoder, ConvAutoencoder, DiffusersAutoencoder
@@ -31,6 +31,7 @@ from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.events import NonFinite
 from vdmbench.engine.finite import not_finite, require_finite
 from vdmbench.engine.training import draw_seed
+from vdmbench.metrics.durable import save_tensors
 from vdmbench.records import Encoding, write_atomically
 from vdmbench.suite import NUMBERS
 from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
@@ -169,7 +170,7 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
                 file.write(require_finite(latents, f"latents of training video {video}").numpy().tobytes())
         file.flush()
         os.fsync(file.fileno())
-    save_file(autoencoder.cpu().kept(), folder / "autoencoder.safetensors")
+    save_tensors(autoencoder.cpu().kept(), folder / "autoencoder.safetensors")
     latents_file.replace(folder / "latents.npy")
     return Encoding(
         autoencoder=(

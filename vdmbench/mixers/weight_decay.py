@@ -1,8 +1,8 @@
 """Which parameters weight decay leaves alone.
 
-Decay pulls a weight towards zero, which is no special value of a state space's A, D and step size, of a norm's gain, a bias, or a
-row of an embedding. Left alone are all parameters of fewer than two dimensions and embeddings, as is common, and those that carry
-the mark ``_no_weight_decay``. The authors of Mamba set that mark in their code (Gu and Dao 2023, arXiv 2312.00752), so that a
+Decay pulls a weight towards zero, which is no special value of a state space's A, D and step size, of a norm's gain, a bias, or
+a row of an embedding. Left alone are all parameters of fewer than two dimensions and embeddings, as is common, and those that
+carry the mark ``_no_weight_decay``. The authors of Mamba set that mark in their code (Gu and Dao 2023, arXiv 2312.00752), so a
 mixer ported from there keeps their rule.
 """
 
