@@ -27,6 +27,7 @@ from vdmbench.cli import (
     tail,
     weights,
 )
+from vdmbench.cli.terminal import say
 
 EXIT_USAGE = 2
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # in help, pip install 'vdmbench[fvd]' is what it says, and no markup
     help="Which temporal layer of a video diffusion model is best at the same memory? Declare a suite, run it, read on.",
     epilog="Start with: vdmbench plan suites/tiny.yaml",
 )
@@ -59,7 +61,7 @@ app.add_typer(weights.app, name="weights")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -81,5 +83,5 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(EXIT_USAGE)

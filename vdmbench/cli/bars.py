@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from vdmbench.cli.terminal import printable
 
 
 class Bars:
@@ -13,7 +15,8 @@ class Bars:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Bars:
@@ -26,5 +29,5 @@ class Bars:
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Move the bar of ``what``."""
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
+            self._tasks[what] = self._progress.add_task(printable(what, lines=False), total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)

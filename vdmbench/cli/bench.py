@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table, styled
 
 if TYPE_CHECKING:
     from vdmbench.bench import Contest, Findings
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
-app = typer.Typer(no_args_is_help=True, help="Time and weigh mixers and ops across clip lengths, without training.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Time and weigh mixers and ops across clip lengths, without training."
+)
 
 Frames = Annotated[str, typer.Option(metavar="RANGE", help="16..4096 (doubling), 16,64,100, or one number.")]
 Sites = Annotated[int, typer.Option(min=1, help="Places of a clip times clips: the batch that a mixer sees.")]
@@ -125,21 +127,21 @@ def _bench(
     ]
     found: dict[str, Findings] = {}
     console = Console(stderr=True)
-    with console.status("starting") as status:
+    with console.status(styled("starting")) as status:
         for each in settings:
             dtype = each.workload.dtype
-            findings = found[dtype] = run(contests, each, status.update)
+            findings = found[dtype] = run(contests, each, lambda text: status.update(styled(text)))
             if out is not None:
                 write(findings, out if len(settings) == 1 else out / dtype)
             if findings.interrupted:
                 break
     if as_json:
-        typer.echo(json.dumps({dtype: findings_as_json(findings) for dtype, findings in found.items()}, indent=1))
+        say_json({dtype: findings_as_json(findings) for dtype, findings in found.items()})
     else:
         for findings in found.values():
             _show(findings)
     if any(findings.interrupted for findings in found.values()):
-        typer.echo("interrupted: what was finished is shown" + (" and written" if out else ""), err=True)
+        say("interrupted: what was finished is shown" + (" and written" if out else ""), err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if any(findings.failed for findings in found.values()):
         raise typer.Exit(EXIT_FAILED)
@@ -151,11 +153,10 @@ def _show(findings: Findings) -> None:
     for grid in pivots(findings):
         _print(grid)
     for line in reasons(findings):
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def _print(grid: Grid) -> None:
-    from vdmbench.cli.tables import print_table, simple_table
 
     table = simple_table(grid.title, grid.headers)
     for line in grid.lines:
@@ -182,10 +183,10 @@ def conformance(
     if out is not None:
         write_atomically(out, (grid.markdown() + "".join(f"\n- {line}" for line in failed)).encode())
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=1))
+        say_json([asdict(each) for each in found])
     else:
         _print(grid)
     for line in failed:
-        typer.echo(line, err=True)
+        say(line, err=True)
     if failed:
         raise typer.Exit(EXIT_FAILED)

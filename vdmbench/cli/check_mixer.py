@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say_json, simple_table
 
 EXIT_FAILED = 1
 
@@ -25,7 +25,6 @@ def check_mixer(
     Examples: vdmbench check-mixer mamba direction=both | vdmbench check-mixer my_mixer.py:MyMixer expand=2.0
     """
     from vdmbench import registry
-    from vdmbench.cli.tables import print_table, simple_table
     from vdmbench.mixers.conformance import check_mixer as check
     from vdmbench.mixers.making import mixer_maker
     from vdmbench.suite.overrides import parse_options
@@ -39,9 +38,7 @@ def check_mixer(
             raise ValueError(error.message) from None
     checks = check(mixer_maker({"name": mixer, **given}), channels)
     if as_json:
-        typer.echo(
-            json.dumps([{"check": each.name, "passed": each.passed, "reason": each.reason} for each in checks], indent=1)
-        )
+        say_json([{"check": each.name, "passed": each.passed, "reason": each.reason} for each in checks])
     else:
         table = simple_table(mixer, ["check", "result", "why"])
         for each in checks:

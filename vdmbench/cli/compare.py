@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import say, say_json
 
 THRESHOLDS = Path("vdmbench.toml")
 
@@ -35,10 +37,13 @@ def compare(
 
     if update:
         for path in update_baseline(new, Path(baseline), reason):
-            typer.echo(path)
+            say(path)
         return
     file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
     with baseline_of(baseline) as folder:
         comparison = compare_folders(folder, new, load_thresholds(file, results=new), portable=portable)
-    typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
+    if as_json:
+        say_json(json.loads(comparison.to_json()))
+    else:
+        say(comparison.to_markdown())
     raise typer.Exit(comparison.exit_code)

@@ -12,6 +12,7 @@ from rich.console import Console
 from vdmbench.cli.event_lines import resumed
 from vdmbench.cli.running_cell import gib
 from vdmbench.cli.status import duration
+from vdmbench.cli.terminal import styled
 from vdmbench.records import Event, Record, Status
 from vdmbench.runner.planning import Planned
 
@@ -43,7 +44,7 @@ class PlainDisplay:
         return None
 
     def _say(self, text: str) -> None:
-        self._console.print(f"[{time.monotonic() - self._began:7.1f} s] {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(styled(f"[{time.monotonic() - self._began:7.1f} s] {text}"), highlight=False, soft_wrap=True)
 
     def found(self, statuses: Counter[Status], waiting: Sequence[Planned]) -> None:
         if statuses:

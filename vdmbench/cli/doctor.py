@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
-import typer
-
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say_json, simple_table, styled
 
 _OPTIONAL = {
     "vizdoom": "records real video (pip install 'vdmbench[record]')",
@@ -47,13 +45,10 @@ def _examine() -> dict[str, Any]:
 
 def doctor(as_json: AsJson = False) -> None:
     """Show devices, kernels and optional packages; for each that is missing, why and how to get it."""
-    from rich.text import Text
-
-    from vdmbench.cli.tables import print_table, simple_table
 
     found = _examine()
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        say_json(found)
         return
     environment = found["environment"]
     machine = simple_table("Machine", ["what", "found"])
@@ -73,12 +68,12 @@ def doctor(as_json: AsJson = False) -> None:
             status["op"],
             status["backend"],
             status["device"],
-            Text("yes" if usable else "no", style="green" if usable else "dim"),
+            styled("yes" if usable else "no", style="green" if usable else "dim"),
             status["why_not"] or "",
         )
     print_table(kernels)
 
     packages = simple_table("Optional packages", ["package", "there", "for what, and how to get it"])
     for name, there in found["packages"].items():
-        packages.add_row(name, Text("yes" if there else "no", style="green" if there else "dim"), _OPTIONAL[name])
+        packages.add_row(name, styled("yes" if there else "no", style="green" if there else "dim"), _OPTIONAL[name])
     print_table(packages)

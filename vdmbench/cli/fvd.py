@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,13 +72,12 @@ def fvd(
             progress=bars.tell,
         )
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        say_json(found)
         return
     _show(found)
 
 
 def _show(found: dict[str, Any]) -> None:
-    from vdmbench.cli.tables import print_table, simple_table
 
     table = simple_table("", ["distance", " value", " interval", " floor", " KVD", "not seen by it"])
     for metric in found["metrics"]:
@@ -95,12 +94,11 @@ def _show(found: dict[str, Any]) -> None:
     print_table(_time_table(found))
     for metric in found["metrics"]:
         for warning in metric["warnings"]:
-            typer.echo(f"{metric['name']}: {warning}", err=True)
+            say(f"{metric['name']}: {warning}", err=True)
 
 
 def _time_table(found: dict[str, Any]) -> Table:
     """Both sides beside each other on their own pixels; a still video does not flicker, so motion stands beside it."""
-    from vdmbench.cli.tables import simple_table
 
     profiles = {side: found[side]["temporal_profile"] for side in ("real", "generated")}
     gaps = list(profiles["real"]["similarity"] | profiles["generated"]["similarity"])

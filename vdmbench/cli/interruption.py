@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
+from vdmbench.cli.terminal import say
+
 EXIT_INTERRUPTED = 130
 
 
@@ -20,5 +22,5 @@ def ending_well(message: str) -> Iterator[None]:
             yield
     except KeyboardInterrupt as stop:
         preempted = isinstance(stop, Preempted)
-        typer.echo(f"{'told to end (SIGTERM)' if preempted else 'interrupted'}; {message}", err=True)
+        say(f"{'told to end (SIGTERM)' if preempted else 'interrupted'}; {message}", err=True)
         raise typer.Exit(Preempted.exit_code if preempted else EXIT_INTERRUPTED) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson, shipped_suites
+from vdmbench.cli.terminal import print_table, say_json, simple_table
 
 
 class Listed(StrEnum):
@@ -28,7 +28,6 @@ def _suite_titles() -> list[tuple[str, str]]:
 def list_names(kind: Annotated[Listed, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
     """List what a suite can name, a line of help each, with the options of mixers, networks, data sets and metrics."""
     from vdmbench import registry
-    from vdmbench.cli.tables import print_table, simple_table
 
     if kind is Listed.suites:
         rows = [(name, title, "") for name, title in _suite_titles()]
@@ -36,14 +35,8 @@ def list_names(kind: Annotated[Listed, typer.Argument(help="What to list.")], as
         table = registry.tables["sources" if kind is Listed.datasets else kind.value]
         rows = [(entry.name, entry.help, ", ".join(entry.load_options().model_fields)) for entry in table]
     if as_json:
-        typer.echo(
-            json.dumps(
-                [
-                    {"name": name, "help": text, "options": options.split(", ") if options else []}
-                    for name, text, options in rows
-                ],
-                indent=1,
-            )
+        say_json(
+            [{"name": name, "help": text, "options": options.split(", ") if options else []} for name, text, options in rows]
         )
         return
     shown = simple_table("", ["name", "what it is", *(["options"] if any(row[2] for row in rows) else [])])

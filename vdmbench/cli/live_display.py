@@ -11,12 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from vdmbench.cli.display import finished_before, outcome, stopping
 from vdmbench.cli.event_lines import resumed
 from vdmbench.cli.running_cell import RunningCell, gib, sparkline
 from vdmbench.cli.status import duration
+from vdmbench.cli.terminal import styled
 from vdmbench.records import Event, Record, Status
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.settled import FAILED
@@ -59,12 +59,12 @@ class LiveDisplay:
         done = sum(self._counts.values()) - failed - self._counts["interrupted"]
         line = Table.grid(padding=(0, 1))
         line.add_row(
-            Text(self._title, style="bold", overflow="ellipsis", no_wrap=True),
+            styled(self._title, style="bold", overflow="ellipsis", no_wrap=True),
             ProgressBar(total=max(1, self._cells), completed=done + failed, width=bar),
-            Text(f"{done}/{self._cells} done"),
-            Text(f"{failed} failed", style="red" if failed else "dim"),
-            Text(f"{len(self._running)} running", style="cyan"),
-            Text(f"{duration(time.monotonic() - self._began)} gone, {duration(self._seconds_left())} left", style="dim"),
+            styled(f"{done}/{self._cells} done"),
+            styled(f"{failed} failed", style="red" if failed else "dim"),
+            styled(f"{len(self._running)} running", style="cyan"),
+            styled(f"{duration(time.monotonic() - self._began)} gone, {duration(self._seconds_left())} left", style="dim"),
         )
         for column in line.columns:
             column.no_wrap = True
@@ -77,12 +77,12 @@ class LiveDisplay:
             table.add_column(width=width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for cell in self._running.values():
             table.add_row(
-                Text(f"  {cell.label}"),
-                Text(cell.phase, style="cyan"),
-                Text(cell.steps),
-                Text(cell.loss),
-                Text(sparkline(cell.losses, spark), style="magenta"),
-                Text(gib(cell.peak_bytes), style="dim"),
+                styled(f"  {cell.label}"),
+                styled(cell.phase, style="cyan"),
+                styled(cell.steps),
+                styled(cell.loss),
+                styled(sparkline(cell.losses, spark), style="magenta"),
+                styled(gib(cell.peak_bytes), style="dim"),
             )
         return table
 
@@ -92,7 +92,7 @@ class LiveDisplay:
     def found(self, statuses: Counter[Status], waiting: Sequence[Planned]) -> None:
         self._counts += statuses
         if statuses:
-            self._console.print(Text(f"{finished_before(statuses)}; {len(waiting)} to run", style="dim"))
+            self._console.print(styled(f"{finished_before(statuses)}; {len(waiting)} to run", style="dim"))
 
     def cell_started(self, planned: Planned, number: int, total: int) -> None:
         self._running[planned.cell.identity] = RunningCell(planned.cell.label)
@@ -102,18 +102,18 @@ class LiveDisplay:
             cell.hear(event)
         if event["type"] == "resumed":
             text = f"            {planned.cell.label} {resumed(event)}"
-            self._console.print(Text(text, style="dim"), soft_wrap=True)
+            self._console.print(styled(text, style="dim"), soft_wrap=True)
 
     def cell_ended(self, planned: Planned, record: Record) -> None:
         self._running.pop(planned.cell.identity, None)
         self._counts[record.status] += 1
         style = _STYLES.get(record.status, "red")
         told = outcome(record).removeprefix(record.status).lstrip(", ")
-        line = Text.assemble((f"{record.status:>11} ", style), f"{planned.cell.label}  ", (told, "dim"))
+        line = styled(f"{record.status:>11} ", style) + styled(f"{planned.cell.label}  ") + styled(told, "dim")
         self._console.print(line, soft_wrap=True)
 
     def seconds_left(self, seconds: float | None) -> None:
         self._left = None if seconds is None else (seconds, time.monotonic())
 
     def stopping(self, reason: str) -> None:
-        self._console.print(Text(stopping(reason), style="yellow"), soft_wrap=True)
+        self._console.print(styled(stopping(reason), style="yellow"), soft_wrap=True)

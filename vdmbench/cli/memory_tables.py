@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
-from vdmbench.cli.tables import by_point, simple_table
+from vdmbench.cli.tables import by_point
+from vdmbench.cli.terminal import simple_table, styled
 from vdmbench.memory.devices import Device, device
 from vdmbench.suite.quantities import parse_bytes
 
@@ -68,6 +68,6 @@ def fits_table(cells: Sequence[Planned], devices: Sequence[Device]) -> Table:
         if solved is None or not solved.memory:
             continue
         needs = max(phase.least_capacity_bytes for phase in solved.memory.values())
-        marks = [Text("fits", style="green") if group[0].fits(each) else Text("no", style="red") for each in devices]
+        marks = [styled("fits", style="green") if group[0].fits(each) else styled("no", style="red") for each in devices]
         table.add_row(variant, point, gib(needs), *marks)
     return table

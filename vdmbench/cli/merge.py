@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import say, say_json
 
 
 def merge(
@@ -34,11 +34,11 @@ def merge(
             "present": merged.present,
             "unfinished": [str(path) for path in merged.unfinished],
         }
-        typer.echo(json.dumps(told, indent=1))
+        say_json(told)
     for name in () if as_json else merged.copied:
-        typer.echo(into / name)
+        say(into / name)
     for path in merged.unfinished:
-        typer.echo(f"not finished, left where it is: {path}", err=True)
-    typer.echo(
+        say(f"not finished, left where it is: {path}", err=True)
+    say(
         f"{len(merged.copied)} attempts copied, {merged.present} there already, {len(merged.unfinished)} not finished", err=True
     )

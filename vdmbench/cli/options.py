@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vdmbench.cli.terminal import say
+
 if TYPE_CHECKING:
     from vdmbench.suite import Cell, SourceLines, Suite
 
@@ -62,7 +64,7 @@ def refuse_code(cells: list[Cell], origin: str, *, allow_code: bool) -> None:
     if named and not allow_code:
         raise ValueError(f"{origin} would run {', '.join(named)}: read the code, then add --allow-code")
     for name, sha256 in named.items():
-        typer.echo(f"runs {name} (SHA-256 {sha256})", err=True)
+        say(f"runs {name} (SHA-256 {sha256})", err=True)
 
 
 def _code_named(cells: list[Cell]) -> dict[str, str]:

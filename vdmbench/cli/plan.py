@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, Tiny, load_cells
+from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.runner.planning import Plan
@@ -34,7 +34,7 @@ def plan(
     Examples: vdmbench plan suites/tiny.yaml | vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
     """
     from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table
-    from vdmbench.cli.tables import plan_table, print_table
+    from vdmbench.cli.tables import plan_table
     from vdmbench.runner.planning import plan as solve
 
     if not memory and (devices or figures):
@@ -45,7 +45,7 @@ def plan(
     refuse_unreachable(solved, declared, lines)
     if as_json:
         answer = {"suite": declared.name, "cells": [planned.as_json(cards) for planned in solved.cells]}
-        typer.echo(json.dumps(answer, indent=1))
+        say_json(answer)
     else:
         print_table(plan_table(solved.cells, declared.name))
         if memory:
@@ -56,7 +56,7 @@ def plan(
         from vdmbench.report.planned_memory import write_figures
 
         for path in write_figures([(planned.cell, planned.solved) for planned in solved.cells], figures):
-            typer.echo(f"figure: {path}", err=True)
+            say(f"figure: {path}", err=True)
 
 
 def refuse_unreachable(solved: Plan, declared: Suite, lines: SourceLines) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import say, say_json
 
 
 def report(
@@ -43,9 +43,9 @@ def report(
         shown = [path for path in files if path.suffix == ".md"] + files[-1:]
     if as_json:
         told = {"folder": str(folder), "files": [str(path) for path in files], "missing": missing}
-        typer.echo(json.dumps(told, indent=1))
+        say_json(told)
     for path in () if as_json else shown:
-        typer.echo(path)
+        say(path)
     for name, why in missing.items():
-        typer.echo(f"not in the report: {name}: {why}", err=True)
-    typer.echo(f"{len(files)} files in {folder}", err=True)
+        say(f"not in the report: {name}: {why}", err=True)
+    say(f"{len(files)} files in {folder}", err=True)

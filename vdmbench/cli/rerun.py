@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
 from vdmbench.cli.compare import THRESHOLDS
 from vdmbench.cli.interruption import ending_well
 from vdmbench.cli.options import AllowCode, AsJson, refuse_code
+from vdmbench.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.cli.cells import Found
@@ -57,8 +59,11 @@ def rerun(
     with ending_well(f"nothing was compared; what there is of it: {folder.path}"):
         _run(again, folder, _settings(found))
     comparison = compare_cells([ReportedCell(record)], read_results([folder.path]), limits, portable=portable)
-    typer.echo(comparison.to_json() if as_json else comparison.to_markdown())
-    typer.echo(f"records: {folder.path}", err=True)
+    if as_json:
+        say_json(json.loads(comparison.to_json()))
+    else:
+        say(comparison.to_markdown())
+    say(f"records: {folder.path}", err=True)
     raise typer.Exit(comparison.exit_code)
 
 

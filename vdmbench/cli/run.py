@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -11,6 +10,7 @@ import typer
 from vdmbench.cli.executors import Account, Address, Chosen, CpusPerCell, ExecutorName, Partition, SlurmOptions
 from vdmbench.cli.interruption import ending_well
 from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, Tiny, load_cells
+from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.records import Status
@@ -74,7 +74,7 @@ def run(
     """
     from vdmbench.cli.display import display
     from vdmbench.cli.plan import refuse_unreachable
-    from vdmbench.cli.tables import outcome_table, plan_table, print_table
+    from vdmbench.cli.tables import outcome_table, plan_table
     from vdmbench.records import ResultsFolder
     from vdmbench.records.index import StatusIndex
     from vdmbench.runner.devices import refuse_shared_gpus
@@ -99,7 +99,7 @@ def run(
             refuse_unreachable(solved, declared, lines)
             if as_json:
                 answer = {"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}
-                typer.echo(json.dumps(answer, indent=1))
+                say_json(answer)
             else:
                 print_table(plan_table(solved.cells, declared.name))
             return
@@ -152,13 +152,11 @@ def run(
                 for cell, record in poor
             ],
         }
-        typer.echo(json.dumps(told, indent=1))
+        say_json(told)
     elif poor:
         print_table(outcome_table(poor, "Cells that are not ok"))
     done = sum(status == "ok" for status in found.values())
-    typer.echo(
-        f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True
-    )
+    say(f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True)
     raise typer.Exit(summary.exit_code)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
+from vdmbench.cli.terminal import say_json
 
 
 def schema() -> None:
@@ -14,4 +12,4 @@ def schema() -> None:
     """
     from vdmbench.suite import Suite
 
-    typer.echo(json.dumps(Suite.model_json_schema(by_alias=True), indent=1))
+    say_json(Suite.model_json_schema(by_alias=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table
 
 if TYPE_CHECKING:
     from vdmbench.cli.cells import Found
@@ -33,19 +35,18 @@ def show(
     if card:
         from vdmbench.cli.card import card as write_card
 
-        typer.echo(write_card(record, found.results.path), nl=False)
+        say(write_card(record, found.results.path).rstrip("\n"))
     elif as_json:
-        typer.echo(record.model_dump_json(indent=1))
+        say_json(json.loads(record.model_dump_json()))
     else:
         _show(found, record)
 
 
 def _show(found: Found, record: Record) -> None:
     from vdmbench.cli.event_lines import condensed, event_line
-    from vdmbench.cli.tables import print_table, simple_table
     from vdmbench.records import read_events
 
-    typer.echo(found.named)
+    say(found.named)
     attempts = simple_table("Attempts", ["attempt", "started (UTC)", "status", "phase", "cause"])
     for each in found.history.attempts:
         counts = " *" if each is record else ""
@@ -65,8 +66,8 @@ def _show(found: Found, record: Record) -> None:
     lines = [event_line(event) for event in deque(condensed(read_events(folder.events)), maxlen=_EVENTS)]
     log = folder.stderr.read_text(errors="replace").splitlines()[-_LOG_LINES:] if folder.stderr.exists() else []
     for title, found_lines in ((f"Last events ({folder.events})", lines), (f"End of the log ({folder.stderr})", log)):
-        typer.echo(f"{title}:")
-        typer.echo("\n".join(f"  {line}" for line in found_lines) or "  none")
+        say(f"{title}:")
+        say("\n".join(f"  {line}" for line in found_lines) or "  none")
 
 
 def _facts(record: Record) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table
 
 if TYPE_CHECKING:
     from vdmbench.runner.survey import CellState, Survey
@@ -26,18 +26,17 @@ def status(
 
     Example: vdmbench status results/tiny
     """
-    from vdmbench.cli.tables import print_table, simple_table
     from vdmbench.records import ResultsFolder
     from vdmbench.runner.survey import survey
 
     found, now = survey(ResultsFolder(results)), time.time()
     if as_json:
-        typer.echo(json.dumps(_as_json(found, now), indent=1))
+        say_json(_as_json(found, now))
         return
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("done", "failed", "running", "left"))
-    typer.echo(f"{found.suite}: {len(found.cells)} cells, {counts}; time left {duration(found.seconds_left(now))}")
+    say(f"{found.suite}: {len(found.cells)} cells, {counts}; time left {duration(found.seconds_left(now))}")
     if found.note:
-        typer.echo(f"note: {found.note}", err=True)
+        say(f"note: {found.note}", err=True)
     if running := found.running():
         table = simple_table("Running", ["cell", "phase", " step", " loss", " last event", " left"])
         for cell in running:

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from vdmbench.cli.terminal import simple_table, styled
 
 if TYPE_CHECKING:
     from vdmbench.records import Record
     from vdmbench.runner.planning import Planned
     from vdmbench.suite import Cell
-
-
-def print_table(table: Table) -> None:
-    """On standard output; as wide as it needs where that is no terminal, so that nothing is cut from a pipe."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=220)
-    console.print(table)
-
-
-def simple_table(title: str, headers: Iterable[str]) -> Table:
-    """The one look that all tables have: words to the left, numbers to the right (header starting with a space)."""
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
-    for header in headers:
-        table.add_column(header.strip(), justify="right" if header.startswith(" ") else "left", overflow="fold")
-    return table
 
 
 def count(number: int | None) -> str:
@@ -51,7 +34,7 @@ def plan_table(cells: list[Planned], name: str) -> Table:
     for (variant, point), group in by_point(cells).items():
         solved = group[0].solved
         if solved is None:
-            table.add_row(variant, point, str(len(group)), Text(f"infeasible: {group[0].infeasible}", style="red"))
+            table.add_row(variant, point, str(len(group)), styled(f"infeasible: {group[0].infeasible}", style="red"))
             continue
         knobs = " ".join(f"{knob}={value:g}" for knob, value in solved.knobs.items()) or "as declared"
         misses = [each.mismatch for each in (solved, solved.also) if each is not None and each.mismatch is not None]
@@ -83,5 +66,5 @@ def outcome_table(records: Iterable[tuple[Cell, Record]], title: str) -> Table:
     """What did not go well, a row a cell: status, phase and cause."""
     table = simple_table(title, ["cell", "status", "phase", "cause"])
     for cell, record in records:
-        table.add_row(cell.label, record.status, record.phase or "–", Text(record.message or "–"))
+        table.add_row(cell.label, record.status, record.phase or "–", styled(record.message or "–"))
     return table

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
-
-import typer
 
 from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import say, say_json
 
 POLL_SECONDS = 0.5
 
@@ -25,18 +23,18 @@ def tail(cell: CellName, results: WhereToLook = DEFAULT_RESULTS, as_json: AsJson
 
     found = find_cell(cell, results)
     attempt = found.history.attempts[-1]
-    typer.echo(found.named, err=True)
+    say(found.named, err=True)
     events = EventTail(found.results.folder_of(attempt).events)
     while True:
         # The outcome is asked for first: what was written before it is then read in full.
         history = found.results.history(found.history.identity)
         now = next(each for each in (history or found.history).attempts if each.attempt.id == attempt.attempt.id)
         for event in events.new() if as_json else condensed(events.new()):
-            typer.echo(json.dumps(event) if as_json else event_line(event))
+            say_json(event, indent=None) if as_json else say(event_line(event))
         if now.status != "started" and as_json:
-            typer.echo(json.dumps({"type": "ended", "status": now.status, "message": now.message}))
+            say_json({"type": "ended", "status": now.status, "message": now.message}, indent=None)
             return
         if now.status != "started":
-            typer.echo(f"ended: {now.status}{': ' + now.message if now.message else ''}")
+            say(f"ended: {now.status}{': ' + now.message if now.message else ''}")
             return
         time.sleep(POLL_SECONDS)

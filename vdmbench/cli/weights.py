@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import say, say_json
 
-app = typer.Typer(no_args_is_help=True, help="Fetch, import and verify the weights that FVD is defined on.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Fetch, import and verify the weights that FVD is defined on."
+)
 
 
 @app.command()
@@ -18,7 +20,7 @@ def fetch() -> None:
     """Download the weights into the user's cache, by name and hash, and test them."""
     from vdmbench.metrics.i3d.weights import fetch_weights
 
-    typer.echo(fetch_weights())
+    say(fetch_weights())
 
 
 @app.command("import")
@@ -28,7 +30,7 @@ def import_file(
     """Test a weight file that was brought by hand, and keep it in the user's cache."""
     from vdmbench.metrics.i3d.weights import import_weights
 
-    typer.echo(import_weights(path))
+    say(import_weights(path))
 
 
 @app.command()
@@ -40,10 +42,10 @@ def verify(
 
     found = verify_weights(path)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        say_json(found)
     else:
         for frames, pair in found["goldens"].items():
-            typer.echo(f"{frames} frames, black against white: {pair['got']:.3f}, known {pair['expected']:.3f}")
+            say(f"{frames} frames, black against white: {pair['got']:.3f}, known {pair['expected']:.3f}")
         which = "the published weights" if found["published"] else "other weights than the published ones"
-        typer.echo(f"sha256 {found['digest']}, {which}")
+        say(f"sha256 {found['digest']}, {which}")
     raise typer.Exit(0 if found["ok"] else 1)

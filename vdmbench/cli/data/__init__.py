@@ -6,7 +6,7 @@ import typer
 
 from vdmbench.cli.data import look, prepare, record
 
-app = typer.Typer(no_args_is_help=True, help="Record, prepare, look at and verify data sets.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record, prepare, look at and verify data sets.")
 app.add_typer(record.app, name="record")
 app.command("prepare")(prepare.prepare)
 app.command("info")(look.info)

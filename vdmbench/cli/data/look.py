@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vdmbench.cli.options import AsJson
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table
 
 if TYPE_CHECKING:
     from vdmbench.data.source import Source
@@ -22,12 +23,12 @@ def info(path: Folder, as_json: AsJson = False) -> None:
 
     Example: vdmbench data info datasets/my_way_home
     """
-    from vdmbench.cli.tables import count, print_table, simple_table
+    from vdmbench.cli.tables import count
     from vdmbench.data.preparing.survey import survey
 
     found = survey(path)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        say_json(asdict(found))
         return
     table = simple_table("", ["split", " videos", " shortest", " longest", "classes", "fingerprint"])
     for split, part in found.splits.items():
@@ -35,10 +36,10 @@ def info(path: Folder, as_json: AsJson = False) -> None:
         more = "" if len(part.labels) <= 6 else f", and {len(part.labels) - 6} more"
         table.add_row(split, f"{part.videos:,}", str(part.shortest), str(part.longest), classes + more, part.fingerprint[:16])
     print_table(table)
-    typer.echo(f"{found.kind} of {found.size}x{found.size} pixels, {count(found.bytes)}B on disk")
-    typer.echo(f"known of each frame: {', '.join(found.annotations) or 'nothing'}")
+    say(f"{found.kind} of {found.size}x{found.size} pixels, {count(found.bytes)}B on disk")
+    say(f"known of each frame: {', '.join(found.annotations) or 'nothing'}")
     for name, value in found.origin.items():
-        typer.echo(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}")
+        say(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}")
 
 
 def preview(
@@ -69,8 +70,8 @@ def preview(
     for row, index in enumerate(chosen, start=1):
         described = source.describe(index, 0, frames)
         said = "" if described is None else f" – {described.label}: {described.caption}"
-        typer.echo(f"row {row}: {source.name(index)}{said}")
-    typer.echo(f"{out / 'sheet.png'}\n{out / 'clips.gif'}")
+        say(f"row {row}: {source.name(index)}{said}")
+    say(f"{out / 'sheet.png'}\n{out / 'clips.gif'}")
 
 
 def _source(what: str, split: Literal["train", "test"], frames: int, size: int | None) -> Source:
@@ -94,11 +95,11 @@ def verify(path: Folder, as_json: AsJson = False) -> None:
     with Bars() as bars:
         verdict = run(path, progress=lambda done, total: bars.tell("reading", done, total))
     if as_json:
-        typer.echo(json.dumps({**asdict(verdict), "ok": verdict.ok}, indent=1))
+        say_json({**asdict(verdict), "ok": verdict.ok})
     else:
         for fault in verdict.faults:
-            typer.echo(f"fault: {fault}")
+            say(f"fault: {fault}")
         read = ", ".join(f"{split} {videos} videos, {verdict.frames[split]} frames" for split, videos in verdict.videos.items())
         hashes = f"content {verdict.content[:16]} as listed" if verdict.content else "no hashes to hold it against"
-        typer.echo(f"{path}: {len(verdict.faults) or 'no'} faults; {read or 'nothing read'}; {hashes}")
+        say(f"{path}: {len(verdict.faults) or 'no'} faults; {read or 'nothing read'}; {hashes}")
     raise typer.Exit(0 if verdict.ok else 1)

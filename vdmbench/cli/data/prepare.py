@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vdmbench.cli.terminal import say
+
 
 def prepare(
     name: Annotated[str, typer.Argument(help="Data set: folder, or a published one (vdmbench list datasets).")],
@@ -27,7 +29,7 @@ def prepare(
     with Bars() as bars:
         index = run(name, out, source=source, download=download, size=size, progress=bars.tell)
     counts = index.counts
-    typer.echo(
+    say(
         f"{out}: {counts['train']} train and {counts['test']} test videos of {index.size}x{index.size}, "
         f"content {index.content[:16]}"
     )

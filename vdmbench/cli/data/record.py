@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vdmbench.cli.terminal import say
+
 if TYPE_CHECKING:
     from vdmbench.data.recording.world import World
 
-app = typer.Typer(no_args_is_help=True, help="Record real video from an engine.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record real video from an engine.")
 
 Out = Annotated[Path, typer.Option(help="Folder to write; a recording that was cut short goes on.")]
 Episodes = Annotated[int, typer.Option(min=2, help="Episodes in all, train and test.")]
@@ -102,7 +104,7 @@ def _record(world: World, name: str, out: Path, episodes: int, test_fraction: fl
             progress=lambda done: bars.tell(f"recording {name}", done, episodes),
         )
     counts = manifest.counts
-    typer.echo(
+    say(
         f"{out}: {counts['train']} train and {counts['test']} test episodes of {world.frames} frames, "
         f"content {manifest.content[:16]}"
     )
