@@ -57,6 +57,41 @@ def test_a_target_is_met_by_the_closest_width():
         assert abs(found[variant][1].mismatch) < 0.2
 
 
+@pytest.mark.parametrize("base", [64, 112])
+def test_a_sweep_of_the_published_networks_width_counts_published_networks(base):
+    counts = {64: 56_279_827, 112: 172_286_035}
+    suite, lines = load_suite(shipped_suites()["oshima2024_minerl"], ["seeds=[0]", f"sweep.network.base_channels=[32, {base}]"])
+    cells = [cell for cell in expand(suite, lines) if cell.variant in ("attn", "l-attn") and cell.point]
+    for cell in cells:
+        resolved = resolve(cell.inputs, {})
+        with torch.device("meta"):
+            parameters = count_parameters(build(resolved.network, resolved.mixer))["network"]
+        assert parameters == (14_083_475 if cell.inputs.network.base_channels == 32 else counts[base])
+    assert len(cells) == 4
+
+
+def test_the_knob_of_the_published_networks_width_takes_the_heads_with_it():
+    text = MINIMAL.replace("base_channels: 8", "preset: oshima2024").replace("multipliers: [1]", "multipliers: [1, 2, 4, 8]")
+    text = text.replace("{mixer: identity}", "{mixer: {name: linear-attention, head_dim: 64}}")
+    solved = solutions(text + "match: {target: 56279827, knob: base_channels, exempt: [uni, bi]}\n")["floor"][1]
+    assert (solved.knobs, solved.parameters.network) == ({"base_channels": 64}, 56_279_827)
+
+
+@pytest.mark.parametrize(
+    "mixer",
+    [
+        "{name: attention, heads: 1, head_dim: 8}",
+        "{name: s4d, block: glu}",
+        "{name: mamba, block: mlp, hidden: 24}",
+        "{name: pair, first: lstm, second: {name: s4d, block: gss, hidden: 24}}",
+    ],
+)
+def test_a_width_that_is_fixed_on_every_level_is_no_knob(mixer):
+    text = MINIMAL.replace("{mixer: identity}", f"{{mixer: {mixer}}}") + "match: {target: 30k}\n"
+    with pytest.raises(Unreachable, match="has no width to move; match by base_channels, or exempt the variant"):
+        solutions(text)
+
+
 def test_an_unreachable_target_names_the_closest():
     with pytest.raises(
         Unreachable, match=r"network parameters of mamba cannot reach 1,000 within 2 %; the closest is [\d,]+ \(\+"

@@ -26,6 +26,8 @@ UNFIT = [
     ("mamba", {"block": "mlp", "conv": 3}, "no convolution: leave conv at 4 and causal, got 3"),
     ("mamba", {"block": "glu", "expand": 3.0}, "no inner width: leave expand at 2.0, got 3.0"),
     ("s4d", {"block": "mlp", "gate": False}, "leave gate at true"),
+    ("s4d", {"hidden": 512}, "leave (it|hidden) out"),
+    ("mamba", {"block": "gss", "hidden": 512, "expand": 3.0}, "leave expand at 2.0"),
     ("mamba", {"conv": 5, "conv_alignment": "centred"}, "set direction to '?both'?, or keep it causal"),
     ("gated-delta-net", {"direction": "both", "conv_alignment": "centred"}, "it must be odd, got 4"),
     ("gated-delta-net", {"direction": "backward", "merge": "quasi-separable"}, "no effect in one direction"),

@@ -118,7 +118,7 @@ class _Search:
 
     def _setting(self, match: Match, goal: int) -> int | float:
         mixer = self.inputs.temporal
-        if match.knob == "mixer_width" and not has_width(mixer):
+        if match.knob == "mixer_width" and not has_width(mixer, self.inputs.network.model_dump()):
             raise Unreachable(f"mixer '{described(mixer)}' has no width to move; match by base_channels, or exempt the variant")
         start = declared_setting(self.inputs, match.knob)
         if match.source == "measured":  # a probe of the device is dear: begin where the simulation says

@@ -10,7 +10,9 @@ from vdmbench.matching.cost import Choice
 from vdmbench.matching.workload import Workload
 from vdmbench.suite import CellInputs
 from vdmbench.suite.cells import Reference
+from vdmbench.suite.options.published import published_heads
 from vdmbench.suite.pattern import each_replaced, mixers_of
+from vdmbench.user_code import is_code
 
 Knobs = Mapping[str, int | float]
 
@@ -76,9 +78,21 @@ def declared_setting(inputs: CellInputs, knob: str) -> float:
     return float(inputs.data.frames if knob == "frames" else getattr(inputs, batch_block(inputs)).batch_size)
 
 
-def has_width(mixer: Choice) -> bool:
-    """Whether any of its mixers has a width to move."""
-    return any("expand" in each for each in mixers_of(dict(mixer)))
+def has_width(mixer: Choice, network: Mapping[str, Any]) -> bool:
+    """Whether there is a width to move: a mixer with ``expand``, and none whose width is fixed on every level instead."""
+    wide = [each for each in mixers_of(dict(mixer)) if "expand" in each]
+    return bool(wide) and not any(_is_fixed(each, published_heads(network)) for each in wide)
+
+
+def _is_fixed(choice: Mapping[str, Any], heads: int | None) -> bool:
+    """Whether ``expand`` may only keep its default; ``heads`` are those that the network's preset gives."""
+    if is_code(choice["name"]):
+        return False
+    if choice["name"] == "pair":
+        return any(_is_fixed(choice[part], heads) for part in ("first", "second"))
+    if "heads" in choice:
+        return choice["heads"] is not None or heads is not None
+    return choice.get("block") == "glu" or choice.get("hidden") is not None
 
 
 def widened(mixer: Choice, width: float) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class SSMMixer(Mixer):
         shared: both directions have the same parameters.
         block: ``mlp``, ``glu``, ``gss`` or ``mamba``.
         expand: inner width over channels: of the hidden layer (mlp), of the gate (gss), of core and gate (mamba).
+        hidden: that width of the hidden layer or gate, whatever the channels (the published form), or None to follow them.
         state: N real numbers a channel.
         gate: the mamba block multiplies by its gate.
         conv: frames under the convolution of the mamba block.
@@ -170,6 +171,7 @@ class SSMMixer(Mixer):
         shared: bool = False,
         block: BlockName = "mamba",
         expand: float = EXPAND,
+        hidden: int | None = None,
         state: int = 16,
         gate: bool = True,
         conv: int = CONV,
@@ -183,12 +185,17 @@ class SSMMixer(Mixer):
             raise ValueError(f"block '{block}' has no convolution: leave conv at {CONV} and causal, got {conv}")
         if block != "mamba" and not gate:
             raise ValueError(f"block '{block}' is what its gate, or none, makes it: leave gate at true")
+        if hidden is not None and (block not in ("mlp", "gss") or expand != EXPAND or hidden < 1):
+            raise ValueError(
+                f"hidden is a width of block 'mlp' or 'gss' instead of expand: leave it out, or leave expand at {EXPAND}, "
+                f"got hidden {hidden}, block '{block}' and expand {expand}"
+            )
         if block == "glu" and expand != EXPAND:
             raise ValueError(f"block 'glu' has no inner width: leave expand at {EXPAND}, got {expand}")
         core = partial(core, state=state)
         in_time = partial(Directions, direction=direction, merge=merge, shared=shared)
         widths = 2 if merge == "concat" else 1
-        inner = inner_width(channels, expand)
+        inner = inner_width(channels, expand) if hidden is None else hidden
         self.inner_width = channels if block == "glu" else inner
         self.block: Block
         if block == "mlp":

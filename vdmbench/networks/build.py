@@ -10,6 +10,7 @@ from vdmbench.mixers.making import MakeMixer, mixer_maker
 from vdmbench.networks.conditional import Conditional
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.placement import BlockPlacement, Placement
+from vdmbench.suite.options.published import with_published_heads
 
 
 def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
@@ -31,16 +32,19 @@ def build(network: Mapping[str, Any], mixer: Mapping[str, Any]) -> Denoiser:
     options = dict(network)
     make_network = registry.networks[options.pop("name")].load()
     condition = options.pop("condition", None)
-    built: Denoiser = make_network(mixer=_makers(mixer), **options)
+    built: Denoiser = make_network(mixer=_makers(mixer, options), **options)
     return built if condition is None else Conditional(built, **condition)
 
 
-def _makers(mixer: Mapping[str, Any]) -> MakeMixer | Placement | BlockPlacement:
+def _makers(mixer: Mapping[str, Any], network: Mapping[str, Any]) -> MakeMixer | Placement | BlockPlacement:
+    def maker(choice: Mapping[str, Any]) -> MakeMixer:
+        return mixer_maker(with_published_heads(choice, network))
+
     if "name" in mixer:
-        return mixer_maker(mixer)
+        return maker(mixer)
     if "pattern" in mixer:
-        return BlockPlacement([(mixer_maker(block["mixer"]), block["scan"]) for block in mixer["pattern"]], mixer.get("repeat"))
-    stem, *levels, middle = (mixer_maker(choice) for choice in (mixer["stem"], *mixer["levels"], mixer["middle"]))
+        return BlockPlacement([(maker(block["mixer"]), block["scan"]) for block in mixer["pattern"]], mixer.get("repeat"))
+    stem, *levels, middle = (maker(choice) for choice in (mixer["stem"], *mixer["levels"], mixer["middle"]))
     return Placement(stem, levels, middle)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from vdmbench.mixers import Mixer
+from vdmbench.mixers.heads import Heads
 from vdmbench.mixers.relative_bias import RelativeBias
 from vdmbench.mixers.rotary import Rotary
 
@@ -20,11 +21,11 @@ class SharedPositions(nn.Module):
     Mixers are handed the call and not the module, so that each parameter has one name.
 
     Args:
-        heads: columns of the table.
+        heads: of every attention, and columns of the table.
         mixers: whose own encodings are replaced.
 
     Raises:
-        ValueError: mixers that cannot share, having other heads or other rotated features.
+        ValueError: mixers that are not the published ones, having other heads, or other rotated features.
     """
 
     def __init__(self, heads: int, mixers: Iterable[Mixer]) -> None:
@@ -32,11 +33,14 @@ class SharedPositions(nn.Module):
         mixers = list(mixers)
         biases = [own for own in (getattr(mixer, "relative_bias", None) for mixer in mixers) if isinstance(own, RelativeBias)]
         rotaries = [own for own in (getattr(mixer, "rotary", None) for mixer in mixers) if isinstance(own, Rotary)]
-        unlike = {bias.heads for bias in biases} - {heads}
+        attentions = [
+            part.heads for mixer in mixers for part in mixer.modules() if isinstance(getattr(part, "heads", None), Heads)
+        ]
+        unlike = {attention.count for attention in attentions} - {heads}
         if unlike:
             raise ValueError(
-                f"preset oshima2024 shares a relative bias of base_channels / 8 = {heads} heads: "
-                f"set the mixer's heads to {heads}, got {sorted(unlike)}"
+                f"preset oshima2024 has base_channels / 8 = {heads} heads in every attention: "
+                f"set the mixer's heads to {heads}, got {sorted(unlike)}, or leave them out where a suite or build() makes it"
             )
         widths = {rotary.width for rotary in rotaries}
         if len(widths) > 1:

@@ -24,6 +24,7 @@ from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import SuiteError, explain, problem_at
 from vdmbench.suite.loading import SourceLines
 from vdmbench.suite.numbers import NUMBERS
+from vdmbench.suite.options.published import check_published_heads
 from vdmbench.suite.overrides import UnknownPath, has_path, set_path
 from vdmbench.suite.pattern import FORMS, TemporalLayers
 from vdmbench.suite.quantities import Seed
@@ -118,6 +119,7 @@ class CellInputs(_Dumped):
             raise problem_at(
                 ("mixer",), f"blocks within frames and with this mixer take turns: network.depth must be even, got {depth}"
             )
+        check_published_heads(self.network.model_dump(), self.temporal)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

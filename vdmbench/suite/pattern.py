@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -23,6 +23,8 @@ class Pattern(Declared):
     """Between the way down and the way up, at the coarsest resolution."""
 
 
+Place = tuple[str | int, ...]
+"""Where a field stands in a cell, part by part."""
 FORMS = ("mixer", "pattern", "blocks")
 """The ways of saying which mixer stands where; a variant has one of them."""
 
@@ -71,6 +73,21 @@ def mixers_of(temporal: dict[str, Any]) -> list[dict[str, Any]]:
     if "pattern" in temporal:
         return [block["mixer"] for block in temporal["pattern"]]
     return [temporal["stem"], *temporal["levels"], temporal["middle"]]
+
+
+def placed_mixers(temporal: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Each mixer in which frames meet, with its place in a cell."""
+    if "name" in temporal:
+        yield ("mixer",), temporal
+    elif "pattern" in temporal:
+        for number, block in enumerate(temporal["pattern"]):
+            if block["scan"] != "frame":
+                yield ("blocks", "pattern", number, "mixer"), block["mixer"]
+    else:
+        yield ("pattern", "stem"), temporal["stem"]
+        for number, level in enumerate(temporal["levels"]):
+            yield ("pattern", "levels", number), level
+        yield ("pattern", "middle"), temporal["middle"]
 
 
 def each_replaced(temporal: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vdmbench.suite.errors import problem_at
+from vdmbench.suite.pattern import placed_mixers
 from vdmbench.user_code import is_code
 
 if TYPE_CHECKING:
     from vdmbench.suite.blocks import Sample, Train
     from vdmbench.suite.diffusion import DiscreteDiffusion, EDMDiffusion, FlowDiffusion
-
-Place = tuple[str | int, ...]
 
 
 def check_rollout(
@@ -40,7 +39,7 @@ def check_rollout(
         )
     if train.sharding != "none":
         raise problem_at(("train", "sharding"), "sample.rollout runs on one device: leave sharding out")
-    for place, choice in _mixers(temporal):
+    for place, choice in placed_mixers(temporal):
         remedy = _remedy(choice)
         if remedy is not None:
             raise problem_at(
@@ -65,21 +64,6 @@ def _check_patches(sample: Sample, frames: int, network: Mapping[str, Any]) -> N
     for place, count in counts.items():
         if count % span:
             raise problem_at(place, f"a token spans {span} frames: give a multiple of {span}, got {count}")
-
-
-def _mixers(temporal: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    """Each mixer in which frames meet, with its place in a cell."""
-    if "name" in temporal:
-        yield ("mixer",), temporal
-    elif "pattern" in temporal:
-        for number, block in enumerate(temporal["pattern"]):
-            if block["scan"] != "frame":
-                yield ("blocks", "pattern", number, "mixer"), block["mixer"]
-    else:
-        yield ("pattern", "stem"), temporal["stem"]
-        for number, level in enumerate(temporal["levels"]):
-            yield ("pattern", "levels", number), level
-        yield ("pattern", "middle"), temporal["middle"]
 
 
 _WITHIN_FRAMES = ("identity", "mlp")

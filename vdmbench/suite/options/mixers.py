@@ -33,9 +33,9 @@ class HeadOptions(Declared):
     head_dim: int = Field(32, ge=1)
     """Features of a head; at expand 1, where heads is null."""
     heads: int | None = Field(None, ge=1)
-    """Number of heads, null for channels / head_dim.
+    """Number of heads; null for channels / head_dim, or base_channels / 8 in a network with preset oshima2024.
 
-    A number fixes the inner width at heads * head_dim on every level, as published.
+    A number fixes the inner width at heads * head_dim on every level, as that preset does.
     """
 
     @model_validator(mode="after")
@@ -168,6 +168,8 @@ class StateSpaceOptions(GatedConvOptions):
 
     Of the hidden layer (mlp), of the gate (gss), of core and gate (mamba); glu has none.
     """
+    hidden: int | None = Field(None, ge=1)
+    """Width of the hidden layer (mlp) or of the gate (gss) on every level, as published, instead of expand; null: expand's."""
     state: int = Field(16, ge=1)
     """State size N a channel."""
 
@@ -177,6 +179,12 @@ class StateSpaceOptions(GatedConvOptions):
             raise ValueError(f"block '{self.block}' has no convolution: leave conv at 4 and causal, got {self.conv}")
         if self.block != "mamba" and not self.gate:
             raise ValueError(f"block '{self.block}' is what its gate, or none, makes it: leave gate at true")
+        if self.hidden is not None and self.block not in ("mlp", "gss"):
+            raise ValueError(
+                f"hidden belongs to blocks 'mlp' and 'gss': leave it out of block '{self.block}', got {self.hidden}"
+            )
+        if self.hidden is not None and self.expand != 2:
+            raise ValueError(f"hidden {self.hidden} stands instead of expand: leave expand at 2.0, got {self.expand}")
         if self.block == "glu" and self.expand != 2:
             raise ValueError(f"block 'glu' has no inner width: leave expand at 2.0, got {self.expand}")
         return self
