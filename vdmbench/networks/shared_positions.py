@@ -33,10 +33,7 @@ class SharedPositions(nn.Module):
         mixers = list(mixers)
         biases = [own for own in (getattr(mixer, "relative_bias", None) for mixer in mixers) if isinstance(own, RelativeBias)]
         rotaries = [own for own in (getattr(mixer, "rotary", None) for mixer in mixers) if isinstance(own, Rotary)]
-        attentions = [
-            part.heads for mixer in mixers for part in mixer.modules() if isinstance(getattr(part, "heads", None), Heads)
-        ]
-        unlike = {attention.count for attention in attentions} - {heads}
+        unlike = {part.count for mixer in mixers for part in mixer.modules() if isinstance(part, Heads)} - {heads}
         if unlike:
             raise ValueError(
                 f"preset oshima2024 has base_channels / 8 = {heads} heads in every attention: "
