@@ -21,9 +21,7 @@ from vdmbench.networks.spatial_attention import SpatialAttention
 from vdmbench.networks.streaming import Carry, Stream
 from vdmbench.networks.temporal_layer import TemporalLayer
 from vdmbench.networks.time_embedding import TimeEmbedding
-
-CHANNELS_PER_HEAD = 8
-"""The spatial layers, and the published temporal attention, have base_channels / 8 heads; group norms have 8 groups."""
+from vdmbench.suite.options.published import CHANNELS_PER_HEAD
 
 
 class Level(nn.Module):

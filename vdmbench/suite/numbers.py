@@ -18,6 +18,10 @@ CHANGES: dict[int, tuple[str, ...]] = {
         "parameters that a mixer marks, norms, biases and embeddings are not decayed",
         "averaged weights begin at the initial weights, and may be warmed up",
         "mixer 'identity' is nothing; before, it added its norm to its input",
+        "mixer 'hydra' starts with A = 1; before, with Mamba-2's U(1, 16)",
+        "mixer 'gated-delta-net' starts with A from U(0, 16), no bias in its convolutions, and 1e-6 in the length of q and k",
+        "mixer 'mamba2' norms each group by itself; with merge concat, it and 'gated-delta-net' each direction by itself",
+        "preset 'oshima2024' gives attention base_channels / 8 heads where 'heads' is left out",
     ),
 }
 """What each version changed."""

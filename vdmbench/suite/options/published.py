@@ -12,6 +12,7 @@ from vdmbench.suite.pattern import Place, placed_mixers
 from vdmbench.user_code import is_code
 
 CHANNELS_PER_HEAD = 8
+"""The layers over places of a unet3d have base_channels / 8 heads, and with preset oshima2024 attention over frames too."""
 HIDDEN = 512
 """Width of the hidden layer (mlp) and of S6's gate (gss) on every level, in the paper's runs."""
 BlockName = Literal["mlp", "glu", "gss", "mamba"]
