@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdmbench.data.content import content_of
-from vdmbench.data.durable import write_json
 from vdmbench.data.source import SPLITS, DataError
+from vdmbench.file_digests import digest_of
+from vdmbench.whole_file import write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -48,7 +48,7 @@ class Manifest:
     @property
     def content(self) -> str:
         """SHA-256 (hex) of all videos' names and hashes."""
-        return content_of({name: video.sha256 for name, video in self.videos.items()})
+        return digest_of({name: video.sha256 for name, video in self.videos.items()})
 
     @property
     def label(self) -> str | None:

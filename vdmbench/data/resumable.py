@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vdmbench.data.durable import write_json
 from vdmbench.data.source import DataError
 from vdmbench.file_lock import try_lock
+from vdmbench.whole_file import write_json
 
 LOCK = ".lock"
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -55,11 +52,16 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything that decides the pixels of this split."""
+        """SHA-256 (hex) of everything that decides the pixels of this split, and what is told of them."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes of its videos, sorted; none where videos have no class."""
+        return ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the data set is not read, or is read more than once, a line for each kind; none where all is read once."""
         return ()
 
     def name(self, index: int) -> str:
@@ -120,8 +122,3 @@ class Source(ABC):
                 f"video {index} of the {self.split} split has {self.length(index)} frames; "
                 f"{frames} from frame {start} on were asked for"
             )
-
-
-def fingerprint_of(declared: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the canonical JSON of ``declared``."""
-    return hashlib.sha256(json.dumps(declared, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vdmbench.file_digests import digest_of, sha256_of
 from vdmbench.metrics.extractor import Extractor
 from vdmbench.metrics.video import InvalidVideo, check_uint8
+from vdmbench.user_code import InvalidUserCode, fingerprint, is_code, load_class
 
 RESERVED = {"fvd", "i3d", "ste"}
 
@@ -50,22 +51,22 @@ class ScriptedFeatures(nn.Module):
 
 
 def load_user_extractor(spec: str, *, allow_code: bool = False) -> tuple[Extractor, str]:
-    """An extractor and the SHA-256 of its file, from a TorchScript file or ``path.py:Class`` (called without arguments).
+    """An extractor, from a TorchScript file or ``path.py:Class`` (called without arguments), and what tells it from others.
 
-    Python files run, so they need ``allow_code``. Raises :class:`InvalidExtractor` with the reason.
+    That is a SHA-256: of the TorchScript file, or of the Python file with the modules of the user's own that it imports and the
+    weights that the class then holds. Python files run, so they need ``allow_code``. Raises :class:`InvalidExtractor` with the
+    reason.
     """
-    file, _, attribute = spec.partition(".py:")
-    path = Path(file + ".py") if attribute else Path(spec)
+    path = Path(spec.rpartition(".py:")[0] + ".py") if is_code(spec) else Path(spec)
     if not path.is_file():
         raise InvalidExtractor(f"extractor {path}: no such file (a TorchScript file, or path.py:Class)")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if attribute:
+    if is_code(spec):
         if not allow_code:
             raise InvalidExtractor(f"extractor {spec}: would run {path.name}: allow it with --allow-code")
-        extractor: Any = _load_class(path, attribute)()
+        extractor, digest = _of_code(spec)
     else:
         try:
-            extractor = ScriptedFeatures(path)
+            extractor, digest = ScriptedFeatures(path), sha256_of(path)
         except RuntimeError as cause:
             reason = str(cause).strip().splitlines()[0]
             raise InvalidExtractor(f"extractor {path}: is no TorchScript file ({reason})") from cause
@@ -76,12 +77,15 @@ def load_user_extractor(spec: str, *, allow_code: bool = False) -> tuple[Extract
     return extractor, digest
 
 
-def _load_class(path: Path, attribute: str) -> Any:
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    if not hasattr(module, attribute):
-        raise InvalidExtractor(f"extractor {path}: has no '{attribute}'")
-    return getattr(module, attribute)
+def _of_code(spec: str) -> tuple[Any, str]:
+    try:
+        code = fingerprint(spec)
+        extractor = load_class(spec, sha256=code)()
+    except InvalidUserCode as cause:
+        raise InvalidExtractor(f"extractor {cause}") from cause
+    weights = hashlib.sha256()
+    if isinstance(extractor, nn.Module):
+        for name, tensor in sorted(extractor.state_dict().items()):
+            weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            weights.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return extractor, digest_of({"code": code, "weights": weights.hexdigest()})

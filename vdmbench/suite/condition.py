@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from vdmbench.file_digests import digest_of, digests
+from vdmbench.file_tree import file_tree
 from vdmbench.suite.errors import problem_at, union_tag
 from vdmbench.suite.model import Declared
 from vdmbench.suite.options.metrics import FaithfulnessOptions
@@ -46,7 +47,7 @@ class PretrainedText(Declared):
     features: int | None = Field(default=None, gt=0)
     """Width of the encoder's tokens; filled in from config.json."""
     sha256: str = ""
-    """Of the folder's small files, and of samples of its large ones; filled in where it is not given."""
+    """Of all files of the folder; filled in where it is not given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -113,24 +114,10 @@ def check_faithfulness(condition: Conditioning | None, evaluate: Evaluate, frame
         )
 
 
-_SMALL, _SAMPLE, _SAMPLES = 1 << 24, 1 << 16, 64
-
-
 def fingerprint_of_folder(folder: Path) -> str:
-    """SHA-256 of names and sizes, of files up to 16 MiB whole, and of 64 parts of each larger one. Raises ValueError."""
+    """SHA-256 of names and contents of all files at any depth, hidden ones left out. Raises ValueError."""
     _require(folder)
-    digest = hashlib.sha256()
-    for path in sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        with path.open("rb") as file:
-            if size <= _SMALL:
-                digest.update(file.read())
-                continue
-            for part in range(_SAMPLES):
-                file.seek(part * (size - _SAMPLE) // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
+    return digest_of(digests(folder, [path.relative_to(folder).as_posix() for path in file_tree(folder).files]))
 
 
 def _features(folder: Path) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from vdmbench.file_digests import digest_of, digests
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """As diffusers names them."""
@@ -20,7 +20,7 @@ class AutoencoderFolder(NamedTuple):
     factor: int
     channels: int
     sha256: str
-    """Of config.json and the weights, in this order."""
+    """Of config.json and the weights."""
 
 
 def read_autoencoder_folder(folder: Path) -> AutoencoderFolder:
@@ -40,8 +40,7 @@ def read_autoencoder_folder(folder: Path) -> AutoencoderFolder:
     factor, channels = _sizes(declared, config)
     if not weights.is_file():
         raise ValueError(f"{folder} holds no {WEIGHTS}: save the autoencoder there again by save_pretrained, as safetensors")
-    read = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in (config, weights))
-    return AutoencoderFolder(factor, channels, _sha256(read))
+    return AutoencoderFolder(factor, channels, digest_of(digests(folder, [config.name, WEIGHTS])))
 
 
 def _sizes(declared: dict[str, Any], config: Path) -> tuple[int, int]:
@@ -53,14 +52,3 @@ def _sizes(declared: dict[str, Any], config: Path) -> tuple[int, int]:
     if not isinstance(blocks, list) or not blocks or type(channels) is not int or channels < 1:
         raise ValueError(f"{config} names no block_out_channels and latent_channels: save the autoencoder there again")
     return 2 ** (len(blocks) - 1), channels
-
-
-@lru_cache(maxsize=8)
-def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Sizes and times of the files are there for the cache: many cells name one folder."""
-    digest = hashlib.sha256()
-    for path, _, _ in files:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-    return digest.hexdigest()

@@ -11,9 +11,8 @@ import numpy as np
 
 import vdmbench
 from vdmbench import registry
+from vdmbench.cores import cores
 from vdmbench.data.ahead import in_order
-from vdmbench.data.content import content_of
-from vdmbench.data.cores import cores
 from vdmbench.data.files.published import PUBLISHED
 from vdmbench.data.files.source import FileSource, StoredVideo, caption_of, check_alike
 from vdmbench.data.files.video_file import Annotations, check_rows
@@ -25,6 +24,7 @@ from vdmbench.data.resumable import alone_in
 from vdmbench.data.source import SPLITS, DataError, Description, Split
 from vdmbench.data.store.index import Index
 from vdmbench.data.store.writer import SHARD_BYTES, StoreWriter
+from vdmbench.file_digests import digest_of
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is, and of how much, where that is known."""
@@ -115,7 +115,7 @@ def _write(
     origin = {
         "dataset": name,
         "vdmbench": vdmbench.__version__,
-        "listing": content_of(
+        "listing": digest_of(
             {
                 f"{split}/{video.name}": f"{video.file.frames}x{video.file.height}x{video.file.width}"
                 for split, videos in splits.items()

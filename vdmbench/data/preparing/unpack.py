@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from vdmbench.data.durable import whole_file
 from vdmbench.data.source import DataError
+from vdmbench.whole_file import whole_file
 
 _CHUNK = 2**20
 Open = Callable[[], IO[bytes]]

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt64
 
+from vdmbench.cores import cores
 from vdmbench.data.ahead import in_order
-from vdmbench.data.content import digests
-from vdmbench.data.cores import cores
 from vdmbench.data.files.published import PUBLISHED
 from vdmbench.data.files.source import FileSource
 from vdmbench.data.manifest import Manifest
@@ -21,6 +20,7 @@ from vdmbench.data.preparing.survey import open_set
 from vdmbench.data.source import SPLITS, DataError, Split
 from vdmbench.data.store.index import INDEX
 from vdmbench.data.store.store import Store, open_index, pixels_hash
+from vdmbench.file_digests import digests
 
 RUN = 16
 """Frames in a row that two videos do not have in common by chance, as single frames of simple worlds are."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vdmbench.data.source import SPLITS, DataError, Source, Split, fingerprint_of
+from vdmbench.data.source import SPLITS, DataError, Source, Split
+from vdmbench.file_digests import digest_of
 
 
 class ProceduralSource(Source):
@@ -58,7 +59,7 @@ class ProceduralSource(Source):
         return self.video_frames
 
     def fingerprint(self) -> str:
-        return fingerprint_of(
+        return digest_of(
             {
                 "source": type(self).__name__,
                 "version": self.version,

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 import vdmbench
-from vdmbench.data.content import digests
-from vdmbench.data.cores import cores
-from vdmbench.data.durable import whole_file
+from vdmbench.cores import cores
 from vdmbench.data.manifest import MANIFEST, Manifest, Video
 from vdmbench.data.recording.world import World
 from vdmbench.data.resumable import alone_in, begin
 from vdmbench.data.source import DataError
+from vdmbench.file_digests import digests
+from vdmbench.whole_file import whole_file
 
 RECORDING = "recording.json"
 _playing = threading.Lock()

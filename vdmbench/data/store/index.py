@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vdmbench.data.content import content_of
-from vdmbench.data.durable import write_json
 from vdmbench.data.source import SPLITS, DataError, Description, Split
+from vdmbench.file_digests import digest_of
+from vdmbench.whole_file import write_json
 
 INDEX = "index.json"
 FORMAT = 1
@@ -76,7 +76,7 @@ class Index:
     @property
     def content(self) -> str:
         """SHA-256 (hex) of all pixels and annotations."""
-        return content_of(self.files)
+        return digest_of(self.files)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from vdmbench.data.content import content_of, digests
 from vdmbench.data.resize import fit_square
-from vdmbench.data.source import CHANNELS, DataError, Description, Source, Split, fingerprint_of
+from vdmbench.data.source import CHANNELS, DataError, Description, Source, Split
 from vdmbench.data.store.index import INDEX, Index, Video, file_of
+from vdmbench.file_digests import digest_of, digests
 
 
 class Store(Source):
@@ -64,14 +64,21 @@ class Store(Source):
         return self.videos[index].frames
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the split's pixels and ``size``, however they are sharded."""
-        return fingerprint_of(
+        """SHA-256 (hex) of the split's pixels, descriptions and annotations, however they are sharded, and ``size``."""
+        described = {video.name: [video.label, video.caption] for video in self.videos if video.label is not None}
+        annotations = {
+            video.name: {name: rows_hash(rows) for name, rows in self._annotations(number, 0, video.frames).items()}
+            for number, video in enumerate(self.videos)
+        }
+        return digest_of(
             {
                 "source": "Store",
                 "split": self.split,
                 "size": self.size,
                 "stored": self.index.size,
-                "content": content_of({video.name: video.sha256 for video in self.videos}),
+                "content": digest_of({video.name: video.sha256 for video in self.videos}),
+                **({"described": digest_of(described)} if described else {}),
+                **({"annotations": digest_of(annotations)} if self.index.annotations else {}),
             }
         )
 
@@ -115,6 +122,11 @@ def open_index(folder: Path, *, remember: bool = True) -> Index:
 def pixels_hash(video: UInt8[np.ndarray, "frames height width channels"]) -> str:
     """SHA-256 (hex) of a video's pixels."""
     return hashlib.sha256(np.ascontiguousarray(video).data).hexdigest()
+
+
+def rows_hash(rows: np.ndarray) -> str:
+    """SHA-256 (hex) of an annotation's type, shape and numbers."""
+    return hashlib.sha256(f"{rows.dtype.str} {rows.shape}".encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()
 
 
 def _mapped(file: Path) -> np.ndarray:

@@ -12,11 +12,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vdmbench.data.durable import whole_file, write_json
 from vdmbench.data.resumable import begin
 from vdmbench.data.source import SPLITS, DataError, Description, Split
 from vdmbench.data.store.index import INDEX, Index, Video, file_of
 from vdmbench.data.store.store import pixels_hash
+from vdmbench.whole_file import whole_file, write_json
 
 PREPARING = "preparing.json"
 SHARD_BYTES = 256 * 2**20  # of pixels, at which a shard is full: what an interruption costs at most

@@ -36,6 +36,6 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as JSON, atomically."""
+    """Write ``content`` as JSON, atomically; names of files that are no UTF-8 keep their bytes."""
     with whole_file(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode(errors="surrogateescape") + b"\n")
