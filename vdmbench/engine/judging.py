@@ -36,17 +36,19 @@ def judge(
     # Made here and not before: the weights of an extractor are no part of what training or sampling takes.
     metrics, faithful = make_metrics(inputs), make_faithfulness(inputs)
     profiled = clips.shape[1] >= temporal.MINIMUM_FRAMES
+    # Clips that continue a held-out one, or are told what it shows, depend on each other as the videos of these do.
+    dependent = continued is not None or inputs.condition is not None
+    origins = real.origins(real.held_out[: len(clips)]) if dependent else None
     parts = len(metrics) + len(faithful) + profiled + (continued is not None)
     for number, (name, metric) in enumerate(metrics.items(), start=1):
-        reference = metric.to(device).reference(
-            real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=reference_cache
-        )
-        emit(Judged(name, MetricResult.from_metric(metric(reference, clips))))
+        reference = real.reference(metric.to(device), reference_cache)
+        emit(Judged(name, MetricResult.from_metric(metric(reference, clips, origins))))
         emit(Progress("evaluate", number, parts))
     for name, reading in faithful.items():
         shown = real.held_out[: len(clips)]
         captions = facts_of(real.source, shown, real.frames, ["caption"]).captions or []
-        result = reading(clips, real.batches(shown), captions, attributes_told(inputs.condition))
+        videos = real.origins(shown).videos
+        result = reading(clips, real.batches(shown), captions, attributes_told(inputs.condition), videos=videos)
         emit(Judged(name, MetricResult.from_metric(result)))
         emit(Progress("evaluate", len(metrics) + 1, parts))
     if profiled:

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from vdmbench.data.loading import stack, to_model_range
 from vdmbench.diffusion import KnownFrames, Process
 from vdmbench.engine.real_clips import RealClips
-from vdmbench.metrics.bootstrap import interval_over_clips
+from vdmbench.metrics.bootstrap import interval_over_videos
 from vdmbench.metrics.lpips import LPIPS, load_lpips
 from vdmbench.metrics.prediction import last_known_repeated, prediction_scores
 from vdmbench.metrics.recall import revisit_recall
@@ -57,7 +57,8 @@ class Continued:
         ]
         scores = self._scored(((generated[each.start : each.stop], self._true(each)) for each in batches), lpips)
         still = self._scored(((last_known_repeated(true, self.known), true) for true in map(self._true, batches)), lpips)
-        table = {name: _score(values, still[name]) for name, values in scores.items()}
+        videos = self._videos(len(generated))
+        table = {name: _score(values, still[name], videos) for name, values in scores.items()}
         return Prediction(
             known_frames=self.known,
             clips=len(generated),
@@ -68,6 +69,10 @@ class Continued:
             lpips=table.get("lpips"),
             recall=self._recall(generated),
         )
+
+    def _videos(self, clips: int) -> Int[Tensor, " clips"]:
+        """The test video that each clip goes on with."""
+        return self.real.origins(self.real.held_out[:clips]).videos
 
     def _true(self, clips: range) -> UInt8[Tensor, "clips frames channels height width"]:
         return stack(self.real.source, self.real.held_out[clips.start : clips.stop], self.real.frames)
@@ -87,18 +92,22 @@ class Continued:
                 shown = last_known_repeated(true, self.known)[0] if copied else generated[number]
                 yield shown, true[0], torch.from_numpy(self.real.source.revisits(window.video, window.start, self.real.frames))
 
-        recall = revisit_recall(clips(copied=False), known=self.known, confidence=CONFIDENCE)
+        recall = revisit_recall(
+            clips(copied=False), known=self.known, videos=self._videos(len(generated)), confidence=CONFIDENCE
+        )
         if not recall.revisits:
             return None
         still = revisit_recall(clips(copied=True), known=self.known)
         return RecallScore(**asdict(recall), copied_gain=still.gain)
 
 
-def _score(values: Float[Tensor, "clips predicted"], copied: Float[Tensor, "clips predicted"]) -> PredictionScore:
+def _score(
+    values: Float[Tensor, "clips predicted"], copied: Float[Tensor, "clips predicted"], videos: Int[Tensor, " clips"]
+) -> PredictionScore:
     of_clip = values.mean(1)
     return PredictionScore(
         value=float(of_clip.mean()),
-        interval=interval_over_clips(lambda drawn: float(of_clip[drawn].mean()), len(of_clip), confidence=CONFIDENCE),
+        interval=interval_over_videos(lambda drawn: float(of_clip[drawn].mean()), videos, confidence=CONFIDENCE),
         by_frame=values.mean(0).tolist(),
         copied=float(copied.mean()),
         copied_by_frame=copied.mean(0).tolist(),

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from vdmbench.data.loading import stack
 from vdmbench.data.source import DataError, Source
 from vdmbench.data.windows import Window, Windows
+from vdmbench.metrics.extractor import Origins
+from vdmbench.metrics.reference import Reference
+from vdmbench.metrics.video_distance import VideoDistance
 
 BATCH = 16
 
@@ -32,9 +37,24 @@ class RealClips:
         """Read the windows, a batch at a time."""
         return (stack(self.source, windows[start : start + BATCH], self.frames) for start in range(0, len(windows), BATCH))
 
+    def origins(self, windows: list[Window]) -> Origins:
+        """Which test video each window was cut from, and where: those of one video are no independent evidence."""
+        return Origins(*(torch.tensor(column, dtype=torch.long) for column in zip(*windows, strict=True)))
+
     def fingerprint(self) -> str:
         """Names the pixels of both sets."""
         return f"{self.source.fingerprint()}:{self.frames}:{len(self.real)}:{len(self.held_out)}"
+
+    def reference(self, metric: VideoDistance, cache: Path | None) -> Reference:
+        """What ``metric`` makes of both sets, measured now or found in ``cache``."""
+        return metric.reference(
+            self.batches(self.real),
+            self.batches(self.held_out),
+            fingerprint=self.fingerprint(),
+            real_origins=self.origins(self.real),
+            held_out_origins=self.origins(self.held_out),
+            cache=cache,
+        )
 
 
 def choose_real_clips(source: Source, frames: int, *, real: int, held_out: int) -> RealClips:

@@ -23,8 +23,6 @@ def reconstruction(
     back = decoded(autoencoder, encoded(autoencoder, clips, device), device)
     distances = {}
     for name, metric in make_metrics(inputs).items():
-        reference = metric.to(device).reference(
-            real.batches(real.real), real.batches(real.held_out), fingerprint=real.fingerprint(), cache=reference_cache
-        )
-        distances[name] = float(metric(reference, back)["value"])
+        reference = real.reference(metric.to(device), reference_cache)
+        distances[name] = float(metric(reference, back, real.origins(real.held_out))["value"])
     return {"psnr": psnr(clips, back), "reconstructions": distances, "reconstructed": len(clips)}

@@ -1,11 +1,19 @@
-"""Intervals over clips: how far a distance would move had other clips been drawn."""
+"""Intervals over videos: how far a number would move had other videos been drawn.
+
+Clips that were cut from one video are no independent evidence, so whole videos are drawn, each with all of its clips (the
+cluster bootstrap: Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 3.8). A draw of few videos spreads
+too little: its variance is that of G videos times (G - 1) / G, and it knows nothing of Student's tails. Deviations are widened
+for both (Hesterberg 2015, "What teachers should know about the bootstrap", Am. Stat. 69(4), section 3.2 on narrowness bias).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import norm, t
 from torch import Tensor
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
@@ -22,14 +30,27 @@ class VideoDraws:
         self._rows = videos.argsort(stable=True).split(counts.tolist())
         self._generator = torch.Generator().manual_seed(seed)
 
+    def __len__(self) -> int:
+        """Videos."""
+        return len(self._rows)
+
     def __call__(self) -> Int[Tensor, " drawn"]:
         """Row indices of the next draw."""
         picked = torch.randint(len(self._rows), (len(self._rows),), generator=self._generator)
         return torch.cat([self._rows[i] for i in picked.tolist()])
 
 
-def recentred_interval(value: float, replicates: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the bootstrap deviations, laid around ``value``.
+def widening(videos: int, confidence: float = 0.95) -> float:
+    """What deviations of a draw of so many videos are multiplied by: sqrt(G / (G - 1)) times Student's quantile over the
+    normal's."""
+    tail = (1 + confidence) / 2
+    return math.sqrt(videos / (videos - 1)) * float(t.ppf(tail, videos - 1) / norm.ppf(tail))
+
+
+def recentred_interval(
+    value: float, replicates: Sequence[float], confidence: float = 0.95, *, wider: float = 1.0
+) -> tuple[float, float]:
+    """Percentile interval of the bootstrap deviations, ``wider`` times, laid around ``value``.
 
     A resample holds repeated clips, so a Fréchet distance of it is biased upwards, and a plain percentile interval may
     not even contain the value; the spread around the replicates' mean is what the draw of clips explains (Efron &
@@ -39,7 +60,7 @@ def recentred_interval(value: float, replicates: Sequence[float], confidence: fl
     draws = torch.tensor(replicates, dtype=torch.float64)
     tail = (1 - confidence) / 2
     ends = torch.quantile(draws - draws.mean(), torch.tensor([tail, 1 - tail], dtype=torch.float64))
-    low, high = value + float(ends[0]), value + float(ends[1])
+    low, high = value + wider * float(ends[0]), value + wider * float(ends[1])
     return (max(low, 0.0) if value >= 0 else low), high
 
 
@@ -53,35 +74,43 @@ def bootstrap_interval(
     replicates: int = 200,
     confidence: float = 0.95,
     seed: int = 0,
-) -> tuple[float, float]:
-    """Interval of ``statistic(real, generated)`` over draws of videos on both sides.
+) -> tuple[float, float] | None:
+    """Interval of ``statistic(real, generated)`` over draws of videos on both sides; null where a side is one video.
 
     ``real_videos`` and ``generated_videos`` give each row's video where a video has several windows.
     """
     rows = VideoDraws(torch.arange(len(real)) if real_videos is None else real_videos, seed)
     columns = VideoDraws(torch.arange(len(generated)) if generated_videos is None else generated_videos, seed + 1)
+    fewest = min(len(rows), len(columns))
+    if fewest < 2:
+        return None
     draws = [float(statistic(real[rows()], generated[columns()])) for _ in range(replicates)]
-    return recentred_interval(float(statistic(real, generated)), draws, confidence)
+    value = float(statistic(real, generated))
+    return recentred_interval(value, draws, confidence, wider=widening(fewest, confidence))
 
 
-def interval_over_clips(
+def interval_over_videos(
     statistic: Callable[[Int[Tensor, " drawn"]], float | None],
-    clips: int,
+    videos: Int[Tensor, " clips"],
     *,
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Percentile interval of ``statistic`` of the clips with these indices, over draws of as many with replacement.
+    """Percentile interval of ``statistic`` of the clips with these indices, over draws of whole videos; ``videos`` names the
+    video of each clip.
 
-    For means and what follows smoothly from means, which a draw does not bias. Null under two clips, or where more than one
+    For means and what follows smoothly from means, which a draw does not bias. Null under two videos, or where more than one
     draw in twenty has no value: too few clips have what is counted.
     """
-    generator = torch.Generator().manual_seed(seed)
-    drawn = [statistic(torch.randint(clips, (clips,), generator=generator)) for _ in range(replicates if clips > 1 else 0)]
-    values = [value for value in drawn if value is not None]
+    draw, value = VideoDraws(videos, seed), statistic(torch.arange(len(videos)))
+    if len(draw) < 2 or value is None:
+        return None
+    values = [each for each in (statistic(draw()) for _ in range(replicates)) if each is not None]
     if len(values) < max(2, 0.95 * replicates):
         return None
     tail = (1 - confidence) / 2
-    low, high = torch.quantile(torch.tensor(values, dtype=torch.float64), torch.tensor([tail, 1 - tail], dtype=torch.float64))
-    return float(low), float(high)
+    ends = torch.quantile(torch.tensor(values, dtype=torch.float64), torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    wider = widening(len(draw), confidence)
+    low, high = (value + wider * (float(end) - value) for end in ends)
+    return low, high

@@ -49,6 +49,6 @@ def drift_curve(
 
 
 def position_in_video(clips: ClipFeatures) -> Tensor:
-    """Index of each row's window within its video; rows of a video follow each other."""
-    first = torch.searchsorted(clips.videos.contiguous(), clips.videos.contiguous())
-    return torch.arange(len(clips)) - first
+    """Index of each row's window within its clip; rows of a clip follow each other."""
+    numbers = (clips.videos if clips.clips is None else clips.clips).contiguous()
+    return torch.arange(len(clips)) - torch.searchsorted(numbers, numbers)

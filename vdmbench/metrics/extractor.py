@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 from typing import runtime_checkable
@@ -34,6 +34,19 @@ class Extractor(Interface):
 
 
 @dataclass(frozen=True)
+class Origins:
+    """Where clips were cut: each one's video, and its first frame there. Clips of one video depend on each other."""
+
+    videos: Int[Tensor, " clips"]
+    starts: Int[Tensor, " clips"]
+
+    @classmethod
+    def apart(cls, clips: int) -> Origins:
+        """Each clip is a video of its own."""
+        return cls(torch.arange(clips), torch.zeros(clips, dtype=torch.long))
+
+
+@dataclass(frozen=True)
 class ClipFeatures:
     """Features of a set of clips, a row a window, and which video each row comes from."""
 
@@ -43,13 +56,63 @@ class ClipFeatures:
     """Frames that the extractor saw in a window."""
     size: tuple[int, int]
     """Rows and columns of the clips, before whatever the extractor does to them."""
+    clips: Int[Tensor, " rows"] | None = None
+    """Which clip each row was cut from; null where every clip is a video of its own."""
+    starts: Int[Tensor, " rows"] | None = None
+    """The row's first frame within its video; null where no two rows share a frame."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     def take(self, rows: Int[Tensor, " taken"]) -> ClipFeatures:
         """The given rows."""
-        return ClipFeatures(self.features[rows], self.videos[rows], self.frames, self.size)
+        clips, starts = (None if each is None else each[rows] for each in (self.clips, self.starts))
+        return ClipFeatures(self.features[rows], self.videos[rows], self.frames, self.size, clips, starts)
+
+    def distinct_windows(self, stride: int = 1) -> int:
+        """How many of the rows share no frame with one another, at most; frames are taken ``stride`` apart."""
+        if self.starts is None:
+            return len(self)
+        span, count = (self.frames - 1) * stride + 1, 0
+        last, end = -1, 0
+        for video, start in sorted(zip(self.videos.tolist(), self.starts.tolist(), strict=True)):
+            if video != last or start >= end:
+                last, end, count = video, start + span, count + 1
+        return count
+
+    @staticmethod
+    def joined(parts: Sequence[ClipFeatures]) -> ClipFeatures:
+        """The rows of all parts, which were cut alike."""
+        columns = ("features", "videos", "clips", "starts")
+        known = [name for name in columns if getattr(parts[0], name) is not None]
+        together = {name: torch.cat([getattr(part, name) for part in parts]) for name in known}
+        return ClipFeatures(frames=parts[0].frames, size=parts[0].size, **together)
+
+
+def cut_features(
+    extractor: Extractor,
+    clips: UInt8[Tensor, "batch frames channels height width"],
+    protocol: Protocol,
+    origins: Origins,
+    first: int,
+    damage: Callable[[Tensor], Tensor] | None = None,
+) -> ClipFeatures:
+    """Features of the windows of clips number ``first`` onwards, each of which may be damaged before it is looked at."""
+    cut = windows(clips, protocol)
+    count = cut.shape[1]
+    step = protocol.stride * cut.shape[2]
+    numbers = torch.arange(first, first + len(clips))
+    starts = origins.starts[numbers][:, None] + step * torch.arange(count)
+    flat = cut.flatten(0, 1)
+    rows = extract_batch(extractor, flat if damage is None else damage(flat))
+    return ClipFeatures(
+        rows,
+        origins.videos[numbers].repeat_interleave(count),
+        cut.shape[2],
+        (cut.shape[-2], cut.shape[-1]),
+        numbers.repeat_interleave(count),
+        starts.flatten(),
+    )
 
 
 def windows(
@@ -67,26 +130,26 @@ def windows(
     return torch.stack(cut, dim=1)
 
 
-def extract(
-    extractor: Extractor,
-    clips: Iterable[Tensor],
-    protocol: Protocol,
-) -> ClipFeatures:
-    """Features of all ``clips``, batch by batch; only features are kept. Raises :class:`InvalidVideo` on what is not
-    uint8 video of one length, or where there is none."""
-    rows, owners, shape, seen = [], [], None, 0
+def extract(extractor: Extractor, clips: Iterable[Tensor], protocol: Protocol, origins: Origins | None = None) -> ClipFeatures:
+    """Features of all ``clips``, batch by batch; only features are kept. Without ``origins`` each clip is a video of its own.
+
+    Raises :class:`InvalidVideo` on what is not uint8 video of one length, where there is none, or of more than ``origins``.
+    """
+    parts: list[ClipFeatures] = []
+    shape, seen = None, 0
     for batch in clips:
         check_uint8(batch)
         shape = shape or batch.shape[1:]
         if batch.shape[1:] != shape:
             raise InvalidVideo(f"clips differ in shape, {tuple(shape)} and {tuple(batch.shape[1:])}: cut and resize them alike")
-        cut = windows(batch, protocol)
-        rows.append(extract_batch(extractor, cut.flatten(0, 1)))
-        owners.append(torch.arange(seen, seen + len(batch)).repeat_interleave(cut.shape[1]))
+        of_clips = origins or Origins.apart(seen + len(batch))
+        if seen + len(batch) > len(of_clips.videos):
+            raise InvalidVideo(f"there are more clips than the {len(of_clips.videos)} whose origin is given: give each clip's")
+        parts.append(cut_features(extractor, batch, protocol, of_clips, seen))
         seen += len(batch)
-    if not rows:
+    if not parts:
         raise InvalidVideo("there are no clips to measure")
-    return ClipFeatures(torch.cat(rows), torch.cat(owners), cut.shape[2], (cut.shape[-2], cut.shape[-1]))
+    return ClipFeatures.joined(parts)
 
 
 @torch.no_grad()

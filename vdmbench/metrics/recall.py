@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vdmbench.metrics.bootstrap import interval_over_clips
+from vdmbench.metrics.bootstrap import interval_over_videos
 from vdmbench.metrics.prediction import PSNR_CEILING
 from vdmbench.metrics.video import InvalidVideo, check_uint8
 
@@ -28,7 +28,7 @@ class Recall:
     gain: float | None
     """``psnr`` minus ``novel_psnr``: how much better what was seen is predicted than what was not."""
     interval: tuple[float, float] | None
-    """Of the gain, over draws of clips; null where there are too few."""
+    """Of the gain, over draws of videos; null where there are too few."""
     consistency: float | None
     """At every return, to known or predicted views, against the clip's own frame of the first visit."""
     by_gap: dict[int, float]
@@ -36,14 +36,19 @@ class Recall:
 
 
 def revisit_recall(
-    clips: Iterable[tuple[Tensor, Tensor, Int[Tensor, "pairs 2"]]], *, known: int, confidence: float = 0.95
+    clips: Iterable[tuple[Tensor, Tensor, Int[Tensor, "pairs 2"]]],
+    *,
+    known: int,
+    videos: Int[Tensor, " clips"] | None = None,
+    confidence: float = 0.95,
 ) -> Recall:
     """Recall over ``(predicted, true, pairs)`` of single clips, uint8 (frames 3 height width).
 
-    ``pairs`` (t, t') say that frame t' shows the view of the earlier frame t; the first ``known`` frames were given to the
-    model. Where t itself was predicted, the truth at t' could not be known, and the pair counts for consistency alone. A
-    model that remembers is better at revisits than at novel views, and agrees with itself; one that forgets is not, however
-    sharp it is. Raises :class:`InvalidVideo` where sides differ in shape.
+    ``videos`` names the video that each clip is of; without it each clip is of its own. ``pairs`` (t, t') say that frame t'
+    shows the view of the earlier frame t; the first ``known`` frames were given to the model. Where t itself was predicted, the
+    truth at t' could not be known, and the pair counts for consistency alone. A model that remembers is better at revisits than
+    at novel views, and agrees with itself; one that forgets is not, however sharp it is. Raises :class:`InvalidVideo` where
+    sides differ in shape.
     """
     # Of each clip: squared error summed over revisits and over novel frames, and the number of each.
     sums: list[Tensor] = []
@@ -72,7 +77,11 @@ def revisit_recall(
         psnr=psnr,
         novel_psnr=novel_psnr,
         gain=_gain(of_clip),
-        interval=interval_over_clips(lambda drawn: _gain(of_clip[drawn]), len(of_clip), confidence=confidence),
+        interval=interval_over_videos(
+            lambda drawn: _gain(of_clip[drawn]),
+            torch.arange(len(of_clip)) if videos is None else videos,
+            confidence=confidence,
+        ),
         consistency=_mean_psnr(torch.cat(own)),
         by_gap={int(gap): value for gap in bins.unique() if (value := _mean_psnr(errors[bins == gap])) is not None},
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from vdmbench.metrics.controls import EACH_CLIP, VERSION
 from vdmbench.metrics.durable import save_tensors
-from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, extract_batch, in_batches, windows
+from vdmbench.metrics.extractor import ClipFeatures, Extractor, Origins, cut_features, extract, in_batches
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import check_uint8
 
-FORMAT = 2
+FORMAT = 3
+_COLUMNS = ("features", "videos", "clips", "starts")
 
 
 class DamagedReference(ValueError):
@@ -42,7 +44,12 @@ class Reference:
         sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
         if self.apart is not None:
             sets["apart"] = self.apart
-        tensors = {f"{name}.{part}": getattr(clips, part) for name, clips in sets.items() for part in ("features", "videos")}
+        tensors = {
+            f"{name}.{part}": column
+            for name, clips in sets.items()
+            for part in _COLUMNS
+            if (column := getattr(clips, part)) is not None
+        }
         rows, columns = self.real.size
         save_tensors(tensors, path, {"key": self.key, "clip": f"{self.real.frames} {rows} {columns}"})
 
@@ -59,18 +66,17 @@ class Reference:
             raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
         frames, rows, columns = map(int, metadata["clip"].split())
         sets = {
-            name.removesuffix(".features"): ClipFeatures(
-                tensor, tensors[name.removesuffix("features") + "videos"], frames, (rows, columns)
-            )
-            for name, tensor in tensors.items()
-            if name.endswith(".features")
+            name: ClipFeatures(frames=frames, size=(rows, columns), **{part: tensors.get(f"{name}.{part}") for part in _COLUMNS})
+            for name in dict.fromkeys(each.rpartition(".")[0] for each in tensors)
         }
         controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
 
-def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed: int) -> str:
-    """What a cached reference is valid for: the data, the protocol, and the draw of its controls."""
+def reference_key(
+    protocol: Protocol, fingerprint: str, control_clips: int, seed: int, origins: Sequence[Origins | None] = ()
+) -> str:
+    """What a cached reference is valid for: the data and where it was cut, the protocol, and the draw of its controls."""
     declared = {
         "format": FORMAT,
         "protocol": protocol.canonical(),
@@ -78,6 +84,7 @@ def reference_key(protocol: Protocol, fingerprint: str, control_clips: int, seed
         "control_clips": control_clips,
         "controls": [VERSION, *sorted(EACH_CLIP)],
         "seed": seed,
+        "origins": [each and [each.videos.tolist(), each.starts.tolist()] for each in origins],
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
@@ -89,6 +96,8 @@ def build_reference(
     held_out: Tensor | Iterable[Tensor],
     *,
     fingerprint: str,
+    real_origins: Origins | None = None,
+    held_out_origins: Origins | None = None,
     control_clips: int = 64,
     seed: int = 0,
     cache: Path | None = None,
@@ -97,34 +106,31 @@ def build_reference(
 
     ``held_out`` are real clips apart from ``real`` (other episodes, so that no moment is in both): they give the
     real-against-real floor, and the first ``control_clips`` of them, broken on purpose, the controls. ``fingerprint``
-    names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again.
+    names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again. Origins say which
+    clips come from one video; without them each clip is a video of its own.
     """
-    key = reference_key(protocol, fingerprint, control_clips, seed)
+    key = reference_key(protocol, fingerprint, control_clips, seed, (real_origins, held_out_origins))
     path = None if cache is None else cache / f"{key[:40]}.safetensors"
     if path is not None and path.exists():
         return Reference.load(path, key)
     generator = torch.Generator().manual_seed(seed)
-    broken: dict[str, list[Tensor]] = {name: [] for name in EACH_CLIP}
-    owners: list[Tensor] = []
+    broken: dict[str, list[ClipFeatures]] = {name: [] for name in EACH_CLIP}
 
     def with_controls() -> Iterable[Tensor]:
         used = 0
         for batch in in_batches(held_out):
             head = check_uint8(batch)[: max(control_clips - used, 0)]
             if len(head):
-                cut = windows(head, protocol)
-                owners.append(torch.arange(used, used + len(head)).repeat_interleave(cut.shape[1]))
+                origins = held_out_origins or Origins.apart(used + len(head))
                 for name, damage in EACH_CLIP.items():
-                    broken[name].append(extract_batch(extractor, damage(cut.flatten(0, 1), generator)))
+                    damaged = partial(damage, generator=generator)
+                    broken[name].append(cut_features(extractor, head, protocol, origins, used, damaged))
                 used += len(head)
             yield batch
 
-    real_features = extract(extractor, in_batches(real), protocol)
-    held_features = extract(extractor, with_controls(), protocol)
-    controls = {
-        name: ClipFeatures(torch.cat(rows), torch.cat(owners), held_features.frames, held_features.size)
-        for name, rows in broken.items()
-    }
+    real_features = extract(extractor, in_batches(real), protocol, real_origins)
+    held_features = extract(extractor, with_controls(), protocol, held_out_origins)
+    controls = {name: ClipFeatures.joined(parts) for name, parts in broken.items()}
     reference = Reference(key, real_features, held_features, controls)
     if path is not None:
         reference.save(path)

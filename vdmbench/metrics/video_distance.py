@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdmbench.metrics.bootstrap import VideoDraws, bootstrap_interval
+from vdmbench.metrics.bootstrap import VideoDraws, bootstrap_interval, widening
 from vdmbench.metrics.drift import drift_curve
-from vdmbench.metrics.extractor import ClipFeatures, Extractor, extract, in_batches
+from vdmbench.metrics.extractor import ClipFeatures, Extractor, Origins, extract, in_batches
 from vdmbench.metrics.frechet import Gaussian, Moments, TooFewClips, frechet_distance, standard_scale
 from vdmbench.metrics.infinity import infinite_distance
 from vdmbench.metrics.kernel import kernel_distance
@@ -61,6 +61,8 @@ class VideoDistance:
         held_out: Tensor | Iterable[Tensor],
         *,
         fingerprint: str,
+        real_origins: Origins | None = None,
+        held_out_origins: Origins | None = None,
         cache: Path | None = None,
     ) -> Reference:
         """Measure real and held-out real clips, or find them in the folder ``cache``; see :func:`build_reference`."""
@@ -70,17 +72,23 @@ class VideoDistance:
             real,
             held_out,
             fingerprint=fingerprint,
+            real_origins=real_origins,
+            held_out_origins=held_out_origins,
             control_clips=self.control_clips,
             seed=self.seed,
             cache=cache,
         )
 
-    def __call__(self, reference: Reference, generated: Tensor | Iterable[Tensor]) -> dict[str, Any]:
+    def __call__(
+        self, reference: Reference, generated: Tensor | Iterable[Tensor], origins: Origins | None = None
+    ) -> dict[str, Any]:
         """Judge uint8 clips (batch frames 3 height width, one tensor or batches); returns a JSON-able object.
+
+        Without ``origins`` each clip is a video of its own.
 
         Raises :class:`TooFewClips` below two clips, :class:`InvalidVideo` on what is not such video.
         """
-        return self.judge(reference, extract(self.extractor, in_batches(generated), self.protocol))
+        return self.judge(reference, extract(self.extractor, in_batches(generated), self.protocol, origins))
 
     def judge(self, reference: Reference, generated: ClipFeatures) -> dict[str, Any]:
         """The same for features that were extracted before."""
@@ -113,12 +121,14 @@ class VideoDistance:
         result: dict[str, Any] = {
             "name": self.protocol.label(len(real), len(fake), generated.frames, generated.size),
             "value": float(self._distance(real, fake)),
-            "interval": list(interval),
+            "interval": interval and list(interval),
             "confidence": self.confidence,
             "n_real": len(real),
             "n_generated": len(fake),
             "videos_real": len(reference.real.videos.unique()),
             "videos_generated": len(generated.videos.unique()),
+            "windows_real": reference.real.distinct_windows(self.protocol.stride),
+            "windows_generated": generated.distinct_windows(self.protocol.stride),
             "rank_deficient": min(len(real), len(fake)) <= real.shape[1],
             "kvd": float(kernel_distance(real[:PAIRED], fake[:PAIRED])),
             "infinity": infinite_distance(self._distance, real, fake, seed=self.seed),
@@ -182,7 +192,13 @@ class VideoDistance:
         values["collapse"] = float(repeated.mean())
         chosen = torch.randint(used, (self.bootstrap,), generator=torch.Generator().manual_seed(self.seed))
         further["collapse"] = repeated[chosen]
-        blind = [name for name in values if float((further[name] - whole).quantile(1 - self.confidence)) <= 0]
+        # One-sided, so the widening of a two-sided interval that leaves twice as much out.
+        wider = widening(len(draw), 2 * self.confidence - 1) if len(draw) > 1 else math.nan
+        blind = []
+        for name in values:
+            excess = further[name] - whole
+            if not float(excess.mean() + wider * (excess.quantile(1 - self.confidence) - excess.mean())) > 0:
+                blind.append(name)
         return {
             "floor": float(frechet_distance(fitted, self._fit(floor))),
             "floor_n": [len(against), len(floor)],
@@ -215,6 +231,17 @@ class VideoDistance:
                 f"{least} clips for {self.extractor.num_features} features: covariances are singular, the distance is "
                 "exact but its bias is large"
             )
+        for side, count in (("real", real), ("generated", fake)):
+            videos, windows = result[f"videos_{side}"], result[f"windows_{side}"]
+            if windows < count:
+                notes.append(
+                    f"{count} {side} clips overlap: they are {windows} distinct windows of {videos} videos, and the interval "
+                    "is over videos"
+                )
+            elif videos < count:
+                notes.append(f"{count} {side} clips come from {videos} videos, and the interval is over videos")
+            if videos < 2:
+                notes.append(f"all {side} clips come from one video: no interval can be given")
         if real != fake:
             notes.append(f"{real} real and {fake} generated clips")
         if floor != [real, fake]:

@@ -208,12 +208,15 @@ class MetricResult(Recorded):
     floor_n: list[int] | None = None
     """Clips on the two sides of the floor; where they are fewer than in the distance, the floor lies too high."""
     interval: tuple[float, float] | None = None
-    """Bootstrap interval over clips."""
+    """Bootstrap interval over videos; null where a side is of one video."""
     confidence: float | None = None
     """Coverage of the interval."""
     videos_real: int | None = None
     """Distinct videos that the clips were cut from."""
+    windows_real: int | None = None
+    """Clips that share no frame with one another, at most."""
     videos_generated: int | None = None
+    windows_generated: int | None = None
     controls: dict[str, float] = Field(default_factory=dict)
     """The distance of held-out real clips spoilt on purpose."""
     control_clean: float | None = None

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from vdmbench.metrics.bootstrap import interval_over_clips
+from vdmbench.metrics.bootstrap import interval_over_videos
 from vdmbench.metrics.faithfulness.reader import ATTRIBUTES, FRAMES, SIZE, WEIGHTS, SpriteReader, load_reader, numbers_of
 
 AT_ONCE = 64
@@ -22,7 +22,7 @@ class Faithfulness:
     give the floor of a model that makes good clips and does not listen.
 
     Args:
-        confidence: coverage of the bootstrap interval over clips.
+        confidence: coverage of the bootstrap interval over videos.
         bootstrap: its draws.
         seed: of the draws.
     """
@@ -39,11 +39,14 @@ class Faithfulness:
         real: Iterable[UInt8[Tensor, "batch frames 3 height width"]],
         captions: list[str],
         told: tuple[str, ...] = tuple(ATTRIBUTES),
+        *,
+        videos: Int[Tensor, " clips"] | None = None,
     ) -> dict[str, Any]:
         """Of ``generated`` clips, clip i made under ``captions[i]``; ``real`` are the clips that the captions were taken from.
 
-        Only the attributes ``told`` count; the rest is in the details. Fields are those of a metric's record; the details hold
-        ``ceiling``, ``shuffled`` (the floor), ``chance``, and these and ``value`` of each attribute under ``by_attribute``.
+        ``videos`` names the video that each caption was taken from; without it each is of its own. Only the attributes
+        ``told`` count; the rest is in the details. Fields are those of a metric's record; the details hold ``ceiling``,
+        ``shuffled`` (the floor), ``chance``, and these and ``value`` of each attribute under ``by_attribute``.
 
         Raises ValueError for captions that are not of one sprite, or clips of too few frames.
         """
@@ -61,9 +64,9 @@ class Faithfulness:
             "lower_is_better": False,
             "n_real": len(captions),
             "n_generated": len(generated),
-            "interval": interval_over_clips(
+            "interval": interval_over_videos(
                 lambda drawn: float(of_clip[drawn].mean()),
-                len(of_clip),
+                torch.arange(len(of_clip)) if videos is None else videos,
                 replicates=self.bootstrap,
                 confidence=self.confidence,
                 seed=self.seed,
