@@ -51,7 +51,7 @@ def fvd(
     Example: vdmbench fvd real/ samples/ --frames 16 --window first
     """
     from vdmbench.cli.bars import Bars
-    from vdmbench.metrics.folders import compare_folders
+    from vdmbench.folders import compare_folders
 
     with Bars() as bars:
         found = compare_folders(
@@ -71,6 +71,8 @@ def fvd(
             device=device,
             progress=bars.tell,
         )
+    for note in found["notes"]:
+        typer.echo(note, err=True)
     if as_json:
         say_json(found)
         return
@@ -81,11 +83,10 @@ def _show(found: dict[str, Any]) -> None:
 
     table = simple_table("", ["distance", " value", " interval", " floor", " KVD", "not seen by it"])
     for metric in found["metrics"]:
-        low, high = metric["interval"]
         table.add_row(
             metric["name"],
             f"{metric['value']:.2f}",
-            f"{low:.2f} to {high:.2f}",
+            "{:.2f} to {:.2f}".format(*metric["interval"]) if metric["interval"] else "–",
             f"{metric['floor']:.2f}",
             f"{metric['kvd']:.3f}",
             ", ".join(metric["blind"]) or "–",

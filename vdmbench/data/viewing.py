@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from vdmbench.data.source import DataError
 
@@ -25,7 +25,8 @@ def write_gif(
     """Write one video as a GIF that loops for ever.
 
     GIF counts time in hundredths of a second and colours up to 256: the palette is made for all frames together, so that it
-    does not flicker. To animate a batch, :func:`tile` it first.
+    does not flicker, and is exact where they have no more. Every frame is a picture of its own, like ones too, so that as many
+    are read back. To animate a batch, :func:`tile` it first.
 
     Args:
         enlarge: side of the square that each pixel becomes.
@@ -33,18 +34,24 @@ def write_gif(
     _check(video, 4)
     if not 0 < frames_per_second <= 50:
         raise DataError(f"frames_per_second must lie between 0 and 50, got {frames_per_second}")
-    frames = [Image.fromarray(frame) for frame in _enlarged(video, enlarge)]
-    palette = Image.fromarray(video.reshape(-1, video.shape[2], 3)).quantize(256, method=Image.Quantize.MEDIANCUT)
-    indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    indexed[0].save(
-        path,
-        format="GIF",
-        save_all=True,
-        append_images=indexed[1:],
-        loop=0,
-        optimize=False,
-        duration=10 * max(2, round(100 / frames_per_second)),
-    )
+    palette = _palette(video)
+    pictures = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in _enlarged(video, enlarge)
+    ]
+    duration = 10 * max(2, round(100 / frames_per_second))
+    # Pillow's own way of saving leaves out a frame that is like the one before it.
+    header, _ = GifImagePlugin.getheader(pictures[0], info={"loop": 0, "optimize": False})
+    parts = [part for picture in pictures for part in GifImagePlugin.getdata(picture, duration=duration)]
+    Path(path).write_bytes(b"".join([*header, *parts, b";"]))
+
+
+def _palette(video: UInt8[np.ndarray, "frames height width channels"]) -> Image.Image:
+    colours = np.unique(video.reshape(-1, 3), axis=0)
+    if len(colours) > 256:
+        return Image.fromarray(video.reshape(-1, video.shape[2], 3)).quantize(256, method=Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.resize(colours, (256, 3)).tobytes())  # some stand in it again
+    return palette
 
 
 def write_contact_sheet(

@@ -66,7 +66,9 @@ class Reference:
             raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
         frames, rows, columns = map(int, metadata["clip"].split())
         sets = {
-            name: ClipFeatures(frames=frames, size=(rows, columns), **{part: tensors.get(f"{name}.{part}") for part in _COLUMNS})
+            name: ClipFeatures(
+                frames=frames, size=(rows, columns), **{part: tensors.get(f"{name}.{part}") for part in _COLUMNS}
+            )
             for name in dict.fromkeys(each.rpartition(".")[0] for each in tensors)
         }
         controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}

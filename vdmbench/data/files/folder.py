@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from vdmbench.data.content import digests
 from vdmbench.data.files.arrays import read_array
-from vdmbench.data.files.formats import list_videos, open_video
+from vdmbench.data.files.formats import files_of, find_videos, open_video, videos_by_name
+from vdmbench.data.files.lists import LISTS, listed
 from vdmbench.data.files.source import FileSource, StoredVideo
 from vdmbench.data.manifest import MANIFEST, Manifest
 from vdmbench.data.source import SPLITS, DataError, Split
-
-LISTS = {split: f"{split}.txt" for split in SPLITS}
+from vdmbench.file_digests import digests
 
 
 class Folder(FileSource):
@@ -20,8 +20,8 @@ class Folder(FileSource):
 
     A video is ``.npy`` or ``.pt`` (uint8 (frames, height, width, 3)), ``.npz`` (that array named ``video``), a movie (mp4,
     webm, avi, mkv, mov), a GIF, or a folder of images. Where neither folder is there, ``train.txt`` and ``test.txt`` list the
-    videos of each split, a relative path a line (what follows a space is left alone). The sub-folder that a video stands in
-    is its class. Annotations are the other arrays of an ``.npz``, or an ``.npz`` beside a movie of the same name.
+    videos of each split (:func:`vdmbench.data.files.lists.listed`). The sub-folder that a video stands in is its class.
+    Annotations are the other arrays of an ``.npz``, or an ``.npz`` beside a movie of the same name.
 
     Where the folder has a ``manifest.json`` (a recorded data set), the files must be those it lists, with the content it lists.
     """
@@ -29,38 +29,75 @@ class Folder(FileSource):
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
         """Those of ``split/``, or that the split's list names."""
-        if not (root / split).is_dir() and (root / LISTS[split]).is_file():
-            return _listed(root, split)
-        paths = list_videos(_split_folder(root, split))
+        if _is_listed(root, split):
+            names = listed(root, split)
+            if split == "test":
+                check_apart(root, [root / name for name in listed(root, "train")], [root / name for name in names])
+            return [StoredVideo(name, open_video(root / name), _class_of(root / name, root)) for name in names]
+        paths = find_videos(_split_folder(root, split)).videos
         videos = [
             StoredVideo(path.relative_to(root).as_posix(), open_video(path), _class_of(path, root / split)) for path in paths
         ]
         manifest = Manifest.read(root)
         if manifest is None:
             if split == "test" and (root / "train").is_dir():
-                _check_apart(root, list_videos(root / "train"), paths)
+                check_apart(root, find_videos(root / "train").videos, paths)
             return videos
         _check_manifest(root, split, manifest, [video.name for video in videos])
         return [_with_manifest(video, manifest, root) for video in videos]
 
+    @staticmethod
+    def left_out(root: Path, split: Split) -> tuple[str, ...]:
+        """What of the folder is in neither split, and what within the split is no video."""
+        if _is_listed(root, split):
+            named = {(root / name) for each in SPLITS for name in listed(root, each)}
+            of_lists = [file for file in videos_by_name(root) if file not in named]
+            return (f"{root}: left out {len(of_lists)} videos that no list names",) if of_lists else ()
+        return (*_beside_splits(root), *find_videos(root / split).notes)
 
-def _check_apart(root: Path, train: list[Path], test: list[Path]) -> None:
-    """Hold that no file of the test split has the content of a training file; only files of one size are hashed."""
-    files = {"train": [path for path in train if path.is_file()], "test": [path for path in test if path.is_file()]}
-    sizes = {split: {file.stat().st_size for file in of_split} for split, of_split in files.items()}
-    alike = sizes["train"] & sizes["test"]
+
+def check_apart(root: Path, train: list[Path], test: list[Path]) -> None:
+    """Hold that no video of the test split has the content of a training video, under whatever name; only videos whose files
+    have the sizes of another one's are hashed.
+
+    Raises:
+        DataError: naming both.
+    """
+    files = {video: files_of(video) for video in [*train, *test]}
+    sizes = {video: tuple(file.stat().st_size for file in of_video) for video, of_video in files.items()}
+    alike = {sizes[video] for video in train} & {sizes[video] for video in test}
     names = {
-        split: [file.relative_to(root).as_posix() for file in of_split if file.stat().st_size in alike]
-        for split, of_split in files.items()
+        video: [file.relative_to(root).as_posix() for file in of_video]
+        for video, of_video in files.items()
+        if sizes[video] in alike
     }
-    found = digests(root, [*names["train"], *names["test"]])
-    of_train = {found[name]: name for name in names["train"]}
-    for name in names["test"]:
-        if found[name] in of_train:
+    found = digests(root, dict.fromkeys(name for of_video in names.values() for name in of_video))
+    content = {video: tuple(found[name] for name in of_video) for video, of_video in names.items()}
+    of_train = {content[video]: video for video in train if video in content}
+    for video in test:
+        if video in content and content[video] in of_train:
             raise DataError(
-                f"{root / name} has the same content as {of_train[found[name]]}; test videos are never trained on, "
-                "so take one away"
+                f"{video} has the same content as {of_train[content[video]].relative_to(root).as_posix()}; test videos are "
+                "never trained on, so take one away"
             )
+
+
+def _is_listed(root: Path, split: Split) -> bool:
+    return not (root / split).is_dir() and (root / LISTS[split]).is_file()
+
+
+def _beside_splits(root: Path) -> list[str]:
+    """Videos in other folders than those of the splits, and lists that folders of the same name make void."""
+    manifest = Manifest.read(root)
+    known = {*SPLITS, *(name.split("/")[0] for name in (manifest.annotations if manifest else ()))}
+    tops = Counter(video.relative_to(root).parts[0] for video in videos_by_name(root) if video != root)
+    notes = [
+        f"{root}: left out {count} videos in {top}, which is neither train/ nor test/"
+        for top, count in sorted(tops.items())
+        if top not in known
+    ]
+    void = [file for split, file in LISTS.items() if (root / split).is_dir() and (root / file).is_file()]
+    return notes + [f"{root}: left out {file}, for the folder of that name says what belongs to the split" for file in void]
 
 
 def _split_folder(root: Path, split: Split) -> Path:
@@ -80,32 +117,6 @@ def _class_of(path: Path, above: Path) -> str | None:
     """The sub-folders between the split and the video, where there are any."""
     between = path.relative_to(above).parent.as_posix()
     return None if between == "." else between
-
-
-def _listed(root: Path, split: Split) -> list[StoredVideo]:
-    """The videos that ``train.txt`` or ``test.txt`` lists; both lists are read, so that they cannot overlap."""
-    seen: dict[str, str] = {}
-    names: dict[str, list[str]] = {}
-    for which, file in LISTS.items():
-        if not (root / file).is_file():
-            raise DataError(f"{root} has no {file}; list the videos of both splits, or put them into train/ and test/")
-        names[which] = []
-        for number, line in enumerate((root / file).read_text().splitlines(), start=1):
-            name = line.split(" ")[0].strip()
-            if not name:
-                continue
-            here = f"{file}:{number}"
-            if name in seen:
-                raise DataError(
-                    f"{root / file}:{number} lists {name}, which {seen[name]} lists already; a video belongs to one split, once"
-                )
-            if not (root / name).resolve().is_relative_to(root.resolve()) or not (root / name).exists():
-                raise DataError(f"{root / file}:{number} lists {name}, which is not in {root}")
-            seen[name] = here
-            names[which].append(name)
-    if not names[split]:
-        raise DataError(f"{root / LISTS[split]} lists no video")
-    return [StoredVideo(name, open_video(root / name), _class_of(root / name, root)) for name in names[split]]
 
 
 def _check_manifest(root: Path, split: Split, manifest: Manifest, names: list[str]) -> None:
@@ -132,5 +143,9 @@ def _with_manifest(video: StoredVideo, manifest: Manifest, root: Path) -> Stored
     for path in files.values():
         if not path.is_file():
             raise DataError(f"{path}, which {MANIFEST} lists, is missing; record the data set again")
-    file = replace(video.file, annotate=lambda: {name: read_array(path) for name, path in files.items()})
+    file = replace(
+        video.file,
+        annotate=lambda: {name: read_array(path) for name, path in files.items()},
+        annotation_files=tuple(files.values()),
+    )
     return StoredVideo(video.name, file, video.label or manifest.label)

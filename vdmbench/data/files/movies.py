@@ -1,4 +1,8 @@
-"""Videos in mp4, webm, avi and their kin, decoded by PyAV (FFmpeg's libraries)."""
+"""Videos in mp4, webm, avi and their kin, decoded by PyAV (FFmpeg's libraries).
+
+Frames come out as a player shows them: turned, with square pixels, in 8 bits a colour. What a player would do and this does not
+(tone mapping, deinterlacing, choosing between streams) is refused by name; docs/data.md has the table.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from vdmbench.data.files.shown_frame import Shown, shown
 from vdmbench.data.files.video_file import VideoFile
 from vdmbench.data.source import DataError
+
+_PICTURES = ("attached_pic", "timed_thumbnails", "still_image")
+"""Dispositions of a stream that is a cover or a preview, and no video."""
+_UNEVEN = 1.5
+"""A step from frame to frame that is that many times the usual one."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +36,19 @@ class _Timeline:
 
 
 def open_movie(path: Path) -> VideoFile:
-    """Count the frames without decoding them; a clip is decoded from the key frame before it.
+    """Count the frames and decode the first; a clip is decoded from the key frame before it.
 
     Raises:
-        DataError: where the file is cut off, holds no video, or PyAV is not installed.
+        DataError: where the file is cut off, holds no video or one that cannot be shown as it was meant, or PyAV is not
+            installed.
     """
     with _opened(path) as (container, stream):
-        timeline = _timeline(path, container, stream)
-        height, width = stream.codec_context.height, stream.codec_context.width
-    return VideoFile(path, timeline.frames, height, width, lambda start, frames: _decode(path, timeline, start, frames))
+        packets, first = _packets(container, stream)
+        timeline = _timeline(path, packets, stream)
+        if first is None:
+            raise DataError(f"{path} holds no frame that can be decoded; it is cut off or damaged, fetch or write it again")
+        look = shown(path, stream, first)
+    return VideoFile(path, timeline.frames, *look.size, lambda start, frames: _decode(path, timeline, look, start, frames))
 
 
 def _decoder() -> ModuleType:
@@ -50,10 +64,18 @@ def _decoder() -> ModuleType:
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     av = _decoder()
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path} holds no video stream")
-            stream = container.streams.video[0]
+        # By protocol, for FFmpeg would take '2024-05-01T10:20/a.mp4' for one; and no file may name another one to be read.
+        with av.open(f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"}) as container:
+            streams = [stream for stream in container.streams.video if not _is_picture(stream)]
+            if not streams:
+                what = "a picture and no video stream" if container.streams.video else "no video stream"
+                raise DataError(f"{path} holds {what}; give a file with one, or take it away")
+            if len(streams) > 1:
+                raise DataError(
+                    f"{path} holds {len(streams)} video streams, and nothing says which is meant; "
+                    "copy one of them to a file of its own (ffmpeg -map 0:v:0)"
+                )
+            stream = streams[0]
             stream.thread_type = "NONE"  # many videos are read at once, and small ones gain nothing
             yield container, stream
     except av.error.FFmpegError as error:
@@ -62,8 +84,22 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from error
 
 
-def _timeline(path: Path, container: Any, stream: Any) -> _Timeline:
-    packets = [packet for packet in container.demux(stream) if packet.size]
+def _is_picture(stream: Any) -> bool:
+    return any(flag.name in _PICTURES and flag & stream.disposition for flag in type(stream.disposition))
+
+
+def _packets(container: Any, stream: Any) -> tuple[list[Any], Any]:
+    """All packets of a stream, and its first frame, decoded."""
+    packets, first = [], None
+    for packet in container.demux(stream):  # the last one is empty, and makes the decoder give what it holds back
+        if packet.size:
+            packets.append(packet)
+        if first is None:
+            first = next(iter(packet.decode()), None)
+    return packets, first
+
+
+def _timeline(path: Path, packets: list[Any], stream: Any) -> _Timeline:
     # A container that was cut off within its data still says in its head how much there was.
     if len(packets) < stream.frames or any(packet.is_corrupt for packet in packets):
         raise DataError(
@@ -85,7 +121,20 @@ def _timeline(path: Path, container: Any, stream: Any) -> _Timeline:
                 f"{path} is cut off: it holds {held:.2f} of the {declared:.2f} seconds that its header names; "
                 "fetch or write it again"
             )
+    _refuse_uneven(path, np.diff(times), float(stream.time_base))
     return _Timeline(len(times), times)
+
+
+def _refuse_uneven(path: Path, steps: np.ndarray, unit: float) -> None:
+    """Hold that frames follow one another evenly, up to the rounding of their times to the stream's unit, in seconds."""
+    if len(steps) < 2:
+        return
+    usual = float(np.median(steps))
+    if steps.max() > _UNEVEN * usual + 1 or steps.min() < usual / _UNEVEN - 1:
+        raise DataError(
+            f"{path} has a variable frame rate (steps of {steps.min() * unit * 1000:.0f} to {steps.max() * unit * 1000:.0f} "
+            "ms); the frames of a video follow one another evenly: convert it to a constant one (ffmpeg -vf fps=...)"
+        )
 
 
 def _declared_seconds(stream: Any) -> float | None:
@@ -94,20 +143,10 @@ def _declared_seconds(stream: Any) -> float | None:
     return int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3]) if said else None
 
 
-class _ToColour:
-    """Frames as arrays; the converter between pixel formats is made once, which takes longer than a small frame."""
-
-    def __init__(self) -> None:
-        self._converter = importlib.import_module("av.video.reformatter").VideoReformatter()
-
-    def __call__(self, frame: Any) -> np.ndarray:
-        return self._converter.reformat(frame, format="rgb24").to_ndarray()
-
-
-def _decode(path: Path, timeline: _Timeline, start: int, frames: int) -> np.ndarray:
-    decoded = _decode_after_seeking(path, timeline.times, start, frames) if timeline.times and start else None
+def _decode(path: Path, timeline: _Timeline, look: Shown, start: int, frames: int) -> np.ndarray:
+    decoded = _decode_after_seeking(path, timeline.times, look, start, frames) if timeline.times and start else None
     if decoded is None:
-        decoded, to_colour = [], _ToColour()
+        decoded, to_colour = [], look.converter(path)
         with _opened(path) as (container, stream):
             for number, frame in enumerate(container.decode(stream)):
                 if number >= start:
@@ -122,11 +161,11 @@ def _decode(path: Path, timeline: _Timeline, start: int, frames: int) -> np.ndar
     return np.stack(decoded)
 
 
-def _decode_after_seeking(path: Path, times: list[int], start: int, frames: int) -> list[np.ndarray] | None:
+def _decode_after_seeking(path: Path, times: list[int], look: Shown, start: int, frames: int) -> list[np.ndarray] | None:
     """None where the container's own index led past the first frame asked for."""
     wanted = times[start : start + frames]
     decoded: list[np.ndarray] = []
-    to_colour = _ToColour()
+    to_colour = look.converter(path)
     with _opened(path) as (container, stream):
         container.seek(wanted[0], stream=stream, backward=True)
         for frame in container.decode(stream):

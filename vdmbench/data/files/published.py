@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vdmbench.data.files.arrays import open_pt, read_array
-from vdmbench.data.files.folder import Folder
+from vdmbench.data.files.arrays import read_array
+from vdmbench.data.files.folder import Folder, check_apart
+from vdmbench.data.files.formats import open_video
 from vdmbench.data.files.source import FileSource, StoredVideo
 from vdmbench.data.files.video_file import Annotations, VideoFile
 from vdmbench.data.source import SPLITS, DataError, Split
@@ -91,6 +92,8 @@ def held_to(name: str, videos: list[StoredVideo]) -> list[StoredVideo]:
 class MineRLNavigate(FileSource):
     """``{train,test}/``, raw (mp4) or as the published loaders read them (``<i>.npy``)."""
 
+    left_out = staticmethod(Folder.left_out)
+
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
         return held_to("minerl-navigate", Folder.find(root, split))
@@ -98,6 +101,8 @@ class MineRLNavigate(FileSource):
 
 class GQNMazes(FileSource):
     """``{train,test}/``, raw (mp4) or as the published loaders read them (``<i>.npy``)."""
+
+    left_out = staticmethod(Folder.left_out)
 
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
@@ -120,6 +125,8 @@ def _with_actions(root: Path, split: Split) -> list[StoredVideo]:
 class TecoDMLab(FileSource):
     """``{train,test}/*/*.npz`` with ``video`` and ``actions``."""
 
+    left_out = staticmethod(Folder.left_out)
+
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
         return held_to("teco-dmlab", _with_actions(root, split))
@@ -127,6 +134,8 @@ class TecoDMLab(FileSource):
 
 class TecoMinecraft(FileSource):
     """``{train,test}/**/*.mp4``, each with an ``.npz`` of its actions beside it."""
+
+    left_out = staticmethod(Folder.left_out)
 
     @staticmethod
     def find(root: Path, split: Split) -> list[StoredVideo]:
@@ -138,26 +147,34 @@ TEST_VIDEOS_OF_CARLA = 100
 
 def _carla_town01(root: Path, split: Split) -> list[StoredVideo]:
     """Split by ``video_{train,test}.csv``; without them the last 100 indices are the test split."""
+    names = _carla_names(root)
+    if split == "test":
+        check_apart(root, *([root / name for name in names[each]] for each in SPLITS))
+    videos = []
+    for name in names[split]:
+        file, coords = open_video(root / name), root / f"coords_{Path(name).stem.removeprefix('video_')}.npy"
+        if coords.is_file():
+            file = replace(file, annotate=partial(_coords, coords), annotation_files=(coords,))
+        videos.append(StoredVideo(name, file))
+    return videos
+
+
+def _carla_names(root: Path) -> dict[Split, list[str]]:
     indices = sorted(int(file.stem.removeprefix("video_")) for file in root.glob("video_*.pt"))
     if not indices:
         raise DataError(f"{root} holds no video_<i>.pt")
     if any((root / f"video_{which}.csv").is_file() for which in SPLITS):
-        chosen = _carla_lists(root)[split]
-    elif len(indices) <= TEST_VIDEOS_OF_CARLA:
+        return _carla_lists(root)
+    cut = len(indices) - TEST_VIDEOS_OF_CARLA
+    if cut <= 0:
         raise DataError(
             f"{root} holds {len(indices)} videos, of which the last {TEST_VIDEOS_OF_CARLA} are the test split, so "
             "none is left to train on; fetch them all, or write video_train.csv and video_test.csv"
         )
-    else:
-        cut = len(indices) - TEST_VIDEOS_OF_CARLA
-        chosen = [f"video_{index}.pt" for index in (indices[:cut] if split == "train" else indices[cut:])]
-    videos = []
-    for name in chosen:
-        file, coords = open_pt(root / name), root / f"coords_{Path(name).stem.removeprefix('video_')}.npy"
-        if coords.is_file():
-            file = replace(file, annotate=partial(_coords, coords))
-        videos.append(StoredVideo(name, file))
-    return videos
+    return {
+        "train": [f"video_{index}.pt" for index in indices[:cut]],
+        "test": [f"video_{index}.pt" for index in indices[cut:]],
+    }
 
 
 def _coords(file: Path) -> Annotations:
@@ -171,7 +188,7 @@ def _carla_lists(root: Path) -> dict[Split, list[str]]:
     for split in SPLITS:
         table = root / f"video_{split}.csv"
         try:
-            with table.open(newline="") as file:
+            with table.open(newline="", encoding="utf-8-sig") as file:
                 rows = list(csv.DictReader(file))
             paths = [row["path"] for row in rows]
         except OSError as error:

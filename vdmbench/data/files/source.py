@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vdmbench.data.content import content_of, digests
-from vdmbench.data.files.formats import files_of
+from vdmbench.data.files.formats import READING, files_of
 from vdmbench.data.files.video_file import VideoFile, check_rows
 from vdmbench.data.resize import fit_square
-from vdmbench.data.source import DataError, Description, Source, Split, fingerprint_of
+from vdmbench.data.source import DataError, Description, Source, Split
+from vdmbench.file_digests import digest_of, digests
 
 
 class StoredVideo(NamedTuple):
@@ -64,18 +64,44 @@ class FileSource(Source):
         self._check_index(index)
         return self.videos[index].file.frames
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.left_out(self.path, self.split)
+
+    @staticmethod
+    def left_out(root: Path, split: Split) -> tuple[str, ...]:
+        """What stands in the data set's folder and is not read, a line for each kind."""
+        return ()
+
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the split's file contents and ``size``; a file is read for it once as long as it stays unchanged."""
+        """SHA-256 (hex) of the files of the split's pixels and annotations, of its classes, and of ``size``; a file is read for
+        it once as long as it stays unchanged."""
         files = {
             video.name: [file.relative_to(self.path).as_posix() for file in files_of(video.file.path)] for video in self.videos
         }
-        of_files = digests(self.path, {name: None for names in files.values() for name in names})
+        beside = {
+            video.name: [file.relative_to(self.path).as_posix() for file in video.file.annotation_files]
+            for video in self.videos
+            if video.file.annotation_files
+        }
+        names = dict.fromkeys(name for held in (*files.values(), *beside.values()) for name in held)
+        of_files = digests(self.path, names)
         content = {
-            name: of_files[held[0]] if len(held) == 1 else content_of({file: of_files[file] for file in held})
+            name: of_files[held[0]] if len(held) == 1 else digest_of({file: of_files[file] for file in held})
             for name, held in files.items()
         }
-        return fingerprint_of(
-            {"source": type(self).__name__, "split": self.split, "size": self.size, "content": content_of(content)}
+        annotations = {name: {file: of_files[file] for file in held} for name, held in beside.items()}
+        labels = {video.name: video.label for video in self.videos if video.label is not None}
+        return digest_of(
+            {
+                "source": type(self).__name__,
+                "reading": READING,
+                "split": self.split,
+                "size": self.size,
+                "content": digest_of(content),
+                **({"annotations": digest_of(annotations)} if annotations else {}),
+                **({"labels": digest_of(labels)} if labels else {}),
+            }
         )
 
     def _read(self, index: int, start: int, frames: int) -> UInt8[np.ndarray, "frames height width channels"]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vdmbench.data.source import CHANNELS, DataError
+from vdmbench.data.source import DataError
 
 Annotations = dict[str, np.ndarray]
 
@@ -22,7 +22,7 @@ def _nothing() -> Annotations:
 class VideoFile:
     """What a file's header says of the video in it, and how to get at its frames.
 
-    ``read(start, frames)`` gives uint8 (frames, height, width, 3) and raises :class:`DataError` naming the file.
+    ``read(start, frames)`` gives (frames, height, width, 3) of ``dtype`` and raises :class:`DataError` naming the file.
     """
 
     path: Path
@@ -32,25 +32,15 @@ class VideoFile:
     read: Callable[[int, int], np.ndarray]
     annotate: Callable[[], Annotations] = field(default=_nothing)
     """What is known of each frame, by name: arrays with one row a frame."""
+    annotation_files: tuple[Path, ...] = ()
+    """What these are read from, beside the video's own file."""
+    dtype: np.dtype[Any] = field(default=np.dtype(np.uint8))
+    """uint8, 0 to 255; of arrays perhaps floating-point numbers, whose range the file does not say."""
+    entry: int | None = None
+    """Its number, where the file holds several videos."""
 
-
-def of_array(
-    path: Path,
-    shape: Sequence[int],
-    dtype: np.dtype[Any],
-    read: Callable[[int, int], np.ndarray],
-    annotate: Callable[[], Annotations] = _nothing,
-) -> VideoFile:
-    """A video that is stored as an array of ``shape`` and ``dtype``.
-
-    Raises:
-        DataError: where that is not a video.
-    """
-    if dtype != np.uint8:
-        raise DataError(f"{path} is {dtype}; videos are stored as uint8, 0 to 255")
-    if len(shape) != 4 or shape[3] != CHANNELS or 0 in shape:
-        raise DataError(f"{path} has shape {tuple(shape)}; a video is (frames, height, width, {CHANNELS})")
-    return VideoFile(path, shape[0], shape[1], shape[2], read, annotate)
+    def __str__(self) -> str:
+        return str(self.path) if self.entry is None else f"{self.path}[{self.entry}]"
 
 
 def check_rows(annotations: Annotations, video: VideoFile) -> Annotations:

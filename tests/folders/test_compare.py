@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from vdmbench.metrics import folders
+from vdmbench.data.source import DataError
+from vdmbench.folders import compare_folders, side
+from vdmbench.folders.feature_store import FeatureStore
 from vdmbench.metrics.controls import CONTROLS
-from vdmbench.metrics.feature_store import FeatureStore
-from vdmbench.metrics.folders import compare_folders
 from vdmbench.metrics.frechet import TooFewClips
 from vdmbench.metrics.user_extractor import InvalidExtractor
 from vdmbench.metrics.video import InvalidVideo
@@ -81,7 +81,7 @@ def test_at_two_resolutions_only_what_resizes_is_measured(tmp_path, means, discs
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path, means, discs, monkeypatch):
-    monkeypatch.setattr(folders, "PART", 2)
+    monkeypatch.setattr(side, "PART", 2)
     real = save_clips(tmp_path / "real", discs(8, seed=0))
     fake = save_clips(tmp_path / "fake", discs(5, seed=1))
     whole = compare_folders(real, fake, **means, cache=None)
@@ -102,7 +102,7 @@ def test_an_interrupted_measurement_goes_on(tmp_path, means, discs, monkeypatch)
 
 
 def test_a_torn_part_is_measured_again(tmp_path, means, discs, monkeypatch):
-    monkeypatch.setattr(folders, "PART", 2)
+    monkeypatch.setattr(side, "PART", 2)
     real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(4, seed=1))
     result = compare_folders(real, fake, **means, cache=tmp_path / "cache")
     for part in (tmp_path / "cache").glob("*/00001.safetensors"):
@@ -158,7 +158,7 @@ def test_bad_folders_are_refused_in_one_line(tmp_path, means, discs):
     with pytest.raises(InvalidVideo, match=r"1\.npy: is .* where the first video is"):
         compare_folders(real, fake, **means, cache=None)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidVideo, match="holds no video"):
+    with pytest.raises(DataError, match="holds no video"):
         compare_folders(real, tmp_path / "empty", **means, cache=None)
 
 
@@ -169,5 +169,5 @@ def test_sides_of_other_sizes_are_measured_and_said(tmp_path, means, discs):
 
 
 def test_an_empty_store_has_no_videos(tmp_path):
-    assert FeatureStore(tmp_path / "new").videos == 0
-    assert FeatureStore(None).videos == 0
+    assert FeatureStore(tmp_path / "new").clips == 0
+    assert FeatureStore(None).clips == 0

@@ -7,16 +7,19 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.extractor import ClipFeatures
+
+_COLUMNS = ("features", "videos", "clips", "starts")
 
 
 class FeatureStore:
     """Parts ``00000.safetensors``, ``00001.safetensors``, ... in one folder, each written whole or not at all.
 
-    Parts cover videos in order without gaps. A torn part (of another file system's making; ours are atomic) ends what is
-    trusted: it and what follows are measured again. Without a folder everything stays in memory.
+    Parts cover clips, each a whole video, in order without gaps. A torn part (of another file system's making; ours are atomic)
+    ends what is trusted: it and what follows are measured again. Without a folder everything stays in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -28,27 +31,20 @@ class FeatureStore:
                 self._parts.append(part)
 
     @property
-    def videos(self) -> int:
-        """Videos measured so far."""
-        return int(self._parts[-1].videos[-1]) + 1 if self._parts else 0
+    def clips(self) -> int:
+        """Clips measured so far."""
+        return int(_numbers(self._parts[-1])[-1]) + 1 if self._parts else 0
 
     def append(self, part: ClipFeatures) -> None:
-        """Keep the features of the next videos, whose numbers go on from :attr:`videos`."""
+        """Keep the features of the next clips, whose numbers go on from :attr:`clips`."""
         if self.folder is not None:
-            save_tensors(
-                {"features": part.features, "videos": part.videos, "clip": torch.tensor([part.frames, *part.size])},
-                self._path(len(self._parts)),
-            )
+            columns = {name: column for name in _COLUMNS if (column := getattr(part, name)) is not None}
+            save_tensors({**columns, "clip": torch.tensor([part.frames, *part.size])}, self._path(len(self._parts)))
         self._parts.append(part)
 
     def all(self) -> ClipFeatures:
         """Everything measured."""
-        return ClipFeatures(
-            torch.cat([part.features for part in self._parts]),
-            torch.cat([part.videos for part in self._parts]),
-            self._parts[0].frames,
-            self._parts[0].size,
-        )
+        return ClipFeatures.joined(self._parts)
 
     def _path(self, index: int) -> Path:
         assert self.folder is not None
@@ -61,8 +57,13 @@ class FeatureStore:
             part = load_file(self._path(index))
         except SafetensorError:
             return None
-        earlier_format = "clip" not in part
-        if earlier_format or len(part["videos"]) == 0 or int(part["videos"][0]) != self.videos:
+        if not {"clip", "clips"} <= part.keys() or not len(part["clips"]):
             return None
         frames, rows, columns = part["clip"].tolist()
-        return ClipFeatures(part["features"], part["videos"], frames, (rows, columns))
+        loaded = ClipFeatures(frames=frames, size=(rows, columns), **{name: part.get(name) for name in _COLUMNS})
+        return loaded if int(_numbers(loaded)[0]) == self.clips else None
+
+
+def _numbers(part: ClipFeatures) -> Tensor:
+    assert part.clips is not None, "cut from clips whose numbers are known"
+    return part.clips
