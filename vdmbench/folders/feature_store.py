@@ -12,8 +12,6 @@ from torch import Tensor
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.extractor import ClipFeatures
 
-_COLUMNS = ("features", "videos", "clips", "starts")
-
 
 class FeatureStore:
     """Parts ``00000.safetensors``, ``00001.safetensors``, ... in one folder, each written whole or not at all.
@@ -38,8 +36,7 @@ class FeatureStore:
     def append(self, part: ClipFeatures) -> None:
         """Keep the features of the next clips, whose numbers go on from :attr:`clips`."""
         if self.folder is not None:
-            columns = {name: column for name in _COLUMNS if (column := getattr(part, name)) is not None}
-            save_tensors({**columns, "clip": torch.tensor([part.frames, *part.size])}, self._path(len(self._parts)))
+            save_tensors({**part.columns(), "clip": torch.tensor([part.frames, *part.size])}, self._path(len(self._parts)))
         self._parts.append(part)
 
     def all(self) -> ClipFeatures:
@@ -60,7 +57,7 @@ class FeatureStore:
         if not {"clip", "clips"} <= part.keys() or not len(part["clips"]):
             return None
         frames, rows, columns = part["clip"].tolist()
-        loaded = ClipFeatures(frames=frames, size=(rows, columns), **{name: part.get(name) for name in _COLUMNS})
+        loaded = ClipFeatures.of_columns(part, frames, (rows, columns))
         return loaded if int(_numbers(loaded)[0]) == self.clips else None
 
 

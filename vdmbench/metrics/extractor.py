@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 from typing import runtime_checkable
@@ -31,6 +31,9 @@ class Extractor(Interface):
 
     def __call__(self, videos: Tensor) -> Tensor:
         """Features of each clip."""
+
+
+COLUMNS = ("features", "videos", "clips", "starts")
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,23 @@ class ClipFeatures:
                 last, end, count = video, start + span, count + 1
         return count
 
+    def columns(self) -> dict[str, Tensor]:
+        """What has a row a window, by name, as it is written to disk."""
+        return {name: column for name in COLUMNS if (column := getattr(self, name)) is not None}
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Tensor], frames: int, size: tuple[int, int]) -> ClipFeatures:
+        """Back from :meth:`columns`."""
+        return cls(
+            columns["features"], columns["videos"], frames, size, clips=columns.get("clips"), starts=columns.get("starts")
+        )
+
     @staticmethod
     def joined(parts: Sequence[ClipFeatures]) -> ClipFeatures:
         """The rows of all parts, which were cut alike."""
-        columns = ("features", "videos", "clips", "starts")
-        known = [name for name in columns if getattr(parts[0], name) is not None]
-        together = {name: torch.cat([getattr(part, name) for part in parts]) for name in known}
-        return ClipFeatures(frames=parts[0].frames, size=parts[0].size, **together)
+        columns = [part.columns() for part in parts]
+        together = {name: torch.cat([each[name] for each in columns]) for name in columns[0]}
+        return ClipFeatures.of_columns(together, parts[0].frames, parts[0].size)
 
 
 def cut_features(

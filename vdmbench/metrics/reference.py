@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vdmbench.metrics.controls import EACH_CLIP, VERSION
+from vdmbench.metrics.controls import EACH_CLIP, VERSION, Control
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, Origins, cut_features, extract, in_batches
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import check_uint8
 
 FORMAT = 3
-_COLUMNS = ("features", "videos", "clips", "starts")
 
 
 class DamagedReference(ValueError):
@@ -44,12 +42,7 @@ class Reference:
         sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
         if self.apart is not None:
             sets["apart"] = self.apart
-        tensors = {
-            f"{name}.{part}": column
-            for name, clips in sets.items()
-            for part in _COLUMNS
-            if (column := getattr(clips, part)) is not None
-        }
+        tensors = {f"{name}.{column}": rows for name, clips in sets.items() for column, rows in clips.columns().items()}
         rows, columns = self.real.size
         save_tensors(tensors, path, {"key": self.key, "clip": f"{self.real.frames} {rows} {columns}"})
 
@@ -65,12 +58,11 @@ class Reference:
         if metadata.get("key") != key:
             raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
         frames, rows, columns = map(int, metadata["clip"].split())
-        sets = {
-            name: ClipFeatures(
-                frames=frames, size=(rows, columns), **{part: tensors.get(f"{name}.{part}") for part in _COLUMNS}
-            )
-            for name in dict.fromkeys(each.rpartition(".")[0] for each in tensors)
-        }
+        held: dict[str, dict[str, Tensor]] = {}
+        for told, tensor in tensors.items():
+            name, _, column = told.rpartition(".")
+            held.setdefault(name, {})[column] = tensor
+        sets = {name: ClipFeatures.of_columns(each, frames, (rows, columns)) for name, each in held.items()}
         controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
@@ -118,6 +110,9 @@ def build_reference(
     generator = torch.Generator().manual_seed(seed)
     broken: dict[str, list[ClipFeatures]] = {name: [] for name in EACH_CLIP}
 
+    def drawn(damage: Control) -> Callable[[Tensor], Tensor]:
+        return lambda clips: damage(clips, generator)
+
     def with_controls() -> Iterable[Tensor]:
         used = 0
         for batch in in_batches(held_out):
@@ -125,8 +120,7 @@ def build_reference(
             if len(head):
                 origins = held_out_origins or Origins.apart(used + len(head))
                 for name, damage in EACH_CLIP.items():
-                    damaged = partial(damage, generator=generator)
-                    broken[name].append(cut_features(extractor, head, protocol, origins, used, damaged))
+                    broken[name].append(cut_features(extractor, head, protocol, origins, used, drawn(damage)))
                 used += len(head)
             yield batch
 

@@ -193,7 +193,7 @@ class VideoDistance:
         chosen = torch.randint(used, (self.bootstrap,), generator=torch.Generator().manual_seed(self.seed))
         further["collapse"] = repeated[chosen]
         # One-sided, so the widening of a two-sided interval that leaves twice as much out.
-        wider = widening(len(draw), 2 * self.confidence - 1) if len(draw) > 1 else math.nan
+        wider = widening(len(draw), 2 * self.confidence - 1) if len(draw) > 1 else float("nan")
         blind = []
         for name in values:
             excess = further[name] - whole
