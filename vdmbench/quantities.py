@@ -72,6 +72,8 @@ class Quantity:
     """The one that holds where the counter is the resident set of the process; null: the same."""
     gated: bool = True
     """Whether the gate judges it."""
+    tells_collapse: bool = False
+    """Whether a run that ends far above its siblings in it has collapsed."""
     metric: str | None = None
     """The declared metric that gives it; null for what every record has."""
 
@@ -190,7 +192,7 @@ BUILT_IN: tuple[Quantity, ...] = (
     Quantity(
         "final_loss", "Final loss", "", "lower", "portable", "Training loss, mean over the last tenth of the steps.",
         lambda record: finite(found.final_loss) if (found := training_of(record)) else None,
-        limit="final_loss",
+        limit="final_loss", tells_collapse=True,
     ),
     Quantity(
         "parameters", "Parameters", "parameters", "neither", "exact", "Trainable parameters of the whole network, counted.",

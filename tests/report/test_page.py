@@ -68,7 +68,6 @@ def test_summary_comes_first_and_counts_failures(page) -> None:
         "main",
         "comparison",
         "frontier",
-        "scaling",
         "failures",
         "figures",
         "samples",

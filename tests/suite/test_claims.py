@@ -21,6 +21,7 @@ def test_factors_conditions_and_coordinates() -> None:
     assert claim.alike == ("ste-fd", 0.05)
     assert parse_claim("step_time[bi-mamba] > step_time[attention] at equal fvd").equal == "fvd"
     assert parse_claim("fvd[3d-attention] = fvd[attention] within 2.5%").tolerance == 0.025
+    assert parse_claim("psnr[a] = psnr[b] within 0.5 dB when ssim within 0.02").tolerance == Amount(0.5, "decibels", "0.5 dB")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_amounts_have_units(text, value) -> None:
         ("fvd[a] = fvd[b]", "'=' needs a tolerance"),
         ("fvd[a] < fvd[b] within 5%", "take none"),
         ("fvd[a] < fvd[b] when fvd", "expected 'within', got the end"),
-        ("fvd[a] < fvd[b] when fvd within 5", "expected '%'"),
+        ("fvd[a] < fvd[b] when fvd within close", "expected a percentage or an amount, such as 5% or 0.5 dB, got 'close'"),
         ("fvd[a] < fvd[b] at fvd", "expected 'equal'"),
         ("fvd[a] < fvd[b] always", "nothing may follow before 'always'"),
         ("fvd[a] < 5 at equal fvd", "right side is an amount"),
@@ -69,6 +70,8 @@ def test_what_is_no_claim_is_told_where(says, problem) -> None:
         ("fvd[bi-mamba] < fvd[attention] at equal memroy", "unknown quantity 'memroy'"),
         ("peak_train_memory[bi-mamba] < 3 s", "cannot be compared with 3 s; units there: B, KiB"),
         ("fvd[bi-mamba] < 3 GiB", "units there: no unit"),
+        ("fvd[bi-mamba] = fvd[attention] within 3 dB", "cannot be compared with 3 dB; units there: no unit"),
+        ("fvd[bi-mamba] < fvd[attention] when psnr within 3 s", "psnr cannot be compared with 3 s; units there: dB"),
     ],
 )
 def test_names_and_units_are_checked(says, problem) -> None:

@@ -2,60 +2,71 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from vdmbench.report.quantities import Quantity
-from vdmbench.report.statistics import Effect, corrected, paired_effect
-from vdmbench.report.study import Group, Outcome, Study
+from vdmbench.quantities import Quantity
+from vdmbench.report.collapses import runs_for_tests
+from vdmbench.report.statistics import LEVEL, Effect, OverSeeds, corrected, paired_effect
+from vdmbench.report.study import Group, Study
+
+
+def compare(study: Study, quantity: Quantity, group: Group, label: str, reference: str) -> Effect | None:
+    """One variant against another, paired by seed, on the quantity's scale, with and without runs that collapsed."""
+    values, lost = runs_for_tests(study, quantity, group, label)
+    base, lost_base = runs_for_tests(study, quantity, group, reference)
+    return paired_effect(values, base, ratio=not quantity.signed, counted=is_counted(quantity), collapsed=lost | lost_base)
+
+
+def is_counted(quantity: Quantity) -> bool:
+    """Whether values that agree in every seed were counted: what follows from the declaration, and bytes handed out."""
+    return quantity.reach == "exact" or quantity.unit == "bytes"
 
 
 def effects(study: Study, quantity: Quantity) -> dict[Group, dict[str, Effect | None]]:
     """Every variant against the study's reference, paired by seed, Holm-corrected over the variants of a group."""
-    answer: dict[Group, dict[str, Effect | None]] = {}
-    for group, outcomes in study.outcomes(quantity).items():
-        base = outcomes.get(study.reference or "", Outcome())
-        answer[group] = corrected(
+    return {
+        group: corrected(
             {
-                label: paired_effect(outcome.values, base.values)
-                for label, outcome in outcomes.items()
+                label: compare(study, quantity, group, label, study.reference or "")
+                for label in outcomes
                 if label != study.reference
             }
         )
-    return answer
+        for group, outcomes in study.outcomes(quantity).items()
+    }
 
 
-def best(quantity: Quantity, outcomes: dict[str, Outcome]) -> str | None:
+def best(study: Study, quantity: Quantity, group: Group) -> str | None:
     """The variant that is significantly better than every other one that has a number; None where none is.
 
-    Each of the others is tested against it on shared seeds, Holm-corrected; fewer than three of them claim nothing.
+    It is better than all only if it is better than each, so that the largest of the p-values is the one that counts, and
+    needs no correction (intersection-union test; Berger, Technometrics 24, 1982).
     """
-    measured = {label: outcome for label, outcome in outcomes.items() if outcome.mean is not None}
+    measured = {label: outcome for label, outcome in study.outcomes(quantity)[group].items() if outcome.mean is not None}
     if quantity.better == "neither" or len(measured) < 2:
         return None
-    sign = quantity.sign
-    leader = min(measured, key=lambda label: sign * (measured[label].mean or 0.0))
-    tests = corrected(
-        {
-            label: paired_effect(outcome.values, measured[leader].values)
-            for label, outcome in measured.items()
-            if label != leader
-        }
-    )
-    won = all(effect is not None and effect.significant and sign * effect.difference > 0 for effect in tests.values())
-    return leader if won else None
+    leader = min(measured, key=lambda label: quantity.sign * float(np.median(list(measured[label].values.values()))))
+    others = [compare(study, quantity, group, leader, label) for label in measured if label != leader]
+    return leader if all(effect is not None and _better(quantity, effect) for effect in others) else None
+
+
+def _better(quantity: Quantity, effect: Effect) -> bool:
+    return 2 * (effect.p_below() if quantity.sign > 0 else effect.p_above()) < LEVEL
 
 
 def aggregate(study: Study) -> pd.DataFrame:
     """Long table: a row for every suite, cohort, sweep point, variant and quantity, failures counted and named.
 
     Columns: coordinates, ``label, quantity, unit, mean, deviation, n, failed, failures, best``, and with a reference
-    ``difference, relative, low, high, p_holm, pairs``. Null where there is no number.
+    ``difference, low, high`` (median paired difference with its 95 % interval, in base units), ``relative, relative_low,
+    relative_high`` (median of the difference as a share of the reference), ``p_holm, pairs``. Null where there is no number.
     """
     rows = []
     for quantity in study.quantities:
         against = effects(study, quantity) if study.reference else {}
         for group, outcomes in study.outcomes(quantity).items():
-            winner = best(quantity, outcomes)
+            winner = best(study, quantity, group)
             for label, outcome in outcomes.items():
                 effect = against.get(group, {}).get(label)
                 row = {
@@ -73,17 +84,26 @@ def aggregate(study: Study) -> pd.DataFrame:
                     "best": label == winner,
                 }
                 if study.reference:
-                    row |= {
-                        "difference": effect.difference if effect else None,
-                        "relative": effect.relative if effect else None,
-                        "low": effect.low if effect else None,
-                        "high": effect.high if effect else None,
-                        "p_holm": effect.adjusted if effect else None,
-                        "pairs": effect.n if effect else 0,
-                    }
+                    row |= _against(effect)
                 rows.append(row)
     frame = pd.DataFrame(rows)
-    for name in ("mean", "deviation", "difference", "relative", "low", "high", "p_holm"):
+    for name in ("mean", "deviation", *_AGAINST):
         if name in frame:
             frame[name] = frame[name].astype(float)
     return frame
+
+
+_AGAINST = ("difference", "low", "high", "relative", "relative_low", "relative_high", "p_holm")
+
+
+def _against(effect: Effect | None) -> dict[str, float | None]:
+    if effect is None:
+        return dict.fromkeys(_AGAINST) | {"pairs": 0}
+    found = [number for over in (effect.difference, effect.relative) for number in _median_and_interval(over)]
+    return dict(zip(_AGAINST, (*found, effect.adjusted), strict=True)) | {"pairs": effect.n}
+
+
+def _median_and_interval(over: OverSeeds | None) -> tuple[float | None, float | None, float | None]:
+    if over is None:
+        return None, None, None
+    return over.median, *(over.interval or (None, None))

@@ -1,25 +1,39 @@
 """A verdict on each claim of a suite: supported, refuted or undecided, with what it rests on.
 
-A claim is judged at every sweep point that it is made for, seed by seed; all tests of all claims are one family under
-Holm's correction. It is *supported* where every point supports it, *refuted* where any refutes it, and *undecided*
-otherwise, with the reason and the seeds that would be needed. Nothing is decided below three paired seeds.
+A claim is judged at every sweep point that it is made for, seed by seed, by the sign test (:mod:`vdmbench.report.statistics`).
+It is *supported* where every point supports it: one test, whose p is the largest over the points (intersection-union test;
+Berger, Technometrics 24, 1982). It is *refuted* where any point refutes it, corrected for as many points as there are. Holm's
+correction goes over claims. It is *undecided* otherwise, with the reason and the seeds that would be needed.
+
+Where runs collapsed (:mod:`vdmbench.report.collapses`), the verdict must hold with and without them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
 import numpy as np
-from scipy import special
 
+from vdmbench.quantities import Quantity
+from vdmbench.report.aggregation import is_counted
+from vdmbench.report.collapses import runs_for_tests
 from vdmbench.report.frontier import frontier_gap, points_of, widths
 from vdmbench.report.items import Items
 from vdmbench.report.panels import Panel, panels
-from vdmbench.report.statistics import LEVEL, MINIMUM_PAIRS, Effect, holm, paired_effect, seeds_needed, student_quantile
+from vdmbench.report.statistics import (
+    LEVEL,
+    MINIMUM_SEEDS,
+    Effect,
+    OverSeeds,
+    fewest_seeds,
+    holm,
+    paired_effect,
+    seeds_needed,
+)
 from vdmbench.report.study import Group, Outcome, Study
 from vdmbench.report.tables import ABSENT, Column, Entry, Table
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, ParsedClaim, Term, check_claim
@@ -38,22 +52,29 @@ class Finding:
     """A claim at one sweep point (or over pooled ones)."""
 
     where: str
-    relative: float | None = None
-    """Left over right, minus one."""
+    effect: float | None = None
+    """Median over seeds of left over right, minus one; of left minus right for what is compared by differences."""
     low: float | None = None
     high: float | None = None
-    """95 % interval of it; null below three pairs."""
+    """95 % interval of it; null below six pairs."""
+    unit: str = "%"
     n: int = 0
     """Paired seeds."""
+    seeds_for: int = 0
+    """Seeds in which the claim holds."""
     for_it: float | None = None
     against_it: float | None = None
-    """p-values of the two one-sided answers, doubled; null where nothing was tested."""
+    """One-sided p-values of the two answers, the second corrected for the claim's points; null where nothing was tested."""
     p: float | None = None
-    """The smaller one after Holm's correction over the tests of all claims."""
+    """Of the answer that is nearer, after Holm's correction over all claims."""
     settled: Verdict | None = None
     """A verdict that needs no test: one side ran out of memory where the other did not."""
     reason: str = ""
-    """Why nothing can be said, or what more it would take."""
+    """What it rests on; why nothing can be said, or what more it would take."""
+
+    @property
+    def tested(self) -> bool:
+        return self.for_it is not None and self.against_it is not None
 
     @property
     def verdict(self) -> Verdict:
@@ -73,7 +94,9 @@ class Judgement:
     reason: str = ""
     """Why there is no finding at all."""
     unmet: tuple[str, ...] = ()
-    """Sweep points where its condition does not hold."""
+    """Sweep points where its condition is not shown to hold."""
+    p: float | None = None
+    """Of the whole claim, after Holm's correction over all claims; null where no test was made."""
 
     @property
     def name(self) -> str:
@@ -86,6 +109,28 @@ class Judgement:
             return Verdict.REFUTED
         return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.UNDECIDED
 
+    @property
+    def sides(self) -> int:
+        """Answers that a test may give."""
+        return 1 if self.claim.sided == "one" else 2
+
+    @property
+    def raw_p(self) -> float | None:
+        """Of the whole claim, not yet corrected for others; null where no test was made, or none is needed."""
+        tests = [finding for finding in self.findings if finding.settled is None]
+        known = [self.finding_p(finding) for finding in tests if finding.tested]
+        if not known or any(finding.settled == Verdict.REFUTED for finding in self.findings):
+            return None
+        against = [finding.against_it for finding in tests if finding.against_it is not None]
+        refuted = 2 * min(against) if self.sides == 2 else 1.0
+        supported = self.sides * max(finding.for_it for finding in tests if finding.for_it is not None)
+        return min(1.0, refuted, supported if len(known) == len(tests) else 1.0)
+
+    def finding_p(self, finding: Finding) -> float:
+        """Of one point by itself."""
+        for_it, against_it = finding.for_it or 0.0, finding.against_it or 0.0
+        return for_it if self.sides == 1 else min(1.0, 2 * min(for_it, against_it))
+
 
 def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
     """All claims of a suite on its records. One that names what these records have not, or whose judging fails, is undecided
@@ -95,16 +140,42 @@ def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
         items = Items()
         judged = items.make("claim", partial(_judge, study, claim, claim.parsed()))
         judgements.append(judged or Judgement(claim, (), items.missing["claim"]))
-    tests = [
-        None if finding.for_it is None or finding.against_it is None else min(finding.for_it, finding.against_it)
-        for judgement in judgements
-        for finding in judgement.findings
-    ]
-    adjusted = iter(holm(tests))
-    return [
-        replace(judgement, findings=tuple(replace(finding, p=next(adjusted)) for finding in judgement.findings))
-        for judgement in judgements
-    ]
+    raw = [judgement.raw_p for judgement in judgements]
+    tests = sum(p is not None for p in raw)
+    return [_corrected(judgement, p, tests) for judgement, p in zip(judgements, holm(raw), strict=True)]
+
+
+def _corrected(judgement: Judgement, p: float | None, tests: int) -> Judgement:
+    """The same with Holm's correction, and the reasons that follow from it."""
+    raw = judgement.raw_p
+    factor = p / raw if p is not None and raw else float(max(1, tests))
+    findings = []
+    for finding in judgement.findings:
+        if finding.settled is None and finding.tested:
+            finding = replace(finding, p=min(1.0, factor * judgement.finding_p(finding)))
+            finding = replace(finding, reason=_reason(finding, judgement, max(1, tests)))
+        findings.append(finding)
+    return replace(judgement, findings=tuple(findings), p=p)
+
+
+def _reason(finding: Finding, judgement: Judgement, tests: int) -> str:
+    """What a tested finding rests on, and where it decides nothing what is wanting."""
+    parts = [f"holds in {finding.seeds_for} of {finding.n} seeds"]
+    if finding.verdict == Verdict.UNDECIDED:
+        sides, fewest = judgement.sides, fewest_seeds(tests, judgement.sides)
+        over = f" over {tests} claims" if tests > 1 else ""
+        alone = judgement.finding_p(finding)
+        most = finding.seeds_for if sides == 1 else max(finding.seeds_for, finding.n - finding.seeds_for)
+        if finding.n < fewest:
+            parts.append(f"cannot decide: {finding.n} paired seeds; at least {fewest} are needed{over}")
+        elif sides == 1 and finding.seeds_for * 2 < finding.n:
+            parts.append("a one-sided claim can be supported, never refuted")
+        else:
+            if alone < LEVEL:
+                parts.append(f"p {alone:.3f} alone, not after Holm's correction{over}")
+            needed = seeds_needed(most, finding.n, tests, sides)
+            parts.append(f"about {needed} seeds would show it" if needed else "no number of seeds in reach would show it")
+    return "; ".join([*parts, *filter(None, [finding.reason])])
 
 
 def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
@@ -126,11 +197,21 @@ def _judge(study: Study, claim: Claim, parsed: ParsedClaim) -> Judgement:
         alike = [groups for groups in pooled.values() if _alike(study, parsed, groups)]
         unmet = tuple(study.title(groups[0]) for groups in pooled.values() if groups not in alike)
         found = [_at_points(study, parsed, groups) for groups in alike]
-    findings = tuple(finding for finding in found if finding is not None)
+    findings = [finding for finding in found if finding is not None]
     if findings:
-        return Judgement(claim, findings, unmet=unmet)
+        points = sum(finding.tested for finding in findings)
+        return Judgement(
+            claim,
+            tuple(
+                finding if finding.against_it is None else replace(finding, against_it=min(1.0, points * finding.against_it))
+                for finding in findings
+            ),
+            unmet=unmet,
+        )
     if parsed.alike:
-        return Judgement(claim, (), f"{parsed.alike[0]} is nowhere within {100 * parsed.alike[1]:g} % on both sides")
+        return Judgement(
+            claim, (), f"{parsed.alike[0]} is nowhere shown to be within {_tolerance_text(parsed.alike[1])} on both sides"
+        )
     return Judgement(claim, (), "no sweep point has both sides")
 
 
@@ -145,61 +226,130 @@ def _is_at(study: Study, claim: Claim, group: Group) -> bool:
     return all(group[name] == value or (isinstance(value, list) and group[name] in value) for name, value in wanted.items())
 
 
-def _outcome(study: Study, groups: Sequence[Group], term: Term, quantity: str | None = None) -> Outcome:
-    """Over several groups the geometric mean, seed by seed, of seeds that have all of them; the arithmetic mean of what may
-    be zero or less."""
-    asked = study.quantity(quantity or term.quantity)
-    outcomes = [study.outcomes(asked)[group].get(term.label, Outcome()) for group in groups]
-    if len(outcomes) == 1:
-        return outcomes[0]
-    seeds = set.intersection(*(set(outcome.values) for outcome in outcomes))
-    found = {seed: [outcome.values[seed] for outcome in outcomes] for seed in sorted(seeds)}
-    if asked.signed or any(min(each) <= 0 for each in found.values()):
-        values = {seed: float(np.mean(each)) for seed, each in found.items()}
-    else:
-        values = {seed: math.exp(float(np.mean(np.log(each)))) for seed, each in found.items()}
-    lost = {seed: status for outcome in outcomes for seed, status in outcome.failures.items() if seed not in values}
-    return Outcome(values, lost)
+@dataclass(frozen=True)
+class _Side:
+    """One side of a claim at one point, or over pooled ones: values by seed, and seeds whose run collapsed."""
+
+    values: dict[int, float]
+    collapsed: frozenset[int] = frozenset()
+    outcome: Outcome = field(default_factory=Outcome)
+    """What was measured, and seeds without a number."""
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.values or self.outcome.failures)
+
+
+def _side(study: Study, groups: Sequence[Group], term: Term, quantity: Quantity) -> _Side:
+    """Over several groups the geometric mean, seed by seed, of seeds that have all of them; the arithmetic mean of what is
+    compared by differences."""
+    runs = [runs_for_tests(study, quantity, group, term.label) for group in groups]
+    seeds = sorted(set.intersection(*(set(values) for values, _ in runs)))
+    pooled = {seed: _pooled([values[seed] for values, _ in runs], quantity) for seed in seeds}
+    collapsed = frozenset(seed for _, lost in runs for seed in lost)
+    measured = {seed: value for seed, value in pooled.items() if math.isfinite(value)}
+    outcomes = [study.outcomes(quantity)[group].get(term.label, Outcome()) for group in groups]
+    lost = {seed: status for outcome in outcomes for seed, status in outcome.failures.items() if seed not in measured}
+    return _Side(pooled, collapsed, Outcome(measured, lost))
+
+
+def _pooled(values: Sequence[float], quantity: Quantity) -> float:
+    lost = [value for value in values if math.isinf(value)]
+    if lost or len(values) == 1:
+        return lost[0] if lost else values[0]
+    if quantity.signed:
+        return float(np.mean(values))
+    with np.errstate(divide="ignore"):  # one 0 makes it 0
+        return float(np.exp(np.mean(np.log(values))))
 
 
 def _at_points(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> Finding | None:
     """None where the point has no cell of a side."""
     where = study.title(groups[0]) if len(groups) == 1 else f"{len(groups)} points pooled"
-    left = _outcome(study, groups, parsed.left)
+    quantity = study.quantity(parsed.left.quantity)
+    left = _side(study, groups, parsed.left, quantity)
     if isinstance(parsed.right, Amount):
-        right = Outcome(dict.fromkeys(left.values, parsed.right.value))
+        right = _Side(dict.fromkeys(left.values, parsed.right.value))
     else:
-        right = _outcome(study, groups, parsed.right)
-    if not (left.values or left.failures) or not (right.values or right.failures):
+        right = _side(study, groups, parsed.right, study.quantity(parsed.right.quantity))
+    if not left.exists or not right.exists:
         return None
-    if (settled := _out_of_memory(study, parsed, left, right)) is not None:
+    if (settled := _out_of_memory(quantity, parsed, left.outcome, right.outcome)) is not None:
         return replace(settled, where=where)
-    factor = parsed.left.factor / (parsed.right.factor if isinstance(parsed.right, Term) else 1.0)
-    effect = paired_effect({seed: factor * value for seed, value in left.values.items()}, right.values)
+    factors = parsed.left.factor, parsed.right.factor if isinstance(parsed.right, Term) else 1.0
+    effect = paired_effect(
+        {seed: factors[0] * value for seed, value in left.values.items()},
+        {seed: factors[1] * value for seed, value in right.values.items()},
+        ratio=_by_ratio(quantity, parsed.tolerance),
+        counted=is_counted(quantity),
+        collapsed=left.collapsed | right.collapsed,
+    )
     if effect is None:
         lost = "; ".join(
-            f"{side}: {outcome.failed}" for side, outcome in (("left", left), ("right", right)) if outcome.failures
+            f"{name}: {side.outcome.failed}" for name, side in (("left", left), ("right", right)) if side.outcome.failures
         )
         return Finding(where, reason=lost or "no seed has both sides")
-    return _finding(where, parsed, effect)
+    unit = "%" if effect.relative else quantity.unit
+    return _finding(where, parsed, quantity, effect, unit, _collapses(study, parsed, quantity, groups))
+
+
+def _collapses(study: Study, parsed: ParsedClaim, quantity: Quantity, groups: Sequence[Group]) -> str:
+    """Which runs collapsed, and what is done about it."""
+    named = [
+        f"{term.label} seed {seed}"
+        for term in parsed.terms
+        for group in groups
+        for seed in sorted(runs_for_tests(study, quantity, group, term.label)[1])
+    ]
+    return f"collapsed: {', '.join(dict.fromkeys(named))}; judged with and without" if named else ""
+
+
+def _by_ratio(quantity: Quantity, tolerance: float | Amount | None) -> bool:
+    """How two sides are compared: as a tolerance is written, and else on the quantity's own scale."""
+    return not quantity.signed if tolerance is None else not isinstance(tolerance, Amount)
+
+
+def _bounds(quantity: Quantity, tolerance: float | Amount) -> tuple[float, float]:
+    """Between which an effect is within a tolerance. On a ratio scale 10 % is a factor of 1.1 either way, so that it does not
+    matter which side is named first."""
+    if isinstance(tolerance, Amount):
+        return -tolerance.value, tolerance.value
+    return (-tolerance if quantity.signed else 1 / (1 + tolerance) - 1), tolerance
+
+
+def _tolerance_text(tolerance: float | Amount) -> str:
+    return tolerance.text if isinstance(tolerance, Amount) else f"{100 * tolerance:g} %"
 
 
 def _alike(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> bool:
-    """Whether the claim's 'when' holds: the means of both variants are as close as it says."""
+    """Whether the claim's 'when' is shown to hold: two one-sided tests say that both variants are as close as it says."""
     if parsed.alike is None or isinstance(parsed.right, Amount):
         return True
-    quantity, share = parsed.alike
-    effect = paired_effect(*(_outcome(study, groups, term, quantity).values for term in (parsed.left, parsed.right)))
-    return effect is not None and effect.relative is not None and abs(effect.relative) <= share
+    quantity, tolerance = study.quantity(parsed.alike[0]), parsed.alike[1]
+    left, right = (_side(study, groups, term, quantity) for term in (parsed.left, parsed.right))
+    effect = paired_effect(
+        left.values,
+        right.values,
+        ratio=_by_ratio(quantity, tolerance),
+        counted=is_counted(quantity),
+        collapsed=left.collapsed | right.collapsed,
+    )
+    return effect is not None and _within(effect, _bounds(quantity, tolerance)) < LEVEL
 
 
-def _out_of_memory(study: Study, parsed: ParsedClaim, left: Outcome, right: Outcome) -> Finding | None:
+def _within(effect: Effect | OverSeeds, bounds: tuple[float, float]) -> float:
+    """One-sided p of the statement that an effect lies within bounds: two one-sided tests (Schuirmann, J. Pharmacokin.
+    Biopharm. 15, 1987)."""
+    return max(effect.p_above(bounds[0]), effect.p_below(bounds[1]))
+
+
+def _out_of_memory(quantity: Quantity, parsed: ParsedClaim, left: Outcome, right: Outcome) -> Finding | None:
     """Memory that was not enough is more than memory that was: no seed of one side fitted where every seed of the other did."""
-    if study.quantity(parsed.left.quantity).unit != "bytes" or parsed.left.factor != 1.0 or isinstance(parsed.right, Amount):
+    if quantity.unit != "bytes" or parsed.left.factor != 1.0 or isinstance(parsed.right, Amount):
         return None
     for lost, kept, smaller in ((right, left, "<"), (left, right, ">")):
         no_fit = not lost.values and set(lost.failures.values()) == {"oom"}
-        if no_fit and not kept.failures and min(kept.n, len(lost.failures)) >= MINIMUM_PAIRS and parsed.right.factor == 1.0:
+        if no_fit and not kept.failures and min(kept.n, len(lost.failures)) >= MINIMUM_SEEDS and parsed.right.factor == 1.0:
             verdict = Verdict.SUPPORTED if parsed.relation == smaller else Verdict.REFUTED
             side = "right" if lost is right else "left"
             return Finding(
@@ -211,45 +361,22 @@ def _out_of_memory(study: Study, parsed: ParsedClaim, left: Outcome, right: Outc
     return None
 
 
-def _finding(where: str, parsed: ParsedClaim, effect: Effect) -> Finding:
-    relative, low, high = effect.relative, effect.share(effect.low), effect.share(effect.high)
-    if relative is None:
-        return Finding(where, n=effect.n, reason="the right side is 0")
-    if low is None or high is None:
-        return Finding(where, relative, n=effect.n, reason=f"{effect.n} paired seeds; at least {MINIMUM_PAIRS} are needed")
-    error = (high - low) / 2 / student_quantile(effect.n)
-    for_it, against_it = _two_answers(parsed, relative, error, effect.n)
-    reason = ""
-    if min(for_it, against_it) >= LEVEL:
-        needed = seeds_needed(effect)
-        reason = (
-            f"about {needed} seeds would show a difference of this size"
-            if needed
-            else "no number of seeds in reach would show it"
-        )
-    return Finding(where, relative, low, high, effect.n, for_it, against_it, reason=reason)
-
-
-def _two_answers(parsed: ParsedClaim, effect: float, error: float, n: int) -> tuple[float, float]:
-    """Doubled one-sided p-values for and against the claim.
-
-    For '=' two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15, 1987): for it, inside the tolerance on both sides;
-    against it, beyond the tolerance on one.
-    """
-
-    def above(bound: float) -> float:
-        """p-value of the statement that the effect is greater."""
-        return float(effect <= bound) if error <= 0 else float(special.stdtr(n - 1, (bound - effect) / error))
-
-    def below(bound: float) -> float:
-        return float(effect >= bound) if error <= 0 else float(special.stdtr(n - 1, (effect - bound) / error))
-
+def _finding(
+    where: str, parsed: ParsedClaim, quantity: Quantity, effect: Effect | OverSeeds, unit: str, note: str = ""
+) -> Finding:
+    shown = effect.on_scale if isinstance(effect, Effect) else effect
+    low, high = shown.interval or (None, None)
+    middle = shown.median if shown.median is not None and math.isfinite(shown.median) else None
     if parsed.relation == "=":
-        tolerance = parsed.tolerance or 0.0
-        answers = max(above(-tolerance), below(tolerance)), min(above(tolerance), below(-tolerance))
+        lowest, highest = _bounds(quantity, parsed.tolerance or 0.0)
+        seeds_for = sum(lowest < value < highest for value in shown.values)
+        answers = _within(effect, (lowest, highest)), min(effect.p_above(highest), effect.p_below(lowest))
     else:
-        answers = (below(0.0), above(0.0)) if parsed.relation == "<" else (above(0.0), below(0.0))
-    return min(1.0, 2 * answers[0]), min(1.0, 2 * answers[1])
+        less = parsed.relation == "<"
+        seeds_for = shown.below(0.0) if less else shown.above(0.0)
+        answers = (effect.p_below(0.0), effect.p_above(0.0))
+        answers = answers if less else answers[::-1]
+    return Finding(where, middle, low, high, unit, shown.n, seeds_for, *answers, reason=note)
 
 
 def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None:
@@ -260,28 +387,28 @@ def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None
     left, right = (points_of(study, panel.groups, term.label, x, y) for term in (parsed.left, parsed.right))
     gap = frontier_gap(left, right)
     if gap is None:
+        seeds = min((len(set.intersection(*(set(point.x) for point in side))) for side in (left, right) if side), default=0)
+        if min(len(left), len(right)) > 1 and seeds < MINIMUM_SEEDS:
+            return Finding(panel.title, n=seeds, reason=f"{seeds} seeds have all widths; at least {MINIMUM_SEEDS} are needed")
         return Finding(
             panel.title,
             reason=f"{len(left)} and {len(right)} widths were run; two or more on each side are needed, "
             f"with a common range of {parsed.equal}",
         )
     ratio = parsed.left.factor / parsed.right.factor
-    relative = ratio * (1 + gap.relative) - 1
-    if math.isnan(gap.low):
-        return Finding(panel.title, relative, n=gap.n, reason=f"{gap.n} paired seeds; at least {MINIMUM_PAIRS} are needed")
-    low, high = (ratio * (1 + bound) - 1 for bound in (gap.low, gap.high))
-    error = (math.log1p(high) - math.log1p(low)) / 2 / student_quantile(gap.n)
-    for_it, against_it = _two_answers(parsed, math.log1p(relative), error, gap.n)
-    return Finding(panel.title, relative, low, high, gap.n, for_it, against_it)
+    scaled = gap if y.signed else OverSeeds(tuple(ratio * (1 + value) - 1 for value in gap.values))
+    missing = "" if gap.defined == gap.n else f"frontiers have a common range in {gap.defined} of {gap.n} seeds"
+    return _finding(panel.title, parsed, y, scaled, y.unit if y.signed else "%", missing)
 
 
 def effect_text(finding: Finding) -> str:
     """The effect with its interval, for people."""
-    if finding.relative is None:
+    if finding.effect is None:
         return ""
-    text = f"{100 * finding.relative:+.1f} %"
+    factor, places = (100.0, 1) if finding.unit == "%" else (1.0, 3)
+    text = f"{factor * finding.effect:+.{places}f}" + (f" {finding.unit}" if finding.unit else "")
     if finding.low is not None and finding.high is not None:
-        text += f" ({100 * finding.low:+.1f} to {100 * finding.high:+.1f})"
+        text += f" ({factor * finding.low:+.{places}f} to {factor * finding.high:+.{places}f})"
     return text
 
 
@@ -291,7 +418,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("claim", "Claim"),
         Column("verdict", "Verdict"),
         Column("where", "Where"),
-        Column("effect", "Left to right (95 % interval)"),
+        Column("effect", "Left to right, median over seeds (95 % interval)"),
         Column("seeds", "Seeds", True),
         Column("p", "p (Holm)", True),
         Column("here", "There"),
@@ -312,7 +439,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
                     Entry(claim),
                     verdict,
                     Entry(finding.where or ABSENT),
-                    Entry(effect_text(finding) or ABSENT, finding.relative),
+                    Entry(effect_text(finding) or ABSENT, finding.effect),
                     Entry(str(finding.n), finding.n),
                     Entry(p, finding.p),
                     Entry(finding.verdict),
@@ -333,11 +460,14 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
                 ]
             )
     notes = [
-        "Supported where every sweep point supports it, refuted where any refutes it; p < 0.05 after Holm's correction over "
-        "the tests of all claims, paired by seed."
+        "Supported where every sweep point supports it, refuted where any refutes it (corrected for the claim's points); p < "
+        "0.05 after Holm's correction over the claims. Sign test, paired by seed: if one side were below the other in a new "
+        "seed as often as above, so many seeds on one side would come once in 1/p suites."
     ]
+    if one_sided := [judgement.name for judgement in judgements if judgement.sides == 1]:
+        notes.append(f"One-sided, as declared: supported or undecided, never refuted by a test: {'; '.join(one_sided)}.")
     notes += [
-        f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition does not hold."
+        f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition is not shown to hold."
         for judgement in judgements
         if judgement.unmet
     ]

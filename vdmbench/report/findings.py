@@ -1,19 +1,33 @@
-"""The tables that answer questions: who is on the frontier, and how cost grows with clip length."""
+"""The tables that answer questions: who is on the frontier, and how cost grows with clip length.
+
+Whatever they say is derived from three seeds or more, each by itself (:mod:`vdmbench.report.statistics`); what fewer would say
+is left out, and the notes say so.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-from vdmbench.quantities import BUILT_IN
-from vdmbench.report.frontier import Gap, Reading, common_level, dominating, frontier_gap, points_of, read_at, widths
+from vdmbench.quantities import BUILT_IN, Quantity
+from vdmbench.report.frontier import (
+    common_level,
+    dominating,
+    enough_seeds,
+    frontier_gap,
+    points_of,
+    read_at,
+    widths,
+)
 from vdmbench.report.improvement import probability_of_improvement, tasks
 from vdmbench.report.panels import panels
 from vdmbench.report.quantities import choose_scale
-from vdmbench.report.scaling import Crossover, Estimate, crossover, exponent
-from vdmbench.report.statistics import LEVEL, holm
+from vdmbench.report.scaling import MINIMUM_LENGTHS, Crossover, crossover, exponent
+from vdmbench.report.statistics import LEVEL, MINIMUM_SEEDS, OverSeeds, holm
 from vdmbench.report.study import Study
 from vdmbench.report.tables import ABSENT, Column, Entry, Table, metric_header, shown_value
+
+TOO_FEW = "Fewer than three seeds say nothing here"
+INTERVAL = "the median over seeds, in parentheses its 95 % interval (order statistics; from six seeds on)"
 
 
 def frontier_table(study: Study) -> Table:
@@ -22,7 +36,7 @@ def frontier_table(study: Study) -> Table:
     against = (
         [
             Column("memory", f"Memory at equal distance, against {reference} (%)", True),
-            Column("distance", f"Distance at equal memory, against {reference} (%)", True),
+            Column("distance", f"Distance at equal memory, against {reference}", True),
         ]
         if reference
         else []
@@ -34,13 +48,15 @@ def frontier_table(study: Study) -> Table:
         Column("front", "On the front"),
         *against,
     ]
-    rows = []
+    rows: list[list[Entry]] = []
+    few: set[str] = set()
     interpolated = False
-    for metric in map(study.quantity, study.metrics):
+    for metric in study.judged:
         for panel in panels(study, widths(study)):
             points = {label: points_of(study, panel.groups, label, memory, metric) for label in study.labels}
+            few |= {label for label, own in points.items() if len(enough_seeds(own)) < len(own)}
             beaten = dominating(points)
-            gaps: dict[str, tuple[Gap | None, Gap | None]] = {}
+            gaps: dict[str, tuple[OverSeeds | None, OverSeeds | None]] = {}
             for label in beaten if reference else ():
                 swapped = [points_of(study, panel.groups, name, metric, memory) for name in (label, str(reference))]
                 gaps[label] = (None, None)
@@ -51,15 +67,20 @@ def frontier_table(study: Study) -> Table:
             for label, other in beaten.items():
                 front = Entry("yes" if other is None else f"no: {other}")
                 row = [Entry(panel.title or ABSENT), Entry(metric_header(study, metric.name)), Entry(label), front]
-                row += [_gap_entry(gap, bold=(label, side) in significant) for side, gap in enumerate(gaps.get(label, ()))]
+                row += [
+                    _gap_entry(gap, of, bold=(label, side) in significant)
+                    for side, (gap, of) in enumerate(zip(gaps.get(label, ()), (memory, metric), strict=False))
+                ]
                 rows.append(row)
     notes = [
-        "On the front: no other variant has a mean at most as large in both memory and distance; else one that has is named."
+        "On the front: no other variant has means at least as good in both memory and distance; else one that has is named."
     ]
+    if few:
+        notes.append(f"{TOO_FEW}: points of {', '.join(label for label in study.labels if label in few)} are left out.")
     if reference:
         notes.append(
-            "Frontiers are interpolated between the widths that were run, over the range that both span; interval: bootstrap "
-            "over seeds."
+            "Frontiers are interpolated between the widths that were run, over the range that both span, in each seed by "
+            f"itself: {INTERVAL}. Bold: p < 0.05 after Holm's correction over the variants (sign test)."
             if interpolated
             else "One width a variant: nothing to interpolate between. Sweep a width "
             "(network.base_channels) to compare at equal memory or distance."
@@ -67,28 +88,34 @@ def frontier_table(study: Study) -> Table:
     return _without_empty(Table("frontier", "Memory and distance", columns, rows, notes))
 
 
-def _significant(gaps: dict[str, tuple[Gap | None, Gap | None]]) -> set[tuple[str, int]]:
+def _significant(gaps: dict[str, tuple[OverSeeds | None, OverSeeds | None]]) -> set[tuple[str, int]]:
     """Which of a panel's gaps are, after Holm's correction over its variants, for each of the two questions."""
     found = set()
     for side in (0, 1):
-        adjusted = holm([None if (gap := pair[side]) is None or math.isnan(gap.p) else gap.p for pair in gaps.values()])
+        adjusted = holm([None if (gap := pair[side]) is None else gap.p for pair in gaps.values()])
         found |= {(label, side) for label, p in zip(gaps, adjusted, strict=True) if p is not None and p < LEVEL}
     return found
 
 
-def _gap_entry(gap: Gap | None, *, bold: bool) -> Entry:
-    if gap is None:
+def _gap_entry(gap: OverSeeds | None, of: Quantity, *, bold: bool) -> Entry:
+    if gap is None or gap.median is None:
         return Entry(ABSENT)
-    text = f"{100 * gap.relative:+.1f}"
-    if not math.isnan(gap.low):
-        text += f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-    return Entry(text, 100 * gap.relative, bold=bold)
+    factor, digits = (1.0, 3) if of.signed else (100.0, 1)
+    text = f"{factor * gap.median:+.{digits}f}"
+    if gap.interval is not None:
+        low, high = gap.interval
+        text += f" ({factor * low:+.{digits}f} to {factor * high:+.{digits}f})"
+    return Entry(text + _missing(gap), factor * gap.median, bold=bold)
+
+
+def _missing(over: OverSeeds) -> str:
+    """In how many seeds the number exists, where it does not in all."""
+    return "" if over.defined == over.n else f", in {over.defined} of {over.n} seeds"
 
 
 def levels_table(study: Study) -> Table:
     """The same frontiers read at one common place: memory at one distance, and distance at one memory."""
     memory = study.quantity("peak_train_memory")
-    metrics = [study.quantity(name) for name in study.metrics]
     scale = choose_scale(memory, study.frame["peak_train_memory"].dropna())
     columns = [
         Column("where", "Where"),
@@ -100,7 +127,7 @@ def levels_table(study: Study) -> Table:
         Column("distance", "distance", True),
     ]
     rows = []
-    for metric in metrics:
+    for metric in study.judged:
         for panel in panels(study, widths(study)):
             by_distance = {label: points_of(study, panel.groups, label, metric, memory) for label in study.labels}
             by_memory = {label: points_of(study, panel.groups, label, memory, metric) for label in study.labels}
@@ -122,8 +149,8 @@ def levels_table(study: Study) -> Table:
                     ]
                 )
     notes = [
-        "Each frontier, interpolated between the widths that were run, at the middle of the range that all of them span; "
-        "interval: bootstrap over seeds. A dash: a frontier that does not reach there."
+        "Each frontier, interpolated between the widths that were run, at the middle of the range that all of them span, in "
+        f"each seed by itself: {INTERVAL}. A dash: a frontier that does not reach there."
     ]
     return _without_empty(Table("levels", "Memory at one distance, distance at one memory", columns, rows, notes))
 
@@ -132,13 +159,18 @@ def _level(value: float | None, factor: float = 1.0) -> Entry:
     return Entry(ABSENT) if value is None else Entry(shown_value(value / factor), value / factor)
 
 
-def _reading(reading: Reading | None, factor: float = 1.0) -> Entry:
-    if reading is None:
+def _reading(reading: OverSeeds | None, factor: float = 1.0) -> Entry:
+    if reading is None or reading.median is None:
         return Entry(ABSENT)
-    text = shown_value(reading.value / factor)
-    if not math.isnan(reading.low):
-        text += f" ({shown_value(reading.low / factor)} to {shown_value(reading.high / factor)})"
-    return Entry(text, reading.value / factor, n=reading.n)
+    return Entry(_with_interval(reading, factor) + _missing(reading), reading.median / factor, n=reading.n)
+
+
+def _with_interval(over: OverSeeds, factor: float = 1.0) -> str:
+    text = shown_value((over.median or 0.0) / factor)
+    if over.interval is not None:
+        low, high = over.interval
+        text += f" ({shown_value(low / factor)} to {shown_value(high / factor)})"
+    return text
 
 
 def improvement_table(study: Study) -> Table:
@@ -150,9 +182,10 @@ def improvement_table(study: Study) -> Table:
         Column("variant", "Variant"),
         Column("probability", f"P(better than {reference})", True),
         Column("sets", "Data sets", True),
+        Column("pairs", "Pairs", True),
     ]
     rows = []
-    for metric in map(study.quantity, study.metrics if over and reference else ()):
+    for metric in study.judged if over and reference else ():
         for panel in panels(study, over):
             for label in study.labels:
                 better = (
@@ -161,54 +194,67 @@ def improvement_table(study: Study) -> Table:
                     else None
                 )
                 if better is not None:
-                    text = f"{better.probability:.2f}"
-                    text += "" if math.isnan(better.low) else f" ({better.low:.2f} to {better.high:.2f})"
                     rows.append(
                         [
                             Entry(panel.title or ABSENT),
                             Entry(metric_header(study, metric.name)),
                             Entry(label),
-                            Entry(text, better.probability),
+                            Entry(f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})", better.probability),
                             Entry(str(better.sets), better.sets),
+                            Entry(str(better.pairs), better.pairs),
                         ]
                     )
     notes = [
-        "Probability that a run of the variant beats one of the reference on the same data set, mean over data sets; interval: "
-        "bootstrap over seeds within each."
+        "Probability that a run of the variant beats the reference's of the same data set and seed, mean over data sets with "
+        "three seeds or more of both; interval: Clopper and Pearson's over all pairs."
     ]
     return _without_empty(Table("improvement", "Over data sets", columns, rows, notes))
 
 
-SCALED = tuple(quantity.name for quantity in BUILT_IN if quantity.main and quantity.reach == "machine")
+SCALED = tuple(quantity for quantity in BUILT_IN if quantity.main and quantity.reach == "machine")
 
 
 def scaling_table(study: Study) -> Table:
     """Fitted exponents against clip length, and where the order to the reference changes."""
-    quantities = [study.quantity(name) for name in (*study.metrics, *SCALED) if study.frame[name].notna().any()]
+    quantities = [quantity for quantity in study.quantities if quantity in study.judged or quantity in SCALED]
     reference = study.reference
     columns = [
         Column("where", "Where"),
         Column("quantity", "Quantity"),
         Column("variant", "Variant"),
         Column("exponent", "Exponent in frames", True),
+        Column("rests", "Rests on"),
     ]
     columns += [Column("crossover", f"Below {reference}")] if reference else []
-    rows = []
+    rows: list[list[Entry]] = []
+    few = 0
     for quantity in quantities:
-        name = metric_header(study, quantity.name) if quantity.name in study.metrics else quantity.label
+        if quantity.signed:
+            continue
+        name = metric_header(study, quantity.name)
         for panel in panels(study, ["frames"]):
             for label in study.labels:
-                grown = exponent(study, quantity, panel.groups, label) if len(panel.groups) > 1 else None
-                if grown is None:
+                if not any(study.outcomes(quantity)[group].get(label) for group in panel.groups[1:]):
                     continue
-                row = [Entry(panel.title or ABSENT), Entry(name), Entry(label), _estimate_entry(grown)]
+                grown = exponent(study, quantity, panel.groups, label)
+                if grown is None:
+                    few += 1
+                    continue
+                rests = f"{len(grown.lengths)} lengths, {grown.slopes.n} seeds"
+                row = [Entry(panel.title or ABSENT), Entry(name), Entry(label), _slope_entry(grown.slopes), Entry(rests)]
                 if reference:
                     met = None if label == reference else crossover(study, quantity, panel.groups, label, reference)
                     row.append(Entry(ABSENT if met is None else _crossover_text(met)))
                 rows.append(row)
     notes = [
-        "Slope of the logarithm over the lengths that ended well; 1 is linear, 2 quadratic. Interval: bootstrap over seeds."
+        "Slope of the logarithm over the lengths at which three seeds or more ended well; 1 is linear, 2 quadratic. Slopes and "
+        f"crossings are computed in each seed by itself: {INTERVAL}."
     ]
+    if few:
+        notes.append(
+            f"{few} curves are left out: an exponent wants {MINIMUM_LENGTHS} lengths or more, and {MINIMUM_SEEDS} seeds or "
+            f"more at all of them."
+        )
     return _without_empty(Table("scaling", "Growth with clip length", columns, rows, notes))
 
 
@@ -219,16 +265,23 @@ def _without_empty(table: Table) -> Table:
     return replace(table, columns=table.columns[1:], rows=[row[1:] for row in table.rows])
 
 
-def _estimate_entry(estimate: Estimate) -> Entry:
-    text = f"{estimate.value:.2f}"
-    if not math.isnan(estimate.low):
-        text += f" ({estimate.low:.2f} to {estimate.high:.2f})"
-    return Entry(text, estimate.value)
+def _slope_entry(slopes: OverSeeds) -> Entry:
+    if slopes.median is None:
+        return Entry(ABSENT)
+    text = f"{slopes.median:.2f}"
+    if slopes.interval is not None:
+        low, high = slopes.interval
+        text += f" ({low:.2f} to {high:.2f})"
+    return Entry(text + _missing(slopes), slopes.median)
 
 
 def _crossover_text(met: Crossover) -> str:
-    span = f"{met.lengths[0]:g} to {met.lengths[1]:g} frames"
+    span = f"{met.lengths[0]:g} to {met.lengths[-1]:g} frames"
+    seeds = "" if met.agree == met.n else f", in {met.agree} of {met.n} seeds"
     if met.frames is None:
-        return f"at all of {span}" if met.below_before else f"at none of {span}"
-    interval = "" if math.isnan(met.frames.low) else f" ({met.frames.low:.0f} to {met.frames.high:.0f})"
-    return f"{'up to' if met.below_before else 'from'} {met.frames.value:.0f} frames{interval}"
+        return (f"at all of {span}" if met.below_before else f"at none of {span}") + seeds
+    text = f"{met.frames.median:.0f} frames"
+    if met.frames.interval is not None:
+        low, high = met.frames.interval
+        text += f" ({low:.0f} to {high:.0f})"
+    return f"{'up to' if met.below_before else 'from'} {text}{seeds}"

@@ -1,8 +1,9 @@
 """The paper's two questions as numbers: memory at the same distance, and distance at the same memory.
 
-A variant's frontier is its undominated (memory, distance) points over the widths that were run. Between them it is
-interpolated linearly in the logarithms of both; beyond its ends nothing is said. Two frontiers are compared over the range
-that both span, and the whole computation is bootstrapped over seeds, so that its interval holds the interpolation too.
+A variant's frontier is its undominated (memory, distance) points over the widths that were run. Between them it is interpolated
+linearly, in logarithms for what is compared by ratios; beyond its ends nothing is said. Two frontiers are compared over the
+range that both span, in each seed by itself, so that the scatter over seeds holds the interpolation too. From fewer than three
+seeds nothing is said.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vdmbench.report.quantities import Quantity
-from vdmbench.report.statistics import bootstrap
+from vdmbench.quantities import Quantity
+from vdmbench.report.statistics import MINIMUM_SEEDS, OverSeeds, seed_by_seed
 from vdmbench.report.study import Group, Outcome, Study
 from vdmbench.suite.pattern import FORMS
 
@@ -27,24 +28,41 @@ class Point:
     """One variant at one sweep point: two quantities of the seeds that have both."""
 
     group: Group
+    across: Quantity
+    up: Quantity
     x: dict[int, float]
+    """``across`` by seed."""
     y: dict[int, float]
+    """``up`` by seed."""
+
+    @property
+    def n(self) -> int:
+        return len(self.x)
 
     @property
     def means(self) -> tuple[float, float]:
         return float(np.mean(list(self.x.values()))), float(np.mean(list(self.y.values())))
 
+    @property
+    def oriented(self) -> tuple[float, float]:
+        """The means, turned round where more is better: less is better in both."""
+        x, y = self.means
+        return self.across.sign * x, self.up.sign * y
 
-@dataclass(frozen=True)
-class Gap:
-    """How one variant's frontier lies to another's: a ratio minus one, averaged over the range that both span."""
 
-    relative: float
-    low: float
-    """95 % interval; NaN below three seeds."""
-    high: float
-    p: float
-    n: int
+def _coordinate(quantity: Quantity, values: np.ndarray | float) -> np.ndarray:
+    """What is interpolated, less being better: logarithms of what is compared by ratios (NaN for 0), turned round where more is
+    better."""
+    values = np.asarray(values, dtype=float)
+    if not quantity.signed:
+        values = np.log(np.where(values > 0, values, np.nan))
+    return values * quantity.sign
+
+
+def _value(quantity: Quantity, coordinate: float) -> float:
+    """Back from :func:`_coordinate`."""
+    turned = coordinate * quantity.sign
+    return turned if quantity.signed else math.exp(turned)
 
 
 def is_width(study: Study, coordinate: str) -> bool:
@@ -66,9 +84,14 @@ def points_of(study: Study, groups: Sequence[Group], label: str, x: Quantity, y:
         seeds = sorted(set(across.values) & set(up.values))
         if seeds:
             points.append(
-                Point(group, {seed: across.values[seed] for seed in seeds}, {seed: up.values[seed] for seed in seeds})
+                Point(group, x, y, {seed: across.values[seed] for seed in seeds}, {seed: up.values[seed] for seed in seeds})
             )
     return sorted(points, key=lambda point: point.means)
+
+
+def enough_seeds(points: Sequence[Point]) -> list[Point]:
+    """Those that something may be said of."""
+    return [point for point in points if point.n >= MINIMUM_SEEDS]
 
 
 def undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -76,66 +99,63 @@ def undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points) for x, y in points]
 
 
-def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> Gap | None:
-    """y of one variant relative to another's at equal x (both lower-is-better): -0.2 is a fifth less.
+def frontier_gap(of: Sequence[Point], to: Sequence[Point]) -> OverSeeds | None:
+    """How one variant's frontier lies to another's at equal x: y of the one as a share of the other's, minus one (-0.2 is a
+    fifth less), or their difference where y is compared by differences; averaged over the range of x that both span, one
+    number a seed.
 
     Swap the roles of x and y in :func:`points_of` for the other question. None where either has fewer than two undominated
-    points or their ranges of x do not meet.
+    points or their ranges of x do not meet, and below three seeds that have all points.
     """
-    outcomes = [values for points in (of, to) for point in points for values in (point.x, point.y)]
-
-    def log_ratio(means: np.ndarray) -> np.ndarray:
-        pairs = np.log(means).reshape(len(means), -1, 2)
-        return np.array([_mean_gap(row[: len(of)], row[len(of) :]) for row in pairs])
-
-    if not of or not to or not _have_logarithms(outcomes):
+    if not of or not to:
         return None
-    answer = bootstrap(outcomes, log_ratio)
-    if answer is None:
-        return None
-    estimate, low, high, p, n = answer
-    return Gap(math.expm1(estimate), math.expm1(low), math.expm1(high), p, n)
+    up = to[0].up
 
+    def gaps(values: np.ndarray) -> np.ndarray:
+        fronts = _coordinates([*of, *to], values)
+        found = up.sign * np.array([_mean_gap(row[: len(of)], row[len(of) :]) for row in fronts])
+        return found if up.signed else np.expm1(found)
 
-@dataclass(frozen=True)
-class Reading:
-    """What one variant's frontier says at one place, interpolated."""
-
-    value: float
-    low: float
-    """95 % interval; NaN below three seeds."""
-    high: float
-    n: int
+    answer = seed_by_seed(_outcomes([*of, *to]), gaps)
+    return answer if answer is not None and answer.defined else None
 
 
 def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
-    """The geometric middle of the range of x that all frontiers of two or more widths span; None where there is none."""
-    several = [[point.means for point in own] for own in points.values() if len(own) > 1]
-    fronts = [_front(np.log(means)) for means in several if np.min(means) > 0]
+    """The middle of the range of x that all frontiers of two or more widths span; None where there is none."""
+    every = [enough_seeds(own) for own in points.values()]
+    fronts = [_front(_coordinates(own, np.array([[*point.means] for point in own]).reshape(1, -1))[0]) for own in every if own]
     fronts = [front for front in fronts if len(front) > 1]
     if not fronts:
         return None
     low, high = max(front[0, 0] for front in fronts), min(front[-1, 0] for front in fronts)
-    return float(math.exp((low + high) / 2)) if low < high else None
+    across = next(own[0].across for own in every if own)
+    return _value(across, (low + high) / 2) if low < high else None
 
 
-def read_at(points: Sequence[Point], level: float) -> Reading | None:
-    """y of a frontier at x = ``level``; None beyond its ends."""
-    at = math.log(level) if level > 0 else math.nan
-
-    def log_value(means: np.ndarray) -> np.ndarray:
-        return np.array([_interpolated(_front(row), at) for row in np.log(means).reshape(len(means), -1, 2)])
-
-    outcomes = [values for point in points for values in (point.x, point.y)]
-    answer = bootstrap(outcomes, log_value) if points and level > 0 and _have_logarithms(outcomes) else None
-    if answer is None:
+def read_at(points: Sequence[Point], level: float) -> OverSeeds | None:
+    """y of a frontier at x = ``level``, one number a seed; None beyond its ends, and below three seeds that have all points."""
+    if not points:
         return None
-    estimate, low, high, _, n = answer
-    return Reading(math.exp(estimate), math.exp(low), math.exp(high), n)
+    across, up = points[0].across, points[0].up
+    at = float(_coordinate(across, level))
+
+    def read(values: np.ndarray) -> np.ndarray:
+        found = [_interpolated(_front(row), at) for row in _coordinates(points, values)]
+        return np.array([value if math.isnan(value) else _value(up, value) for value in found])
+
+    answer = seed_by_seed(_outcomes(points), read)
+    return answer if answer is not None and answer.defined else None
 
 
-def _have_logarithms(outcomes: Sequence[Mapping[int, float]]) -> bool:
-    return all(value > 0 for outcome in outcomes for value in outcome.values())
+def _outcomes(points: Sequence[Point]) -> list[dict[int, float]]:
+    return [values for point in points for values in (point.x, point.y)]
+
+
+def _coordinates(points: Sequence[Point], values: np.ndarray) -> np.ndarray:
+    """Values (seeds, 2 * points) of :func:`_outcomes` as coordinates (seeds, points, 2)."""
+    across, up = points[0].across, points[0].up
+    pairs = values.reshape(len(values), len(points), 2)
+    return np.stack([_coordinate(across, pairs[..., 0]), _coordinate(up, pairs[..., 1])], axis=-1)
 
 
 def _interpolated(front: np.ndarray, at: float) -> float:
@@ -144,30 +164,36 @@ def _interpolated(front: np.ndarray, at: float) -> float:
 
 
 def _mean_gap(of: np.ndarray, to: np.ndarray) -> float:
-    """Mean of log y_of - log y_to over the common range of log x; (points, 2) each; NaN where there is none."""
+    """Mean of y_of - y_to over the common range of x; coordinates (points, 2) each; NaN where there is none."""
     of, to = _front(of), _front(to)
+    if len(of) < 2 or len(to) < 2:
+        return math.nan
     low, high = max(of[0, 0], to[0, 0]), min(of[-1, 0], to[-1, 0])
-    if len(of) < 2 or len(to) < 2 or high <= low:
+    if high <= low:
         return math.nan
     at = np.linspace(low, high, LEVELS)
     return float(np.mean(np.interp(at, of[:, 0], of[:, 1]) - np.interp(at, to[:, 0], to[:, 1])))
 
 
 def _front(points: np.ndarray) -> np.ndarray:
-    """Undominated points, by x."""
-    kept = points[np.array(undominated([(float(x), float(y)) for x, y in points]))]
+    """Undominated points, by x; coordinates (points, 2), those without a number left out."""
+    points = points[~np.isnan(points).any(axis=1)]
+    kept = points[np.array(undominated([(float(x), float(y)) for x, y in points]), dtype=bool)]
     return kept[np.argsort(kept[:, 0])]
 
 
 def dominating(points: Mapping[str, Sequence[Point]]) -> dict[str, str | None]:
-    """For each variant: null if one of its points is on the common front, else a variant that dominates it."""
-    every = [(label, point.means) for label, own in points.items() for point in own]
-    on_front = undominated([means for _, means in every])
+    """For each variant: null if the means of one of its points are on the common front, else a variant that dominates it.
+
+    Points of fewer than three seeds neither dominate nor are dominated; a variant that has no other is left out.
+    """
+    every = [(label, point.oriented) for label, own in points.items() for point in enough_seeds(own)]
+    on_front = undominated([oriented for _, oriented in every])
     answer: dict[str, str | None] = {}
-    for label, own in points.items():
+    for label in dict.fromkeys(name for name, _ in every):
         if any(kept for (name, _), kept in zip(every, on_front, strict=True) if name == label):
             answer[label] = None
-        elif own:
-            x, y = min((point.means for point in own), key=lambda means: means[1])
+        else:
+            x, y = min((oriented for name, oriented in every if name == label), key=lambda oriented: oriented[1])
             answer[label] = next(name for name, (a, b) in every if a <= x and b <= y and (a, b) != (x, y))
     return answer

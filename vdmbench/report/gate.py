@@ -364,10 +364,14 @@ def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> Non
             for side in ("new", "baseline")
         )
         effect = paired_effect(new, old)
-        if effect is None or effect.p is None or effect.p < LEVEL:
+        if effect is None:
             continue
         for identity, index, row in found:
-            if row.verdict in (Verdict.REGRESSION, Verdict.IMPROVED):
+            # One-sided: a row's change has a direction, and five seeds that all share it are significant.
+            risen = row.new is not None and row.baseline is not None and row.new > row.baseline
+            if row.verdict in (Verdict.REGRESSION, Verdict.IMPROVED) and (
+                (effect.p_above() if risen else effect.p_below()) >= LEVEL
+            ):
                 judged[identity][index] = replace(
                     row, verdict=Verdict.UNCHANGED, note=f"within the scatter of {effect.n} seeds"
                 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from statistics import mean
 
 from vdmbench.records import DeviceMemory
 from vdmbench.report.aggregation import best, effects
+from vdmbench.report.collapses import RULE, collapses
 from vdmbench.report.off_plan import off_plan
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
-from vdmbench.report.statistics import Effect
+from vdmbench.report.statistics import MINIMUM_SEEDS, Effect, fewest_seeds
 from vdmbench.report.study import Group, NotComparable, Outcome, Study
 
 ABSENT = "–"
@@ -143,7 +145,7 @@ def main_table(study: Study) -> Table:
     breaks = set()
     for group in study.groups:
         breaks.add(len(rows))
-        winners = {quantity.name: best(quantity, study.outcomes(quantity)[group]) for quantity in quantities}
+        winners = {quantity.name: best(study, quantity, group) for quantity in quantities}
         statuses = study.statuses[group]
         for label in study.labels:
             if label not in statuses:
@@ -173,10 +175,12 @@ def _main_notes(study: Study) -> list[str]:
         notes.append(f"Not at equal memory: the measured peak misses the planned one by more than the tolerance in {named}.")
     if len(study.seeds) > 1:
         notes.append(f"Mean ± standard deviation over {len(study.seeds)} seeds; a count in parentheses where seeds failed.")
-    if len(study.seeds) >= 3:
-        notes.append("Bold: better than every other variant at that sweep point, paired by seed, Holm-corrected, p < 0.05.")
+    if len(study.seeds) >= fewest_seeds():
+        notes.append("Bold: better than every other variant at that sweep point, paired by seed, p < 0.05 (sign test).")
     else:
-        notes.append("Fewer than three seeds: points are shown and nothing is claimed, so nothing is bold.")
+        notes.append(few_seeds_note(len(study.seeds)))
+    if lost := collapses(study):
+        notes.append(f"Collapsed ({RULE}), in the mean of its seeds where it has a number: {'; '.join(lost)}.")
     for quantity in study.quantities:
         if quantity.source and quantity.metric is None:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
@@ -198,6 +202,13 @@ def _main_notes(study: Study) -> list[str]:
         if len(study.protocols(metric)) > 1
     ]
     return notes
+
+
+def few_seeds_note(seeds: int) -> str:
+    """What so few seeds can carry."""
+    shown = "points are shown and nothing is claimed" if seeds < MINIMUM_SEEDS else "no two-sided test can decide anything"
+    counted = {1: "One seed", 2: "Two seeds"}.get(seeds, f"{seeds} seeds")
+    return f"{counted}: {shown}, so nothing is bold; from {fewest_seeds()} seeds on it could be."
 
 
 BUSY = 0.1
@@ -237,7 +248,7 @@ def comparison_table(study: Study) -> Table:
     columns += [
         Column(
             quantity.name,
-            f"{metric_header(study, quantity.name)} (%)",
+            f"{metric_header(study, quantity.name)}{difference_unit(quantity)}",
             True,
         )
         for quantity in quantities
@@ -254,23 +265,35 @@ def comparison_table(study: Study) -> Table:
                 ]
                 rows.append([*where(study, group), Entry(label), *entries])
     notes = [
-        f"Variant minus {reference}, as a share of {reference}, over the seeds that both have; in parentheses the 95 % "
-        "interval (bootstrap over seeds with Student quantiles; at least three pairs).",
-        "Bold: different from the reference, p < 0.05 after Holm's correction over the variants of a sweep point.",
+        f"Variant minus {reference}, as a share of {reference} where in %, seed by seed: the median, and in parentheses its "
+        f"95 % interval (order statistics; from {fewest_seeds()} pairs on).",
+        "Bold: different from the reference, p < 0.05 after Holm's correction over the variants of a sweep point (sign test: "
+        f"{fewest_seeds()} pairs at least; with {len(study.labels) - 1} variants beside the reference, "
+        f"{fewest_seeds(max(1, len(study.labels) - 1))}).",
     ]
     return Table("comparison", f"Against {reference}", columns, rows, notes, frozenset(breaks - {0}))
 
 
+def difference_unit(quantity: Quantity) -> str:
+    """What a difference to the reference is in: per cent, or the unit of a quantity that is compared by differences."""
+    unit = quantity.unit if quantity.signed else "%"
+    return f" ({unit})" if unit else ""
+
+
 def _difference(effect: Effect | None, outcomes: dict[str, Outcome], label: str, reference: str) -> Entry:
-    if effect is None or effect.relative is None:
+    if effect is None:
         own, base = outcomes.get(label, Outcome()), outcomes.get(reference, Outcome())
         missing = _states(own) if own.mean is None else f"{reference}: {_states(base) or 'not run'}"
-        return Entry(missing if effect is None else ABSENT, failed=effect is None)
-    text = f"{100 * effect.relative:+.1f}"
-    low, high = effect.share(effect.low), effect.share(effect.high)
-    if low is not None and high is not None:
-        text += f" ({100 * low:+.1f} to {100 * high:+.1f})"
-    return Entry(text, 100 * effect.relative, bold=effect.significant)
+        return Entry(missing, failed=True)
+    middle = effect.on_scale.median
+    if middle is None or not isfinite(middle):
+        return Entry(ABSENT)
+    factor, places = (100.0, 1) if effect.relative else (1.0, 3)
+    text = f"{factor * middle:+.{places}f}"
+    if effect.on_scale.interval is not None:
+        low, high = effect.on_scale.interval
+        text += f" ({factor * low:+.{places}f} to {factor * high:+.{places}f})"
+    return Entry(text, factor * middle, bold=effect.significant)
 
 
 def failures_table(study: Study) -> Table:

@@ -3,15 +3,17 @@
     claim     = side relation side [ tolerance ] [ condition ]
     side      = [ number "*" ] quantity "[" variant { "," name "=" value } "]"  |  number [ unit ]
     relation  = "<" | ">" | "="
-    tolerance = "within" number "%"                    with "=" alone, and needed there
-    condition = "when" quantity "within" number "%"    judged only where both variants are that close in another quantity
+    tolerance = "within" closeness                     with "=" alone, and needed there
+    condition = "when" quantity "within" closeness     only where both variants are shown to be that close in another quantity
               | "at" "equal" quantity                  at equal values of it, interpolated along each variant's widths
+    closeness = number "%"  |  number [ unit ]         a share of the right side, or an amount for what may be 0 or negative
 
     fvd[bi-mamba] < fvd[uni-mamba]
     peak_train_memory[bi-mamba] < 0.8 * peak_train_memory[attention] when fvd within 5%
     peak_train_memory[bi-mamba] < peak_train_memory[attention] at equal fvd
     peak_train_memory[attention, backend=sdpa] < 16 GiB
     step_time[s4d] = step_time[uni-mamba] within 10%
+    recall[s4d] = recall[attention] within 0.5 dB
 
 A variant alone has no brackets around its name in a suite; coordinates behind a comma pick one of several cells that only this
 variant has (its kernel, for example).
@@ -23,7 +25,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -89,10 +91,10 @@ class ParsedClaim:
     left: Term
     relation: str
     right: Term | Amount
-    tolerance: float | None = None
-    """Share of the right side, for ``=``."""
-    alike: tuple[str, float] | None = None
-    """Quantity and share of ``when ... within``."""
+    tolerance: float | Amount | None = None
+    """For ``=``: a share of the right side, or an amount."""
+    alike: tuple[str, float | Amount] | None = None
+    """Quantity, and share or amount, of ``when ... within``."""
     equal: str | None = None
     """Quantity of ``at equal``."""
 
@@ -155,11 +157,11 @@ def parse_claim(text: str) -> ParsedClaim:
     relation = reader.take("symbol", "<", ">", "=", wanted="'<', '>' or '='")
     claim = ParsedClaim(left, relation, _side(reader))
     if reader.accept("name", "within"):
-        claim = replace(claim, tolerance=_percent(reader))
+        claim = replace(claim, tolerance=_closeness(reader))
     if reader.accept("name", "when"):
         quantity = reader.take("name", wanted="a quantity after 'when'")
         reader.take("name", "within", wanted="'within'")
-        claim = replace(claim, alike=(quantity, _percent(reader)))
+        claim = replace(claim, alike=(quantity, _closeness(reader)))
     elif reader.accept("name", "at"):
         reader.take("name", "equal", wanted="'equal'")
         claim = replace(claim, equal=reader.take("name", wanted="a quantity after 'at equal'"))
@@ -180,9 +182,7 @@ def parse_claim(text: str) -> ParsedClaim:
 def _side(reader: _Reader) -> Term | Amount:
     number = reader.accept("number")
     if number is not None and not reader.accept("symbol", "*"):
-        unit = reader.accept("name") if reader.peek()[1] in UNITS else None
-        dimension, size = UNITS[unit] if unit else ("plain", 1.0)
-        return Amount(float(number) * size, dimension, f"{number} {unit}" if unit else number)
+        return _amount(reader, number)
     quantity = reader.take(
         "name", wanted="a quantity of a variant, such as fvd[attention]" + ("" if number else ", or an amount")
     )
@@ -197,10 +197,16 @@ def _side(reader: _Reader) -> Term | Amount:
     return Term(quantity, variant, tuple(where), float(number) if number else 1.0)
 
 
-def _percent(reader: _Reader) -> float:
-    number = reader.take("number", wanted="a percentage, such as 5%")
-    reader.take("symbol", "%", wanted="'%'")
-    return float(number) / 100
+def _amount(reader: _Reader, number: str) -> Amount:
+    """A number that was read, with the unit that may follow it."""
+    unit = reader.accept("name") if reader.peek()[1] in UNITS else None
+    dimension, size = UNITS[unit] if unit else ("plain", 1.0)
+    return Amount(float(number) * size, dimension, f"{number} {unit}" if unit else number)
+
+
+def _closeness(reader: _Reader) -> float | Amount:
+    number = reader.take("number", wanted="a percentage or an amount, such as 5% or 0.5 dB")
+    return float(number) / 100 if reader.accept("symbol", "%") else _amount(reader, number)
 
 
 def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[str | Quantity]) -> None:
@@ -215,17 +221,17 @@ def check_claim(claim: ParsedClaim, variants: Iterable[str], metrics: Iterable[s
     known = {quantity.name: quantity for quantity in (*named, *BUILT_IN)}
     for name in claim.quantities:
         _known("quantity", name, list(known))
-    signed = [name for name in claim.quantities if claim.equal and known[name].scale == "difference"]
-    if signed:
-        raise InvalidClaim(
-            f"'at equal' follows frontiers in logarithms, and {signed[0]} may be zero or less: "
-            "leave the condition out, or use 'when ... within ...%'"
-        )
-    if isinstance(claim.right, Amount):
-        dimension = known[claim.left.quantity].dimension
-        if claim.right.dimension != dimension and (claim.right.dimension, dimension) != ("plain", "count"):
-            wanted = ", ".join(unit for unit, (of, _) in UNITS.items() if of == dimension) or "no unit"
-            raise InvalidClaim(f"{claim.left.quantity} cannot be compared with {claim.right.text}; units there: {wanted}")
+    amounts = [(claim.left.quantity, claim.right), (claim.left.quantity, claim.tolerance), claim.alike or ("", None)]
+    for name, amount in amounts:
+        if isinstance(amount, Amount):
+            _same_dimension(known[name], amount)
+
+
+def _same_dimension(quantity: Quantity, amount: Amount) -> None:
+    dimension = quantity.dimension
+    if amount.dimension != dimension and (amount.dimension, dimension) != ("plain", "count"):
+        wanted = ", ".join(unit for unit, (of, _) in UNITS.items() if of == dimension) or "no unit"
+        raise InvalidClaim(f"{quantity.name} cannot be compared with {amount.text}; units there: {wanted}")
 
 
 def _known(kind: str, name: str, names: list[str]) -> None:
@@ -246,6 +252,8 @@ class Claim(Declared):
     """Sweep coordinates where it is made, by field path or last part; empty means at every sweep point."""
     pool: list[str] = Field(default_factory=list)
     """Coordinates to average over first (geometric mean, seed by seed); others are judged one by one."""
+    sided: Literal["one", "two"] = "two"
+    """`one` for a claim that was fixed before any result was seen: it can be supported with fewer seeds, and never refuted."""
 
     @field_validator("says")
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -22,7 +24,7 @@ from vdmbench.figure_style import (
     variant_handle,
 )
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, lower_end, main_status, say_if_cut
-from vdmbench.report.frontier import points_of, undominated, widths
+from vdmbench.report.frontier import Point, enough_seeds, points_of, undominated, widths
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
 from vdmbench.report.study import Study
@@ -38,7 +40,7 @@ def draw_frontier(
     """
     every_x: list[float] = []
     every_y: list[float] = []
-    every_mean: list[tuple[float, float]] = []
+    every_point: list[Point] = []
     lost: dict[str, str] = {}
     for label in study.labels:
         points = points_of(study, panel.groups, label, study.quantity("peak_train_memory"), metric)
@@ -63,7 +65,7 @@ def draw_frontier(
             tips.append(f"{label}: {metric.label} {distance} at {memory} {scale.unit}, {len(x)} seeds")
             every_x += [*x]
             every_y += [*y, y.mean() + spread, lower_end(y.mean(), spread)]
-        every_mean += means
+        every_point += points
         line = axes.plot(
             *zip(*means, strict=True),
             color=look.colour,
@@ -76,7 +78,7 @@ def draw_frontier(
         tag(line, look, tips)
         if look.dashes:
             line.set_dashes(look.dashes)
-    draw_front(axes, every_mean)
+    draw_front(axes, every_point, scale)
     log_axis(axes.xaxis, every_x)
     log_axis(axes.yaxis, every_y, head_room=min(0.5, 0.09 * len(lost) + 0.02) if lost else 0.0)
     axes.set_title(panel.title)
@@ -100,9 +102,12 @@ def draw_frontier(
     return lost
 
 
-def draw_front(axes: Axes, means: list[tuple[float, float]]) -> None:
-    """The common front as a grey staircase: what lies above and right of it is dominated, whatever variant it is."""
-    front = sorted(mean for mean, kept in zip(means, undominated(means), strict=True) if kept)
+def draw_front(axes: Axes, points: Sequence[Point], scale: Scale) -> None:
+    """The common front as a grey staircase: what lies above and right of it is dominated, whatever variant it is. Points of
+    fewer than three seeds are not part of it."""
+    judged = enough_seeds(points)
+    on_front = undominated([point.oriented for point in judged])
+    front = sorted((scale(point.means[0]), point.means[1]) for point, on in zip(judged, on_front, strict=True) if on)
     if len(front) > 1:
         axes.step(*zip(*front, strict=True), where="post", color=INK, linewidth=0.8, alpha=0.35, zorder=2)
 

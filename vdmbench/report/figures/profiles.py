@@ -25,17 +25,19 @@ from vdmbench.report.tables import metric_header
 
 def profiles_figure(study: Study, style: Style) -> ReportFigure:
     """A panel a metric and sweep point, over the data sets that were swept; higher and further left is better."""
-    over = tasks(study)
+    over, taus = tasks(study), np.geomspace(1, 10, 200)
     shown = [
         (metric, panel)
         for metric in map(study.quantity, study.metrics)
         for panel in panels(study, over)
         if len(panel.groups) > 1
+        and any(performance_profile(study, metric, panel.groups, label, taus) is not None for label in study.labels)
     ]
-    if not over or not shown:
+    if not over:
         raise NothingToDraw("only one data set was run (sweep data.source)")
+    if not shown:
+        raise NothingToDraw("no metric that is compared by ratios has three seeds on two data sets")
     look = looks(study.labels)
-    taus = np.geomspace(1, 10, 200)
     with applied(style):
         figure, all_axes = small_multiples(style, len(first_panels(shown)), height=0.75)
         say_if_cut(figure, len(shown))

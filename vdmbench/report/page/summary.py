@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from vdmbench.report.collapses import RULE, collapses
 from vdmbench.report.page.inline_svg import escaped
+from vdmbench.report.statistics import fewest_seeds
 from vdmbench.report.study import Study
-from vdmbench.report.tables import metric_header
+from vdmbench.report.tables import few_seeds_note, metric_header
 
 
 def summary_section(study: Study) -> str:
@@ -51,8 +53,10 @@ def _counted(study: Study) -> str:
 def warnings_of(study: Study) -> list[str]:
     """What limits every number below."""
     texts = list(study.notes)
-    if len(study.seeds) < 3:
-        texts.append("Fewer than three seeds: points are shown, no difference is claimed.")
+    if len(study.seeds) < fewest_seeds():
+        texts.append(few_seeds_note(len(study.seeds)))
+    if lost := collapses(study):
+        texts.append(f"Collapsed ({RULE}): {'; '.join(lost)}.")
     if len(study.cohorts) > 1:
         texts.append(f"{len(study.cohorts)} hardware cohorts: they are shown apart and never averaged.")
     if study.superseded:
