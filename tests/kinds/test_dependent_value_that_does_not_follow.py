@@ -4,8 +4,8 @@ Found: the suite of the published setting wrote four heads, which are base_chann
 sweep that width; one hidden width on every level, as two of the published blocks have it, could not be written at all; the
 solver moved `expand` of mixers whose width another option fixes. Preset `oshima2024` gives the heads now and refuses others.
 Every option that is a whole number, and every constant of a network or mixer that sizes something, is listed here with what it
-follows. Left: `dit-5m` to `dit-5b` are names of defaults, whose width can be set to another, as their page says; heads of a dit within
-frames are rounded to multiples of 8 features, so that their width is the network's exactly where that is a multiple of 64.
+follows. Left: `dit-5m` to `dit-5b` are names of defaults, whose width can be set to another, as their page says; heads of a dit
+within frames are rounded to multiples of 8 features, so that their width is the network's exactly where 64 divides that.
 """
 
 from __future__ import annotations
