@@ -10,7 +10,7 @@ import torch
 
 from vdmbench.mixers import Mixer
 from vdmbench.mixers.attention import Attention
-from vdmbench.mixers.gated_delta_net import GatedDeltaNet
+from vdmbench.mixers.gated_delta_net import GatedDeltaNet, unit
 from vdmbench.mixers.lstm import LSTM
 from vdmbench.mixers.mamba import Mamba
 from vdmbench.mixers.mamba2 import Mamba2
@@ -87,6 +87,18 @@ def test_gated_delta_net_forgets_nothing_where_its_steps_are_zero() -> None:
         reach.append(float(gradient[:, 0].norm()))
     assert reach[0] > 1e-9
     assert reach[1] < 1e-9 * reach[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 300.0])
+def test_keys_have_length_one_in_half_precision_too(scale: float, dtype: torch.dtype) -> None:
+    """Where they are long against 1e-3; and the gradient of none is not a number."""
+    x = (scale * clip(3).to(dtype)).requires_grad_()
+    length = unit(x).float().norm(dim=-1)
+    given = x.detach().float().norm(dim=-1)
+    torch.testing.assert_close(length, given / (given.square() + 1e-6).sqrt(), rtol=1e-2, atol=0)
+    (gradient,) = torch.autograd.grad(length.sum(), x)
+    assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize("cls", [S4D, Mamba, Mamba2, GatedDeltaNet, LSTM])
