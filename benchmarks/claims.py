@@ -5,9 +5,9 @@
 Two variants are drawn 2,000 times, paired by seed, in seven shapes. *Size*: the share of runs with a verdict, either way,
 where the null hypothesis is true: in a new seed (of those that do not collapse) each variant is as likely to be the lower.
 *Power*: the share with the right verdict where the left one is better by one or two standard deviations of the paired
-difference of two normal variants. `t` is the paired t test that reports used before; `two-sided` and `one-sided` are the sign test of
-vdmbench/report/statistics.py, whose functions do the counting here. Shares are in per cent; their Monte Carlo error is beside
-them. About ten seconds.
+difference of two normal variants. `t` is the paired t test that reports used before; `two-sided` and `one-sided` are the sign
+test of vdmbench/report/statistics.py, whose functions do the counting here. Shares are in per cent; their Monte Carlo error is
+beside them. About ten seconds.
 """
 
 from __future__ import annotations

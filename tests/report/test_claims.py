@@ -62,7 +62,7 @@ def test_what_a_finding_rests_on_or_wants_is_always_said() -> None:
     study = _study({"good": GOOD, "bad": BAD, "alike": ALIKE})
     sure, weak = (_judge(f"fvd[good] < fvd[{other}]", study).findings[0] for other in ("bad", "alike"))
     assert (sure.reason, sure.seeds_for, sure.n) == ("holds in 6 of 6 seeds", 6, 6)
-    assert weak.reason == "holds in 3 of 6 seeds; no number of seeds in reach would show it"
+    assert weak.reason == "holds in 3 of 6 seeds; no number of seeds in reach would decide it"
     few = _judge("fvd[good] < fvd[bad]", _study({"good": GOOD[:3], "bad": BAD[:3]})).findings[0]
     assert few.reason == "holds in 3 of 3 seeds; cannot decide: 3 paired seeds; at least 6 are needed"
     five_of_six = _judge("fvd[good] < fvd[most]", _study({"good": GOOD, "most": [*BAD[:5], 1]})).findings[0]

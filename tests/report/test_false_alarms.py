@@ -1,5 +1,4 @@
-"""How often tests say something false: the tables of docs/report.md are those of benchmarks/cpu/claims.json, and come out
-again."""
+"""How often tests say something false: the tables of docs/report.md are those of claims.json, and come out again."""
 
 from __future__ import annotations
 

@@ -174,7 +174,8 @@ def _reason(finding: Finding, judgement: Judgement, tests: int) -> str:
             if alone < LEVEL:
                 parts.append(f"p {alone:.3f} alone, not after Holm's correction{over}")
             needed = seeds_needed(most, finding.n, tests, sides)
-            parts.append(f"about {needed} seeds would show it" if needed else "no number of seeds in reach would show it")
+            answer = "show" if 2 * finding.seeds_for >= finding.n else "refute"
+            parts.append(f"about {needed} seeds would {answer} it" if needed else "no number of seeds in reach would decide it")
     return "; ".join([*parts, *filter(None, [finding.reason])])
 
 

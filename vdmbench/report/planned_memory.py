@@ -28,6 +28,7 @@ from vdmbench.figure_style import (
 )
 from vdmbench.records import Solved
 from vdmbench.report.figures import save
+from vdmbench.report.scaling import MINIMUM_LENGTHS
 from vdmbench.suite import Cell
 
 LIMITS_GIB = (16, 24, 40, 80, 141)
@@ -51,9 +52,10 @@ class Curve:
 
     @property
     def exponent(self) -> float | None:
-        """b of peak ~ frames ** b over the longer clips; None with fewer than two of them."""
+        """b of peak ~ frames ** b over the longer clips; None with fewer than three: through two goes a line, whatever they
+        are."""
         kept = [(n, peak) for n, peak in self.peaks.items() if n * _TAIL >= max(self.peaks)]
-        if len(kept) < 2:
+        if len(kept) < MINIMUM_LENGTHS:
             return None
         frames, peaks = np.log(np.array(kept, dtype=float)).T
         return float(np.polyfit(frames, peaks, 1)[0])
