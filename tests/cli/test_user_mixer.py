@@ -30,7 +30,7 @@ def with_example(suite: Path, example: Path) -> Path:
 def test_the_documented_mixer_passes_every_check(vdmbench, example):
     outcome = vdmbench("check-mixer", "my_mixer.py:MyMixer", "expand=2.0", "--json")
     assert outcome.code == 0, outcome.out
-    assert [check["check"] for check in json.loads(outcome.out)][-2:] == ["step equality", "cost"]
+    assert [check["check"] for check in json.loads(outcome.out)][-3:] == ["step equality", "cost", "simulation"]
 
 
 def test_a_faulty_mixer_fails_with_the_reason(vdmbench, example):

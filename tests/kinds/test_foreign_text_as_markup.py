@@ -132,7 +132,8 @@ def test_a_mixers_own_message_is_shown(vdmbench, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "from vdmbench.mixers import Mixer\n\n\nclass Mine(Mixer):\n"
-        "    def __init__(self, channels):\n        super().__init__(channels, causal=False)\n        self.inner_width = channels\n\n"
+        "    def __init__(self, channels):\n        super().__init__(channels, causal=False)\n"
+        "        self.inner_width = channels\n\n"
         "    def forward(self, x):\n        raise RuntimeError('no [/path] \\x1b[2J [extra]')\n"
     )
     ended = vdmbench("check-mixer", "mine.py:Mine")

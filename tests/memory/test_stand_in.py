@@ -126,11 +126,45 @@ def test_an_lstm_keeps_six_numbers_a_frame_and_unit_for_its_gradient():
     assert 6 * output in born(run)
 
 
-def test_a_deep_lstm_is_refused():
+@pytest.mark.parametrize(("make", "kept"), [(nn.GRU, 5), (nn.RNN, 1), (nn.LSTM, 6)])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_recurrent_layers_are_one_kernel_with_a_reserve(make, kept, layers):
     def run(device: torch.device) -> object:
-        return nn.LSTM(16, 32, num_layers=2, device=device)(torch.empty(2, 10, 16, device=device))
+        layer = make(16, 32, num_layers=layers, batch_first=True, device=device)
+        return layer(torch.empty(2, 10, 16, device=device))
 
-    with pytest.raises(NotImplementedError, match="an LSTM of several layers, or with projections, has no simulated form"):
+    output = 2 * 10 * 32 * 4
+    reserve = (kept * layers + layers - 1) * output
+    assert reserve in born(run)
+    with torch.no_grad():
+        assert reserve == output or reserve not in born(run)
+
+
+def test_recurrent_cells_keep_a_workspace_for_their_gradient():
+    for make, kept in ((nn.GRUCell, 5), (nn.LSTMCell, 4)):
+
+        def run(device: torch.device, make=make) -> object:
+            return make(16, 32, device=device)(torch.empty(2, 16, device=device))
+
+        assert kept * 2 * 32 * 4 in born(run)
+
+
+def test_recurrent_layers_have_gradients_of_the_shapes_of_what_they_took():
+    def run(device: torch.device) -> object:
+        layer = nn.GRU(16, 32, num_layers=2, batch_first=True, bidirectional=True, device=device)
+        x = torch.empty(2, 10, 16, device=device, requires_grad=True)
+        layer(x)[0].sum().backward()
+        assert x.grad.shape == x.shape
+        assert all(each.grad is not None and each.grad.shape == each.shape for each in layer.parameters())
+
+    born(run)
+
+
+def test_an_lstm_with_projections_is_refused():
+    def run(device: torch.device) -> object:
+        return nn.LSTM(16, 32, proj_size=8, device=device)(torch.empty(2, 10, 16, device=device))
+
+    with pytest.raises(NotImplementedError, match="an LSTM with projections has no simulated form"):
         born(run)
 
 

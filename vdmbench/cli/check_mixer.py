@@ -20,11 +20,12 @@ def check_mixer(
     channels: Annotated[int, typer.Option(min=1, help="Width to check it at; it is built at twice the width too.")] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Check shape, dtype, determinism, gradients, causality, steps and cost of a mixer; exit code 1 where it fails one.
+    """Check shape, dtype, determinism, gradients, causality, steps, cost and simulation of a mixer; exit 1 where it fails.
 
     Examples: vdmbench check-mixer mamba direction=both | vdmbench check-mixer my_mixer.py:MyMixer expand=2.0
     """
     from vdmbench import registry
+    from vdmbench.matching.simulable import check_simulation
     from vdmbench.mixers.conformance import check_mixer as check
     from vdmbench.mixers.making import mixer_maker
     from vdmbench.suite.overrides import parse_options
@@ -36,7 +37,10 @@ def check_mixer(
             given = registry.mixers[mixer].load_options()(**given).model_dump()
         except registry.UnknownName as error:
             raise ValueError(error.message) from None
-    checks = check(mixer_maker({"name": mixer, **given}), channels)
+    choice = {"name": mixer, **given}
+    checks = check(mixer_maker(choice), channels)
+    if checks[0].passed:
+        checks.append(check_simulation(choice))
     if as_json:
         say_json([{"check": each.name, "passed": each.passed, "reason": each.reason} for each in checks])
     else:

@@ -45,12 +45,22 @@ def memory_table(cells: Sequence[Planned]) -> Table:
     )
     for (variant, point), group in by_point(cells).items():
         solved = group[0].solved
-        if solved is None or not solved.memory:
+        if solved is None:
+            continue
+        if not solved.memory:
+            if solved.not_simulated:
+                table.add_row(variant, point, styled("not simulated", "yellow"))
             continue
         train = solved.memory["train"]
         shares = [f"{100 * train.holders.get(holder, 0) / train.allocated_peak_bytes:.0f}" for holder in _HOLDERS]
         table.add_row(variant, point, *(_peak(solved.memory[phase]) for phase in ("train", "sample")), *shares)
     return table
+
+
+def not_simulated(cells: Sequence[Planned]) -> list[str]:
+    """A line for each variant whose memory could not be simulated, with the reason."""
+    whys = {(each.cell.variant, each.solved.not_simulated): None for each in cells if each.solved and each.solved.not_simulated}
+    return [f"{variant}: not simulated: {why}" for variant, why in whys]
 
 
 def _peak(memory: PlannedMemory) -> str:
@@ -65,7 +75,11 @@ def fits_table(cells: Sequence[Planned], devices: Sequence[Device]) -> Table:
     )
     for (variant, point), group in by_point(cells).items():
         solved = group[0].solved
-        if solved is None or not solved.memory:
+        if solved is None:
+            continue
+        if not solved.memory:
+            if solved.not_simulated:
+                table.add_row(variant, point, styled("not simulated", "yellow"), *("–" for _ in devices))
             continue
         needs = max(phase.least_capacity_bytes for phase in solved.memory.values())
         marks = [styled("fits", style="green") if group[0].fits(each) else styled("no", style="red") for each in devices]

@@ -33,7 +33,7 @@ def plan(
 
     Examples: vdmbench plan suites/tiny.yaml | vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
     """
-    from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table
+    from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table, not_simulated
     from vdmbench.cli.tables import plan_table
     from vdmbench.runner.planning import plan as solve
 
@@ -50,6 +50,8 @@ def plan(
         print_table(plan_table(solved.cells, declared.name))
         if memory:
             print_table(memory_table(solved.cells))
+            for line in not_simulated(solved.cells):
+                say(line)
         if cards:
             print_table(fits_table(solved.cells, cards))
     if figures is not None:

@@ -10,6 +10,7 @@ from vdmbench.matching.cost import cost, count, structure
 from vdmbench.matching.lengths import refuse_untrained_length
 from vdmbench.matching.memory import Peaks, Source, measured, require_device, simulated
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, network_of, resolve
+from vdmbench.matching.simulation import CannotSimulate
 from vdmbench.matching.solver import (
     WIDTHS,
     Bracket,
@@ -53,8 +54,9 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     :param memory: simulate the peaks of the answer also where no match asks for them; not of a network that is sharded.
     :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
     :raises CannotMeasure: a measured match without a CUDA device.
-    :raises ValueError: the declared sizes do not fit together, their memory cannot be simulated, or clips are to be sampled
-        at a length that the network cannot have learned.
+    :raises CannotSimulate: a match of memory whose memory cannot be simulated; without one, the answer says why not.
+    :raises ValueError: the declared sizes do not fit together, or clips are to be sampled at a length that the network cannot
+        have learned.
     """
     search = _Search(inputs)
     matched = search.run()
@@ -64,7 +66,13 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
     priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=resolved.inputs.denoised_size)
     train, sample = resolved.inputs.train, resolved.inputs.sample
     simulable = train.sharding == "none" and not train.compile and not sample.compile
-    peaks: Peaks = simulated(resolved.workload) if simulable and (memory or search.probes) else {}
+    peaks: Peaks = {}
+    not_simulated = None
+    if simulable and (memory or search.probes):
+        try:
+            peaks = simulated(resolved.workload)
+        except CannotSimulate as error:  # the network can be trained all the same, and the rest of its plan holds
+            not_simulated = str(error)
     first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
     return Solution(
         resolved,
@@ -74,6 +82,7 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
             knobs=search.knobs,
             probes=search.probes,
             memory=peaks,
+            not_simulated=not_simulated,
             parameters=priced.parameters,
             state_elements=priced.state_elements,
             flops_forward=priced.flops_forward,

@@ -7,6 +7,7 @@ to death, and the births and deaths are replayed through a model of CUDA's cachi
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -49,11 +50,8 @@ MULTISTEP_LEVELS = 3
 """Of a sampler with a history, which the first level lacks and the last does not need."""
 
 
-_NO_FAKE_FORM = (UnsupportedOperatorException, DataDependentOutputException, DynamicOutputShapeException, NotImplementedError)
-
-
 class CannotSimulate(ValueError):
-    """An op of the network has no fake form, or follows values that only a device knows; the message names the mixer."""
+    """The network does something that has no simulated form; the message, one line, names the mixer and what it is."""
 
 
 def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, PlannedMemory]:
@@ -101,8 +99,26 @@ def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, devi
     try:
         with stand_in_device(device) as stand_in, simulating(device), StorageTracker(stand_in.type) as tracker:
             return run_steps(workload, stand_in, tracker, phases)
-    except _NO_FAKE_FORM as error:
-        raise CannotSimulate(f"the memory of {described(workload.mixer)} cannot be simulated: {error}") from None
+    except Exception as error:  # a user's mixer may do anything, and fake tensors answer in as many ways
+        raise CannotSimulate(f"the memory of {described(workload.mixer)} cannot be simulated: {_why(error)}") from None
+
+
+_OP = re.compile(r"aten[.:]+(\w+)")
+_LONGEST = 200
+
+
+def _why(error: Exception) -> str:
+    """In a line: PyTorch's own words are a dump of its dispatcher."""
+    said = " ".join(str(error).split())
+    op = next(iter(_OP.findall(said)), None)
+    if isinstance(error, DataDependentOutputException):
+        return f"it reads a value from the device ({op or said}), which has none while memory is simulated"
+    if isinstance(error, DynamicOutputShapeException):
+        return f"the shape of a tensor follows from values ({op or said}), which are not there while memory is simulated"
+    if isinstance(error, UnsupportedOperatorException) or (isinstance(error, NotImplementedError) and "Could not run" in said):
+        return f"the op {op or said} has no simulated form"
+    text = said if isinstance(error, ValueError | NotImplementedError) and said else f"{type(error).__name__}: {said}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _by_kind(owners: dict[str, int], temporal: list[str]) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 Fake tensors compute shapes, strides and storages, and nothing else. PyTorch does not let them be on ``cuda`` where it was
 built without CUDA, and on ``cpu`` they take the CPU's ways. So its spare device type (``PrivateUse1``) stands in, and what
-PyTorch does for CUDA alone is added here: which kernel fused attention takes, the kernel of an LSTM, autocast's policy
-(:mod:`vdmbench.memory.autocast_policy`), and generators of random numbers.
+PyTorch does for CUDA alone is added here: which kernel fused attention takes, recurrent layers
+(:mod:`vdmbench.memory.recurrent`), autocast's policy (:mod:`vdmbench.memory.autocast_policy`), and generators of random
+numbers.
 
 The spare device type belongs to a process, and once it has a name it keeps it: simulate in a process of its own.
 """
@@ -25,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration
 
 from vdmbench.memory.autocast_policy import WeightCasts, register_policy
+from vdmbench.memory.recurrent import recurrent_kernels
 
 DEVICE = "simulated_cuda"
 
@@ -75,7 +77,7 @@ def stand_in_device(kind: str) -> Iterator[torch.device]:
     with (
         _fake_tensors(),
         mock.patch.object(F, "scaled_dot_product_attention", _attention),
-        mock.patch.object(torch._VF, "lstm", _lstm, create=True),
+        recurrent_kernels(DEVICE),
         mock.patch.object(torch, "Generator", _generator),
         casts.cleared_with_autocast(),
         # Backward in the thread that knows these modes: activation checkpointing runs forward passes in it.
@@ -89,7 +91,7 @@ def _generator(device: Any = "cpu") -> torch.Generator:
     return _CPU_GENERATOR()
 
 
-_CPU_GENERATOR, _SDPA, _LSTM = torch.Generator, F.scaled_dot_product_attention, torch._VF.lstm
+_CPU_GENERATOR, _SDPA = torch.Generator, F.scaled_dot_product_attention
 
 
 class _ReadValues(TorchFunctionMode):
@@ -147,53 +149,3 @@ def _as_bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
     if keys % 8:
         mask = F.pad(mask, (0, -keys % 8))[..., :keys]
     return mask.expand(*q.shape[:-1], k.shape[-2])
-
-
-def _lstm(
-    x: Tensor,
-    state: tuple[Tensor, Tensor],
-    weights: list[Tensor],
-    has_biases: bool,
-    layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """cuDNN's LSTM as one kernel: output, last states, and in training the reserve that its backward reads."""
-    if x.device.type != DEVICE:
-        return _LSTM(x, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first)
-    hidden, cell = state
-    if layers > 1 or hidden.shape[-1] != cell.shape[-1]:
-        raise NotImplementedError("an LSTM of several layers, or with projections, has no simulated form: stack single ones")
-    if torch.is_autocast_enabled(DEVICE):  # cuDNN's takes all in the lower precision
-        to = torch.get_autocast_dtype(DEVICE)
-        x, hidden, cell, *weights = (part.to(to) for part in (x, hidden, cell, *weights))
-    return _CudnnLstm.apply(x, hidden, cell, train and torch.is_grad_enabled(), batch_first, *weights)
-
-
-class _CudnnLstm(torch.autograd.Function):
-    """One layer in one or two directions. cuDNN does not say what it reserves; four gates, the cell and its tanh, for each
-    frame and hidden number, is what the gradient needs of the forward pass."""
-
-    _KEPT = 6
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, hidden: Tensor, cell: Tensor, train: bool, batch_first: bool, *weights: Tensor) -> Any:
-        directions, _, width = hidden.shape
-        output = x.new_empty(*x.shape[:2], directions * width)
-        reserve = x.new_empty(train * _CudnnLstm._KEPT * output.numel())
-        ctx.save_for_backward(x, hidden, cell, output, reserve, *weights)
-        return output, torch.empty_like(hidden), torch.empty_like(cell)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, hidden, cell, _, _, *weights = ctx.saved_tensors
-        return (
-            torch.empty_like(x),
-            torch.empty_like(hidden),
-            torch.empty_like(cell),
-            None,
-            None,
-            *(torch.empty_like(weight) for weight in weights),
-        )

@@ -106,6 +106,8 @@ class Solved(Matched):
     """What the solver tried where memory was matched, in order."""
     memory: dict[Literal["train", "sample"], PlannedMemory] = Field(default_factory=dict)
     """Simulated peaks by phase; empty where none were simulated."""
+    not_simulated: str | None = None
+    """Why they could not be; null where they were, or were not asked for."""
     parameters: Parameters
     state_elements: int
     """Sum over temporal layers and the sites of each, one clip."""

@@ -144,7 +144,8 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
     points: dict[str, dict[str, dict[str, int]]] = {}
     for cell, solved in planned:
         title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
-        holders = {} if solved is None else solved.memory["train"].holders
+        memory = None if solved is None else solved.memory.get("train")
+        holders = {} if memory is None else memory.holders
         points.setdefault(title, {}).setdefault(cell.variant, holders)
     with applied(style):
         figure, all_axes = small_multiples(style, len(points), height=0.8)
@@ -156,7 +157,7 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
                 base += sizes
             for row, held in enumerate(variants.values()):
                 if not held:
-                    axes.annotate(" infeasible", (0, row), va="center", fontsize=style.size - 2, color=INK)
+                    axes.annotate(" infeasible, or not simulated", (0, row), va="center", fontsize=style.size - 2, color=INK)
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             axes.set_title(title)
@@ -219,6 +220,8 @@ def write_figures(planned: Sequence[tuple[Cell, Solved | None]], folder: Path, s
     look = find_style(style)
     folder.mkdir(parents=True, exist_ok=True)
     found = curves(planned)
+    if not found:
+        raise ValueError("no cell has simulated memory: there is nothing to draw")
     written = save(holders_figure(planned, look), folder / "holders", look)
     if any(len(curve.peaks) > 1 for curve in found):
         written += save(scaling_figure(found, look), folder / "memory-against-frames", look)

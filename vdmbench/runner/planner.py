@@ -18,6 +18,7 @@ from vdmbench.engine.rehearsal import refusals
 from vdmbench.matching import Unreachable, solve
 from vdmbench.matching.largest import largest_that_fits
 from vdmbench.matching.resolve import resolve
+from vdmbench.matching.simulation import CannotSimulate
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.ops.backends import recording
 from vdmbench.runner.planning import fingerprint
@@ -38,10 +39,21 @@ def _answer_one(declared: dict[str, Any], memory: bool) -> dict[str, Any]:
     try:
         solved = solve(CellInputs.model_validate(declared), memory=memory).solved
         return {"solved": solved.model_dump(mode="json"), "infeasible": None}
-    except Unreachable as error:
+    except (Unreachable, CannotSimulate) as error:
         return {"solved": None, "infeasible": str(error)}
     except ValueError as error:  # sizes that do not fit, a user's class that cannot be built
         return {"refused": str(error)}
+    except Exception as error:  # what a user's class raises while it is built or counted
+        return {"refused": _in_a_line(error)}
+
+
+def _in_a_line(error: Exception) -> str:
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+
+
+_LONGEST = 300
+"""Characters of another's error that a line repeats."""
 
 
 def _solutions(cells: list[CellInputs], memory: bool) -> list[dict[str, Any]]:
@@ -98,6 +110,8 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
             check(inputs)
         except (ValueError, ImportError, OSError) as error:
             problems.append(" ".join(str(error).split()))
+        except Exception as error:  # what a user's class raises when it is run
+            problems.append(f"variant {inputs.variant}: {_in_a_line(error)}")
     return list(dict.fromkeys(problems))
 
 
