@@ -26,7 +26,7 @@ EPSILON = 1e-6
 
 def unit(x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places dim"]:
     """x / sqrt(|x|^2 + 1e-6), the root in float32 at least: a squared length is soon too large for half precision."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).to(torch.promote_types(x.dtype, torch.float32))
     return x * torch.rsqrt(length.square() + EPSILON).to(x.dtype)
 
 
