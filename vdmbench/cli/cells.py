@@ -65,4 +65,16 @@ def _answers_to(found: Found, name: str) -> bool:
 
 def _listed(cells: list[Found]) -> str:
     more = f" and {len(cells) - _MOST_CANDIDATES} more" if len(cells) > _MOST_CANDIDATES else ""
-    return "; ".join(each.named for each in cells[:_MOST_CANDIDATES]) + more
+    return "; ".join(each.named + _unlike(each, cells) for each in cells[:_MOST_CANDIDATES]) + more
+
+
+def _unlike(found: Found, among: list[Found]) -> str:
+    """What a cell declares otherwise than the first one of the same label, which a name does not tell from it."""
+    from vdmbench.records.experiments import Declaration, difference
+
+    record = found.history.latest
+    first = next(each.history.latest for each in among if each.history.latest.label == record.label)
+    if first.identity == record.identity:
+        return ""
+    told = difference(*(Declaration(each.variant, each.point, each.declared) for each in (first, record)))
+    return f", declared otherwise than the first ({told})" if told else ""

@@ -33,10 +33,13 @@ def merge(
             "copied": [str(into / name) for name in merged.copied],
             "present": merged.present,
             "unfinished": [str(path) for path in merged.unfinished],
+            "declared_otherwise": merged.otherwise,
         }
         say_json(told)
     for name in () if as_json else merged.copied:
         say(into / name)
+    for line in merged.otherwise:
+        say(f"note: cells of one name are declared otherwise ({line}); reports tell them apart", err=True)
     for path in merged.unfinished:
         say(f"not finished, left where it is: {path}", err=True)
     say(

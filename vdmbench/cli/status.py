@@ -35,8 +35,16 @@ def status(
         return
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("done", "failed", "running", "left"))
     say(f"{found.suite}: {len(found.cells)} cells, {counts}; time left {duration(found.seconds_left(now))}")
+    if left := [cell.label for cell in found.cells if cell.state == "left"]:
+        more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+        say(f"left: {', '.join(left[:MOST_NAMED])}{more}")
     if found.note:
         say(f"note: {found.note}", err=True)
+    for unlike, labels in found.others.items():
+        say(
+            f"note: {len(labels)} cells here are not of the suite as it is declared now ({unlike}); they are not counted",
+            err=True,
+        )
     if running := found.running():
         table = simple_table("Running", ["cell", "phase", " step", " loss", " last event", " left"])
         for cell in running:
@@ -48,6 +56,10 @@ def status(
             if cell.record is not None:
                 table.add_row(cell.label, cell.record.status, cell.record.phase or "–", cell.record.message or "–")
         print_table(table)
+
+
+MOST_NAMED = 12
+"""Cells that are left, by name."""
 
 
 def _row(cell: CellState, typical: float | None, now: float) -> list[str]:
@@ -72,6 +84,7 @@ def _as_json(found: Survey, now: float) -> dict[str, Any]:
         "counts": {state: found.count(state) for state in states},  # type: ignore[arg-type]
         "seconds_left": found.seconds_left(now),
         "note": found.note,
+        "not_declared_now": found.others,
         "cells": [_cell_as_json(cell, found.typical_seconds, now) for cell in found.cells],
     }
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vdmbench.records.atomic import fsync_folder
+from vdmbench.records.experiments import Declaration, differences, experiments
 from vdmbench.records.store import AttemptFolder, ResultsError, ResultsFolder, parse_record
 
 _TEMPORARY = ".tmp-"
@@ -31,6 +32,8 @@ class Merged:
     """Attempts that were there already, byte for byte."""
     unfinished: list[Path] = field(default_factory=list)
     """Attempts without a record, left where they are."""
+    otherwise: list[str] = field(default_factory=list)
+    """What the sources declare otherwise than one another under one name, a line a field: ``train.steps: 400 / 800``."""
 
 
 def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Merged:
@@ -51,6 +54,7 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
                 if name in wanted:
                     _refuse_conflict(wanted[name], attempt.path)
                 wanted.setdefault(name, attempt.path)
+    merged.otherwise = _declared_otherwise([*sources, target])
     target.prepare()
     for name, path in list(wanted.items()):
         if (target.path / name).exists():
@@ -68,6 +72,21 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
     if target.suite() is None and (kept := next((suite for source in sources if (suite := source.suite())), None)):
         target.keep_suite(kept)
     return merged
+
+
+def _declared_otherwise(folders: Sequence[ResultsFolder]) -> list[str]:
+    """By suite, in what the records of these folders are different experiments; nothing where they are one."""
+    declared: dict[str, list[Declaration]] = {}
+    for folder in folders:
+        own = folder.own_settings()
+        for record in folder.records() if (folder.path / "folder.json").exists() else ():
+            declaration = Declaration(record.variant, record.point, record.declared, own.get(record.variant, frozenset()))
+            declared.setdefault(record.suite, []).append(declaration)
+    lines = []
+    for of_suite in declared.values():
+        found = experiments(of_suite)
+        lines += differences(found) if len(found) > 1 else []
+    return lines
 
 
 def _files(folder: Path) -> set[Path]:

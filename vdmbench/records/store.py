@@ -150,6 +150,14 @@ class ResultsFolder:
         kept = self.path / "suite.json"
         return kept.read_text() if kept.exists() else None
 
+    def own_settings(self) -> dict[str, frozenset[str]]:
+        """By variant, the paths that it sets for itself in the kept suite; nothing where none is kept, or it cannot be read."""
+        try:
+            variants = json.loads(self.suite() or "{}").get("variants", {})
+            return {name: frozenset(variant.get("set", {})) for name, variant in variants.items()}
+        except (ValueError, AttributeError, TypeError):
+            return {}
+
     def _check_schema(self, marker: Path) -> None:
         try:
             schema = json.loads(marker.read_bytes())["record_schema"]

@@ -26,7 +26,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from vdmbench.quantities import BUILT_IN, MixedDirections, Quantity, quantities_in
-from vdmbench.records import UNFINISHED
+from vdmbench.records import UNFINISHED, Record
+from vdmbench.records.experiments import Declaration, difference
 from vdmbench.report.frame import tidy
 from vdmbench.report.pace import STEADY, Paces, Values, paces_of
 from vdmbench.report.results import Cell, read_results, results_folders
@@ -143,7 +144,7 @@ class Comparison:
                 change = "" if row.change is None else f"{100 * row.change:+.1f} %"
                 note = f": {row.note}" if row.note else ""
                 fields = [row.cell, row.quantity, _shown(row.baseline), _shown(row.new), change, f"{row.verdict}{note}"]
-                lines.append(f"| {' | '.join(text.replace('|', '/') for text in fields)} |")
+                lines.append(f"| {' | '.join(' '.join(text.replace('|', '/').split()) for text in fields)} |")
         if len(shown) > MOST_ROWS:
             lines += ["", f"... and {len(shown) - MOST_ROWS} more."]
         return "\n".join(lines) + "\n"
@@ -171,17 +172,14 @@ def compare_cells(
 ) -> Comparison:
     """The same for cells that were read already."""
     limits = thresholds or Thresholds()
-    old_by_id = {cell.record.identity: cell for cell in baseline}
-    new_by_id = {cell.record.identity: cell for cell in new}
+    old_by_id, new_by_id = _by_identity(baseline, new), _by_identity(new, baseline)
     if not old_by_id or not new_by_id:
         return Comparison([], f"the {'new side' if old_by_id else 'baseline'} has no records")
     rows, of_another_version = _other_numbers(old_by_id, new_by_id)
     joined = [identity for identity in old_by_id if identity in new_by_id]
     for identity, cell in old_by_id.items():
         if identity not in new_by_id and cell.record.label not in of_another_version:
-            rows.append(
-                Row(cell.record.label, "cell", Verdict.MISSING, note="in the baseline only: not run, or declared otherwise now")
-            )
+            rows.append(Row(cell.record.label, "cell", Verdict.MISSING, note=_missing_note(cell, list(new_by_id.values()))))
     rows += [
         Row(cell.record.label, "cell", Verdict.NEW)
         for identity, cell in new_by_id.items()
@@ -354,7 +352,7 @@ def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> Non
         record = cells[identity].record
         for index, row in enumerate(rows):
             if row.baseline is not None and row.new is not None and row.quantity not in _EXACT:
-                place = (record.variant, json.dumps(record.point, sort_keys=True, default=str), row.quantity)
+                place = (record.variant, _but_for_the_seed(record), row.quantity)
                 places.setdefault(place, []).append((identity, index, row))
     for found in places.values():
         if len(found) < MANY_SEEDS:
@@ -375,6 +373,32 @@ def _excuse_scatter(judged: dict[str, list[Row]], cells: dict[str, Cell]) -> Non
                 judged[identity][index] = replace(
                     row, verdict=Verdict.UNCHANGED, note=f"within the scatter of {effect.n} seeds"
                 )
+
+
+def _but_for_the_seed(record: Record) -> str:
+    """All that is declared, so that seeds of one experiment are taken together and no others of the same name."""
+    declared = {name: value for name, value in record.declared.items() if name != "seed"}
+    return json.dumps([declared, record.suite, record.cohort, record.point], sort_keys=True, default=str)
+
+
+def _by_identity(cells: Sequence[Cell], others: Sequence[Cell]) -> dict[str, Cell]:
+    """One of each identity: where it ran on several classes of hardware, one that the other side has too, else the last."""
+    there = {(cell.record.identity, cell.record.cohort) for cell in others}
+    return {
+        cell.record.identity: cell
+        for cell in sorted(cells, key=lambda cell: (cell.record.identity, cell.record.cohort) in there)
+    }
+
+
+def _missing_note(cell: Cell, candidates: Sequence[Cell]) -> str:
+    """Why a cell of the baseline has no other: it was not run, or a cell of its name declares something else."""
+    record = cell.record
+    for other in (each.record for each in candidates):
+        if (other.variant, other.point, other.seed) == (record.variant, record.point, record.seed):
+            told = difference(*(Declaration(each.variant, each.point, each.declared) for each in (record, other)))
+            if told:
+                return f"in the baseline only: declared otherwise now ({told})"
+    return "in the baseline only: not run now"
 
 
 def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: Values) -> Verdict:

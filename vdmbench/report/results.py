@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +69,7 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
         if not folders:
             raise ResultsError(f"{path}: no results there; run a suite first (vdmbench run SUITE)")
         for folder in map(ResultsFolder, folders):
-            own = _own_settings(folder)
+            own = folder.own_settings()
             for history in folder.histories():
                 started = history.attempts[0].attempt.started
                 for record in history.latest_by_cohort:
@@ -89,15 +88,6 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
             f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)"
         )
     return [found[key] for key in sorted(found, key=lambda key: (first_start[key], key[0], key[1] or ""))]
-
-
-def _own_settings(folder: ResultsFolder) -> dict[str, frozenset[str]]:
-    """By variant, the paths of its ``set`` in the suite that the folder keeps; nothing where none can be read."""
-    try:
-        variants = json.loads(folder.suite() or "{}").get("variants", {})
-        return {name: frozenset(variant.get("set", {})) for name, variant in variants.items()}
-    except (ValueError, AttributeError, TypeError):
-        return {}
 
 
 def as_cells(records: Sequence[Record | Cell]) -> list[Cell]:

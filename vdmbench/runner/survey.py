@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from statistics import mean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vdmbench.records import UNFINISHED, CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
+from vdmbench.records.experiments import Declaration, difference
 from vdmbench.runner.schedule import seconds_taken
 from vdmbench.runner.settled import FAILED
+
+if TYPE_CHECKING:
+    from vdmbench.suite import Cell, Suite
 
 State = Literal["done", "failed", "running", "left"]
 
@@ -46,6 +51,9 @@ class Survey:
     cells: list[CellState]
     note: str | None = None
     """Why cells may be missing from the list."""
+    others: dict[str, list[str]] = field(default_factory=dict)
+    """Labels of the cells here that the suite does not declare now, by what they declare otherwise (``train.steps: 400 / 800``,
+    theirs first); they are counted nowhere."""
 
     def count(self, state: State) -> int:
         return sum(cell.state == state for cell in self.cells)
@@ -71,31 +79,48 @@ class Survey:
 
 
 def survey(results: ResultsFolder) -> Survey:
-    """Read ``results``. Cells come in the order of the suite that was run there last; those of earlier suites follow.
+    """Read ``results``: the cells that the suite declares which was run there last, in its order. Without one that can be read,
+    the cells that were begun.
 
     :raises ResultsError: there are no results, or a damaged record.
     """
-    histories = {history.identity: history for history in results.histories()}
-    name, declared, note = _declared(results, histories)
-    states = [_state(results, identity, label, histories.get(identity)) for identity, label in declared.items()]
-    return Survey(name, states, note)
-
-
-def _declared(results: ResultsFolder, histories: dict[str, CellHistory]) -> tuple[str, dict[str, str], str | None]:
-    """Name of the suite, and label by identity of every cell that it or an attempt names."""
     from vdmbench.suite import expand, parse_suite
 
+    histories = {history.identity: history for history in results.histories()}
     begun = {identity: history.latest.label for identity, history in histories.items()}
     kept = results.suite()
     name = next((history.latest.suite for history in histories.values()), results.path.name)
+    note, others = None, dict[str, list[str]]()
     if kept is None:
-        return name, begun, "no suite.json is kept here: cells that were never begun are not listed"
-    try:
-        suite, lines = parse_suite(kept, str(results.path / "suite.json"))
-        cells = expand(suite, lines)
-    except ValueError as error:  # a user's Python file that is not here, or another version of vdmbench
-        return name, begun, f"cells that were never begun are not listed: {error}"
-    return suite.name, {cell.identity: cell.label for cell in cells} | begun, None
+        labels, note = begun, "no suite.json is kept here: cells that were never begun are not listed"
+    else:
+        try:
+            suite, lines = parse_suite(kept, str(results.path / "suite.json"))
+            cells = expand(suite, lines)
+        except ValueError as error:  # a user's Python file that is not here, or another version of vdmbench
+            labels, note = begun, f"cells that were never begun are not listed: {error}"
+        else:
+            name, labels = suite.name, {cell.identity: cell.label for cell in cells}
+            for identity in begun.keys() - labels.keys():
+                record = histories[identity].latest
+                others.setdefault(_otherwise(record, suite, cells), []).append(record.label)
+    states = [_state(results, identity, label, histories.get(identity)) for identity, label in labels.items()]
+    return Survey(name, states, note, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
+
+
+def _otherwise(record: Record, suite: Suite, cells: Sequence[Cell]) -> str:
+    """What ``record`` declares otherwise than the cell that is nearest to it by variant, point and seed."""
+    nearest = max(
+        cells, key=lambda cell: (cell.variant == record.variant, cell.point == record.point, cell.seed == record.seed)
+    )
+    own = frozenset(suite.variants[nearest.variant].set)
+    return (
+        difference(
+            Declaration(record.variant, record.point, record.declared, own),
+            Declaration(nearest.variant, nearest.point, nearest.inputs.model_dump(mode="json"), own),
+        )
+        or "another variant, point or seed"
+    )
 
 
 def _state(results: ResultsFolder, identity: str, label: str, history: CellHistory | None) -> CellState:
