@@ -29,6 +29,8 @@ def test_every_shipped_suite_plans(vdmbench, name):
     plan = json.loads(outcome.out)
     assert plan["suite"] == (f"{name}-tiny" if declared.tiny else name)
     assert len({cell["identity"] for cell in plan["cells"]}) == len(plan["cells"]) > 0
+    if declared.tiny:  # of one seed
+        assert [note.partition(" cannot decide")[0] for note in plan["notes"]] == ["claims: 1 seed"] * bool(declared.claims)
     for cell in plan["cells"]:
         assert cell["infeasible"] is None
         assert cell["parameters"]["network"] > cell["parameters"]["temporal"] >= 0

@@ -5,11 +5,13 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.synthetic import make_record, make_records
+from vdmbench.cli.options import shipped_suites
 from vdmbench.records import MetricResult
 from vdmbench.report import Study
-from vdmbench.report.claims import Verdict, claims_table, judge_claims
+from vdmbench.report.claims import Verdict, claims_table, judge_claims, too_few_seeds
 from vdmbench.report.quantities import BUILT_IN
 from vdmbench.report.render import markdown
+from vdmbench.suite import load_suite
 from vdmbench.suite.claims import QUANTITIES, Claim
 
 THREE = Study.of(make_records(), reference="attention")
@@ -252,3 +254,25 @@ def test_equal_variants_are_told_apart_in_at_most_one_of_twenty_suites(shape) ->
         for _ in range(60)
     )
     assert wrong <= 7  # 3 expected at most, 7 is beyond two standard deviations
+
+
+def test_claims_that_the_seeds_cannot_decide_are_named_before_anything_runs() -> None:
+    two, one = Claim(says="fvd[a] < fvd[b]"), Claim(says="fvd[a] < fvd[b]", sided="one")
+    assert too_few_seeds([], 1) is None
+    assert too_few_seeds([two], 6) is None
+    assert too_few_seeds([one, one], 6) is None
+    assert too_few_seeds([two, two, one], 6) == (
+        "claims: 6 seeds cannot decide 2 of 3 claims, for whatever is not counted: 7 are needed, 6 where claims are fixed now "
+        "and declared 'sided: one'"
+    )
+    assert too_few_seeds([one], 1) == "claims: 1 seed cannot decide 1 of 1 claims, for whatever is not counted: 5 are needed"
+
+
+ONE_SEED = {"tiny", "five_minutes"}
+"""Show the instrument on a CPU, and say that they settle nothing."""
+
+
+@pytest.mark.parametrize("name", sorted(set(shipped_suites()) - ONE_SEED))
+def test_shipped_suites_have_the_seeds_that_their_claims_want(name) -> None:
+    declared, _ = load_suite(shipped_suites()[name], [])
+    assert too_few_seeds(declared.claims, len(declared.seeds)) is None

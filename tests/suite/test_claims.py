@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from tests.suite.texts import MINIMAL
+from vdmbench.suite import SuiteError, expand, parse_suite
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, Term, check_claim, parse_claim
 
 VARIANTS, METRICS = ["attention", "bi-mamba", "3d-attention"], ["fvd", "ste-fd"]
@@ -87,3 +89,13 @@ def test_a_good_claim_passes() -> None:
         "step_time[bi-mamba] < 20 ms",
     ):
         check_claim(parse_claim(says), VARIANTS, METRICS)
+
+
+def test_claims_are_no_part_of_a_cells_identity() -> None:
+    claim = 'claims: [{says: "ste-fd[bi] < ste-fd[uni]"%s}]\n'
+    plain, two, one = (
+        [cell.identity for cell in expand(*parse_suite(MINIMAL + text))] for text in ("", claim % "", claim % ", sided: one")
+    )
+    assert plain == two == one
+    with pytest.raises(SuiteError, match="sided"):
+        parse_suite(MINIMAL + claim % ", sided: both")

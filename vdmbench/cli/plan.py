@@ -43,8 +43,17 @@ def plan(
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     solved = solve(cells, memory=memory, lines=lines)
     refuse_unreachable(solved, declared, lines)
+    few = None
+    if declared.claims:
+        from vdmbench.report.claims import too_few_seeds
+
+        few = too_few_seeds(declared.claims, len(declared.seeds))
     if as_json:
-        answer = {"suite": declared.name, "cells": [planned.as_json(cards) for planned in solved.cells]}
+        answer = {
+            "suite": declared.name,
+            "cells": [planned.as_json(cards) for planned in solved.cells],
+            "notes": [few] if few else [],
+        }
         say_json(answer)
     else:
         print_table(plan_table(solved.cells, declared.name))
@@ -54,6 +63,8 @@ def plan(
                 say(line)
         if cards:
             print_table(fits_table(solved.cells, cards))
+    if few:
+        say(few, err=True)
     if figures is not None:
         from vdmbench.report.planned_memory import write_figures
 

@@ -132,6 +132,20 @@ class Judgement:
         return for_it if self.sides == 1 else min(1.0, 2 * min(for_it, against_it))
 
 
+def too_few_seeds(claims: Sequence[Claim], seeds: int) -> str | None:
+    """What to say before anything is run of claims that so many seeds cannot decide; None where all can be decided."""
+    needed = [fewest_seeds(len(claims), 1 if claim.sided == "one" else 2) for claim in claims]
+    undecidable = sum(fewest > seeds for fewest in needed)
+    if not undecidable:
+        return None
+    one_sided = fewest_seeds(len(claims), 1)
+    less = f", {one_sided} where claims are fixed now and declared 'sided: one'" if one_sided < max(needed) else ""
+    return (
+        f"claims: {seeds} {'seed' if seeds == 1 else 'seeds'} cannot decide {undecidable} of {len(claims)} claims, for "
+        f"whatever is not counted: {max(needed)} are needed{less}"
+    )
+
+
 def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
     """All claims of a suite on its records. One that names what these records have not, or whose judging fails, is undecided
     and says why; the others are judged all the same."""
