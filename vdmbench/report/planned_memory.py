@@ -85,12 +85,15 @@ def _where(one: dict[int, int], other: dict[int, float] | dict[int, int]) -> flo
 
 
 def curves(planned: Iterable[tuple[Cell, Solved | None]]) -> list[Curve]:
-    """A curve a variant and phase, in declared order; the first cell of each length counts, for seeds take the same."""
+    """A curve a phase and variant, with what else is swept in its name, in declared order; the first cell of each length counts,
+    for seeds take the same."""
     found: dict[tuple[str, str], dict[int, int]] = {}
     for cell, solved in planned:
         for phase, memory in (solved.memory if solved else {}).items():
             length = int(cell.point.get("data.frames", cell.inputs.data.frames))
-            found.setdefault((cell.variant, phase), {}).setdefault(length, memory.allocated_peak_bytes)
+            others = [f"{path}={value}" for path, value in cell.point.items() if path != "data.frames"]
+            name = f"{cell.variant} [{', '.join(others)}]" if others else cell.variant
+            found.setdefault((name, phase), {}).setdefault(length, memory.allocated_peak_bytes)
     return [Curve(variant, phase, dict(sorted(peaks.items()))) for (variant, phase), peaks in found.items()]
 
 
@@ -142,11 +145,14 @@ def _limits(axes: Axes) -> None:
 def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) -> ReportFigure:
     """Who holds the peak of training, stacked, a bar a variant, a panel a sweep point; infeasible ones are named and stay."""
     points: dict[str, dict[str, dict[str, int]]] = {}
+    absent: dict[tuple[str, str], str] = {}
     for cell, solved in planned:
         title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
         memory = None if solved is None else solved.memory.get("train")
         holders = {} if memory is None else memory.holders
         points.setdefault(title, {}).setdefault(cell.variant, holders)
+        if solved is not None and memory is None:
+            absent[title, cell.variant] = "not simulated"
     with applied(style):
         figure, all_axes = small_multiples(style, len(points), height=0.8)
         for axes, (title, variants) in zip(all_axes, points.items(), strict=True):
@@ -155,9 +161,11 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
                 sizes = np.array([held.get(holder, 0) / 2**30 for held in variants.values()])
                 axes.barh(list(variants), sizes, left=base, color=colour, height=0.75, linewidth=0)
                 base += sizes
-            for row, held in enumerate(variants.values()):
+            for row, (name, held) in enumerate(variants.items()):
                 if not held:
-                    axes.annotate(" infeasible, or not simulated", (0, row), va="center", fontsize=style.size - 2, color=INK)
+                    axes.annotate(
+                        f" {absent.get((title, name), 'infeasible')}", (0, row), va="center", fontsize=style.size - 2, color=INK
+                    )
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             axes.set_title(title)
