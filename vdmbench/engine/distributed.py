@@ -64,16 +64,19 @@ class Ranks:
         own = batch // self.count
         return slice(self.index * own, (self.index + 1) * own)
 
-    def average_of(self, network: nn.Module, decay: Callable[[], float]) -> AveragedModel:
-        """Averaged weights, which begin as those of ``network``, each update with the ``decay`` asked for then. Before
-        :meth:`parallel`: a sharded network cannot be copied."""
-        # Buffers are copied: the average of a mask's infinities is NaN.
-        if self.sharded:  # a parameter at a time: lists of shards have no fused form
-            average = AveragedModel(network, avg_fn=lambda *now: get_ema_avg_fn(decay())(*now))
-        else:
-            average = AveragedModel(network, multi_avg_fn=lambda *now: get_ema_multi_avg_fn(decay())(*now))
+    def average_of(self, network: nn.Module) -> AveragedModel:
+        """Averaged weights, which begin as those of ``network``; before :meth:`parallel`, for no sharded network is copied."""
+        average = AveragedModel(network)  # buffers are copied: the average of a mask's infinities is NaN
         average.n_averaged.fill_(1)  # the initial weights; at 0 the first update would copy the weights after a step
         return average
+
+    def update_average(self, average: AveragedModel, network: nn.Module, decay: float) -> None:
+        """average <- decay * average + (1 - decay) * network."""
+        if self.sharded:  # a parameter at a time: lists of shards have no fused form
+            average.avg_fn = get_ema_avg_fn(decay)
+        else:
+            average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        average.update_parameters(network)
 
     def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
         """What is called in place of ``network``, so that backward passes leave the gradient of the global batch's mean."""

@@ -64,7 +64,7 @@ class Trainer:
         self.drop = drop
         self.done = 0
         self.losses: list[float] = []
-        self.average = None if train.ema is None else self.ranks.average_of(network, self._ema_decay)
+        self.average = None if train.ema is None else self.ranks.average_of(network)
         decayed = decayed_names(network)  # read from the parameters themselves, which sharding replaces
         self._parallel = self.ranks.parallel(network, device)
         if self.average is not None and self.ranks.sharded:
@@ -155,7 +155,7 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.ranks.update_average(self.average, self.network, self._ema_decay())
         return total
 
     def state(self) -> TrainingState | None:
