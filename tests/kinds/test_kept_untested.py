@@ -36,10 +36,10 @@ KNOWN = {
     "engine/clips_file.py:ClipsFile.__init__": "uint8, of frames that require_finite has passed",
     "engine/latents.py:_make": "require_finite of each video's latents, not_finite and save_tensors of the weights",
     "metrics/durable.py:save_tensors": "tests every tensor before it writes",
-    "metrics/feature_store.py:FeatureStore.append": "by save_tensors",
+    "folders/feature_store.py:FeatureStore.append": "by save_tensors",
     "metrics/i3d/weights.py:_keep": "by save_tensors, after two videos of known distance",
     "metrics/lpips.py:load_lpips": "by save_tensors, after its hash",
-    "metrics/reference.py:Reference.save": "by save_tensors",
+    "metrics/reference.py:_save": "by save_tensors",
     "runner/artifacts.py:write_samples": "uint8, of clips that require_finite has passed; and what clips were told",
     "runner/checkpoint.py:Checkpoints.save": "of a state that Trainer.state has tested; tested again where it is read",
 }

@@ -54,6 +54,7 @@ SITES = {
     "report/claims.py:_finding": POINT,
     "report/claims.py:_pooled": INSIDE,
     "report/collapses.py:collapsed": "two siblings at least: a run is named, not judged",
+    "report/copies.py:_entries": POINT,
     "report/encodings.py:encodings_table": POINT,
     "report/figures/consistency.py:drift": INSIDE,
     "report/figures/differences.py:_can_be_drawn": POINT,

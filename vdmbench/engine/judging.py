@@ -16,6 +16,7 @@ from vdmbench.engine.events import EngineEvent, Judged, Predicted, Profiled, Pro
 from vdmbench.engine.experiment import make_faithfulness, make_metrics
 from vdmbench.engine.prediction import Continued
 from vdmbench.engine.real_clips import RealClips
+from vdmbench.engine.training_clips import TrainingClips
 from vdmbench.metrics import temporal
 from vdmbench.records import MetricResult, TemporalProfile, TemporalProfiles
 from vdmbench.suite import CellInputs
@@ -28,6 +29,7 @@ def judge(
     device: torch.device,
     emit: Callable[[EngineEvent], None],
     *,
+    training: TrainingClips | None = None,
     continued: Continued | None = None,
     reference_cache: Path | None = None,
 ) -> None:
@@ -42,7 +44,8 @@ def judge(
     parts = len(metrics) + len(faithful) + profiled + (continued is not None)
     for number, (name, metric) in enumerate(metrics.items(), start=1):
         reference = real.reference(metric.to(device), reference_cache)
-        emit(Judged(name, MetricResult.from_metric(metric(reference, clips, origins))))
+        read = None if training is None else training.features(metric, real.frames, reference_cache)
+        emit(Judged(name, MetricResult.from_metric(metric(reference, clips, origins, read))))
         emit(Progress("evaluate", number, parts))
     for name, reading in faithful.items():
         shown = real.held_out[: len(clips)]

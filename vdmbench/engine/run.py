@@ -24,6 +24,7 @@ from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.sample_phase import SamplePhase
 from vdmbench.engine.train_phase import TrainPhase
 from vdmbench.engine.training import Trainer
+from vdmbench.engine.training_clips import TrainingClips
 from vdmbench.measure import PhaseMeter
 from vdmbench.networks import count_parameters
 from vdmbench.networks.denoiser import Denoiser
@@ -129,6 +130,7 @@ class _Run:
                 self.real_clips,
                 self.cell.device,
                 self.emit,
+                training=TrainingClips.of(self.inputs, self.cell.train_source),
                 continued=self.continued,
                 reference_cache=self.reference_cache,
             )

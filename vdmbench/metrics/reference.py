@@ -42,27 +42,12 @@ class Reference:
         sets = {"real": self.real, "held_out": self.held_out, **{f"control.{k}": v for k, v in self.controls.items()}}
         if self.apart is not None:
             sets["apart"] = self.apart
-        tensors = {f"{name}.{column}": rows for name, clips in sets.items() for column, rows in clips.columns().items()}
-        rows, columns = self.real.size
-        save_tensors(tensors, path, {"key": self.key, "clip": f"{self.real.frames} {rows} {columns}"})
+        _save(sets, path, self.key)
 
     @classmethod
     def load(cls, path: Path, key: str) -> Reference:
         """Read a saved reference; raises :class:`DamagedReference` where it is torn or holds another key."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-        except (SafetensorError, OSError) as cause:
-            raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
-        if metadata.get("key") != key:
-            raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
-        frames, rows, columns = map(int, metadata["clip"].split())
-        held: dict[str, dict[str, Tensor]] = {}
-        for told, tensor in tensors.items():
-            name, _, column = told.rpartition(".")
-            held.setdefault(name, {})[column] = tensor
-        sets = {name: ClipFeatures.of_columns(each, frames, (rows, columns)) for name, each in held.items()}
+        sets = _load(path, key)
         controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
 
@@ -131,6 +116,50 @@ def build_reference(
     if path is not None:
         reference.save(path)
     return reference
+
+
+def training_features(
+    extractor: Extractor,
+    protocol: Protocol,
+    clips: Iterable[Tensor],
+    *,
+    fingerprint: str,
+    origins: Origins,
+    cache: Path | None = None,
+) -> ClipFeatures:
+    """Features of training clips, to hold generated ones against; from ``cache`` where it has them, as of a reference."""
+    key = reference_key(protocol, fingerprint, 0, 0, (origins,))
+    path = None if cache is None else cache / f"{key[:40]}.safetensors"
+    if path is not None and path.exists():
+        return _load(path, key)["training"]
+    found = extract(extractor, clips, protocol, origins)
+    if path is not None:
+        _save({"training": found}, path, key)
+    return found
+
+
+def _save(sets: dict[str, ClipFeatures], path: Path, key: str) -> None:
+    tensors = {f"{name}.{column}": rows for name, clips in sets.items() for column, rows in clips.columns().items()}
+    one = next(iter(sets.values()))
+    rows, columns = one.size
+    save_tensors(tensors, path, {"key": key, "clip": f"{one.frames} {rows} {columns}"})
+
+
+def _load(path: Path, key: str) -> dict[str, ClipFeatures]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    except (SafetensorError, OSError) as cause:
+        raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
+    if metadata.get("key") != key:
+        raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
+    frames, rows, columns = map(int, metadata["clip"].split())
+    held: dict[str, dict[str, Tensor]] = {}
+    for told, tensor in tensors.items():
+        name, _, column = told.rpartition(".")
+        held.setdefault(name, {})[column] = tensor
+    return {name: ClipFeatures.of_columns(each, frames, (rows, columns)) for name, each in held.items()}
 
 
 def tensor_fingerprint(*clips: Tensor) -> str:

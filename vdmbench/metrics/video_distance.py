@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from vdmbench.metrics.frechet import Gaussian, Moments, TooFewClips, frechet_dis
 from vdmbench.metrics.infinity import infinite_distance
 from vdmbench.metrics.kernel import kernel_distance
 from vdmbench.metrics.manifold import manifold_scores
+from vdmbench.metrics.memorisation import memorisation
 from vdmbench.metrics.protocol import Protocol
-from vdmbench.metrics.reference import Reference, build_reference
+from vdmbench.metrics.reference import Reference, build_reference, training_features
 from vdmbench.metrics.video import InvalidVideo
 
 SMALL = 256  # clips under which an estimate is mostly its own bias
@@ -79,18 +81,28 @@ class VideoDistance:
             cache=cache,
         )
 
+    def training(
+        self, clips: Iterable[Tensor], *, fingerprint: str, origins: Origins, cache: Path | None = None
+    ) -> ClipFeatures:
+        """Measure training clips, or find them in ``cache``: what generated clips may be copies of."""
+        return training_features(self.extractor, self.protocol, clips, fingerprint=fingerprint, origins=origins, cache=cache)
+
     def __call__(
-        self, reference: Reference, generated: Tensor | Iterable[Tensor], origins: Origins | None = None
+        self,
+        reference: Reference,
+        generated: Tensor | Iterable[Tensor],
+        origins: Origins | None = None,
+        training: ClipFeatures | None = None,
     ) -> dict[str, Any]:
         """Judge uint8 clips (batch frames 3 height width, one tensor or batches); returns a JSON-able object.
 
-        Without ``origins`` each clip is a video of its own.
+        Without ``origins`` each clip is a video of its own; without ``training`` clips nothing is said of memorisation.
 
         Raises :class:`TooFewClips` below two clips, :class:`InvalidVideo` on what is not such video.
         """
-        return self.judge(reference, extract(self.extractor, in_batches(generated), self.protocol, origins))
+        return self.judge(reference, extract(self.extractor, in_batches(generated), self.protocol, origins), training)
 
-    def judge(self, reference: Reference, generated: ClipFeatures) -> dict[str, Any]:
+    def judge(self, reference: Reference, generated: ClipFeatures, training: ClipFeatures | None = None) -> dict[str, Any]:
         """The same for features that were extracted before."""
         for side, clips in (("real", reference.real), ("held-out", reference.held_out), ("generated", generated)):
             if len(clips) < 2:
@@ -134,6 +146,7 @@ class VideoDistance:
             "infinity": infinite_distance(self._distance, real, fake, seed=self.seed),
             "manifold": manifold_scores(real[:PAIRED], fake[:PAIRED]),
             **self._floor_and_controls(reference, fake, standard),
+            "memorisation": self._memorisation(reference, generated, training, standard),
             "comparable": self.protocol.comparable,
             "protocol": self.protocol.canonical(),
         }
@@ -145,6 +158,24 @@ class VideoDistance:
             else [f"clips are {_pixels(sizes[0])} real and {_pixels(sizes[1])} generated: each is resized on its own"]
         )
         return result | {"warnings": [*self._warnings(result), *resized]}
+
+    def _memorisation(
+        self,
+        reference: Reference,
+        generated: ClipFeatures,
+        training: ClipFeatures | None,
+        standard: Callable[[Tensor], Tensor],
+    ) -> dict[str, Any] | None:
+        """Against training clips; or, where every second real video is held out against the others, against those."""
+        held_out, among = reference.held_out, training or reference.apart
+        if among is None:
+            return None
+        if training is not None:  # neither set of real clips was trained on, and they share no video
+            apart = replace(held_out, videos=held_out.videos + reference.real.videos.max() + 1)
+            held_out = ClipFeatures.joined([reference.real, apart])
+        seen = [replace(clips, features=standard(clips.features)) for clips in (among, generated, held_out)]
+        found = memorisation(*seen, seed=self.seed)
+        return found and {"among": "real" if training is None else "training", **found}
 
     def _standard(self, reference: Reference) -> Callable[[Tensor], Tensor]:
         """What the protocol does to features: nothing, or the reference's mean and deviations taken out of all of them."""
@@ -248,6 +279,13 @@ class VideoDistance:
             notes.append(
                 f"the floor is of {floor[0]} against {floor[1]} real clips, the distance of {real} against {fake}: "
                 "read the floor against value_at_floor_n"
+            )
+        copied = result["memorisation"]
+        if copied is not None and copied["alarm"]:
+            notes.append(
+                f"{copied['nearer']} of {copied['clips']} generated clips lie nearer to a {copied['among']} clip than any of "
+                f"{copied['held_out_clips']} held-out ones (p {copied['p']:.2g}): some may be copies, which "
+                "no distance between sets notices"
             )
         if result["blind"]:
             notes.append(f"blind to {', '.join(result['blind'])} at this count: such damage would not have shown")

@@ -195,6 +195,30 @@ class Sampling(Recorded):
     """Of a pass through the network before the first clip, in which kernels are compiled; null where they are not."""
 
 
+class Memorisation(Recorded):
+    """How near generated clips lie to training clips, in a metric's own features, beside real clips that nobody trained on."""
+
+    among: str
+    """What they are held against: ``training`` clips; or ``real`` ones, where two folders are compared."""
+    training_clips: int
+    training_videos: int
+    clips: int
+    """Generated ones that count: one a video."""
+    held_out_clips: int
+    nearest: float
+    """Distance of a generated clip to the nearest training clip, the median."""
+    nearest_held_out: float
+    ratio: float
+    """That distance over the mean of those to the nearest 50 other videos, the median; a copy has nearly 0."""
+    ratio_held_out: float
+    nearer: int
+    """Generated clips whose ratio is below that of every held-out clip."""
+    p: float
+    """Of the rank test that generated clips are no nearer than held-out ones."""
+    alarm: bool
+    """Whether p is at most 0.01, the rate of false alarms."""
+
+
 class MetricResult(Recorded):
     """A distance, the protocol in its name, and all that is needed to doubt it."""
 
@@ -226,6 +250,8 @@ class MetricResult(Recorded):
     control_n: int | None = None
     blind: list[str] = Field(default_factory=list)
     """Controls that the metric did not see."""
+    memorisation: Memorisation | None = None
+    """Null where training clips were not at hand, or no training video is as long as a judged clip."""
     rank_deficient: bool = False
     warnings: list[str] = Field(default_factory=list)
     protocol: dict[str, Any] = Field(default_factory=dict)

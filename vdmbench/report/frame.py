@@ -113,6 +113,7 @@ def _doubts(name: str, result: MetricResult) -> dict[str, Any]:
         f"{name}.n_real": result.n_real,
         f"{name}.n_generated": result.n_generated,
         f"{name}.blind": ", ".join(result.blind) or None,
+        f"{name}.copies": result.memorisation.alarm if result.memorisation else None,
         f"{name}.rank_deficient": result.rank_deficient,
     }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vdmbench.records import Record, write_atomically
 from vdmbench.report.aggregation import aggregate
 from vdmbench.report.behaviour import behaviour_table
+from vdmbench.report.copies import copies_table
 from vdmbench.report.declaration import DeclaredSuite, declared_suite
 from vdmbench.report.encodings import encodings_table
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
@@ -56,9 +57,10 @@ def report_tables(study: Study, claims: Sequence[Claim] = (), items: Items | Non
     makers["main"] = partial(main_table, study)
     if study.reference is not None:
         makers["comparison"] = partial(comparison_table, study)
-    for make in (frontier_table, levels_table, improvement_table, scaling_table, encodings_table, streaming_table):
+    derived = (frontier_table, levels_table, improvement_table, scaling_table)
+    described = (encodings_table, streaming_table, behaviour_table, copies_table, failures_table)
+    for make in (*derived, *described):
         makers[make.__name__.removesuffix("_table")] = partial(make, study)
-    makers |= {"behaviour": partial(behaviour_table, study), "failures": partial(failures_table, study)}
     made = [items.make(f"table {name}", make) for name, make in makers.items()]
     return [table for table in made if table is not None and table.rows]
 

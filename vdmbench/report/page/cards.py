@@ -172,10 +172,16 @@ def _metric(name: str, result: MetricResult) -> str:
             "95 % interval over clips",
             None if result.interval is None else f"{result.interval[0]:.5g} to {result.interval[1]:.5g}",
         ),
-        ("floor (real against real)", None if result.floor is None else f"{result.floor:.5g}"),
+        ("floor (held-out real clips)", None if result.floor is None else f"{result.floor:.5g}"),
         ("kernel distance (KVD)", None if result.kvd is None else f"{result.kvd:.5g}"),
         *((f"control: {control}", f"{value:.5g}") for control, value in result.controls.items()),
     ]
+    if (copied := result.memorisation) is not None:
+        facts += [
+            (f"nearest {copied.among} clip, median", f"{copied.nearest:.5g}, of held-out clips {copied.nearest_held_out:.5g}"),
+            ("over how far others are", f"{copied.ratio:.3g}, of held-out clips {copied.ratio_held_out:.3g}"),
+            ("nearer than any held-out clip", f"{copied.nearer} of {copied.clips} generated clips (p {copied.p:.2g})"),
+        ]
     warnings = [f"this metric did not see: {', '.join(result.blind)}"] if result.blind else []
     warnings += ["fewer clips than feature dimensions: the covariance is rank-deficient"] if result.rank_deficient else []
     warnings += result.warnings

@@ -74,6 +74,14 @@ def _limits(study: Study, metric: str) -> list[str]:
     blind = sorted({name for text in study.frame[f"{metric}.blind"] if isinstance(text, str) for name in text.split(", ")})
     if blind:
         limits.append(f"did not see these controls in at least one cell: {', '.join(blind)}.")
+    copies = [
+        label for label, alarm in zip(study.frame["label"], study.frame[f"{metric}.copies"], strict=True) if alarm is True
+    ]
+    if copies:
+        limits.append(
+            f"found generated clips of {', '.join(dict.fromkeys(copies))} nearer to training clips than held-out clips are: "
+            "some may be copies (table of nearest training clips)."
+        )
     if any(flag is True for flag in study.frame[f"{metric}.rank_deficient"]):
         limits.append("had fewer clips than feature dimensions in at least one cell.")
     smallest = study.frame[f"{metric}.n_generated"].min()
