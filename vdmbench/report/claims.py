@@ -60,8 +60,8 @@ class Finding:
     unit: str = "%"
     n: int = 0
     """Paired seeds."""
-    seeds_for: int = 0
-    """Seeds in which the claim holds."""
+    held: tuple[tuple[int, int], ...] = ()
+    """In how many seeds the claim holds, of how many: of all runs and, where some collapsed, of those without them too."""
     for_it: float | None = None
     against_it: float | None = None
     """One-sided p-values of the two answers, the second corrected for the claim's points; null where nothing was tested."""
@@ -162,7 +162,8 @@ def judge_claims(study: Study, claims: Sequence[Claim]) -> list[Judgement]:
 def _corrected(judgement: Judgement, p: float | None, tests: int) -> Judgement:
     """The same with Holm's correction, and the reasons that follow from it."""
     raw = judgement.raw_p
-    factor = p / raw if p is not None and raw else float(max(1, tests))
+    # Of a claim that is decided its own factor; else that of all claims, so that no point says more than its claim could.
+    factor = p / raw if p is not None and raw and p < LEVEL else float(max(1, tests))
     findings = []
     for finding in judgement.findings:
         if finding.settled is None and finding.tested:
@@ -174,21 +175,23 @@ def _corrected(judgement: Judgement, p: float | None, tests: int) -> Judgement:
 
 def _reason(finding: Finding, judgement: Judgement, tests: int) -> str:
     """What a tested finding rests on, and where it decides nothing what is wanting."""
-    parts = [f"holds in {finding.seeds_for} of {finding.n} seeds"]
+    (held, n), *without = finding.held
+    parts = [f"holds in {held} of {n} seeds" + "".join(f", {some} of {kept} without what collapsed" for some, kept in without)]
+    held, n = min(finding.held, key=lambda counts: counts[1])
     if finding.verdict == Verdict.UNDECIDED:
         sides, fewest = judgement.sides, fewest_seeds(tests, judgement.sides)
         over = f" over {tests} claims" if tests > 1 else ""
         alone = judgement.finding_p(finding)
-        most = finding.seeds_for if sides == 1 else max(finding.seeds_for, finding.n - finding.seeds_for)
-        if finding.n < fewest:
-            parts.append(f"cannot decide: {finding.n} paired seeds; at least {fewest} are needed{over}")
-        elif sides == 1 and finding.seeds_for * 2 < finding.n:
+        most = held if sides == 1 else max(held, n - held)
+        if n < fewest:
+            parts.append(f"cannot decide: {n} paired seeds; at least {fewest} are needed{over}")
+        elif sides == 1 and held * 2 < n:
             parts.append("a one-sided claim can be supported, never refuted")
         else:
             if alone < LEVEL:
                 parts.append(f"p {alone:.3f} alone, not after Holm's correction{over}")
-            needed = seeds_needed(most, finding.n, tests, sides)
-            answer = "show" if 2 * finding.seeds_for >= finding.n else "refute"
+            needed = seeds_needed(most, n, tests, sides)
+            answer = "show" if 2 * held >= n else "refute"
             parts.append(f"about {needed} seeds would {answer} it" if needed else "no number of seeds in reach would decide it")
     return "; ".join([*parts, *filter(None, [finding.reason])])
 
@@ -309,14 +312,14 @@ def _at_points(study: Study, parsed: ParsedClaim, groups: Sequence[Group]) -> Fi
 
 
 def _collapses(study: Study, parsed: ParsedClaim, quantity: Quantity, groups: Sequence[Group]) -> str:
-    """Which runs collapsed, and what is done about it."""
+    """Which runs collapsed, by name; the claim is judged with and without them."""
     named = [
         f"{term.label} seed {seed}"
         for term in parsed.terms
         for group in groups
         for seed in sorted(runs_for_tests(study, quantity, group, term.label)[1])
     ]
-    return f"collapsed: {', '.join(dict.fromkeys(named))}; judged with and without" if named else ""
+    return f"collapsed: {', '.join(dict.fromkeys(named))}" if named else ""
 
 
 def _by_ratio(quantity: Quantity, tolerance: float | Amount | None) -> bool:
@@ -382,16 +385,18 @@ def _finding(
     shown = effect.on_scale if isinstance(effect, Effect) else effect
     low, high = shown.interval or (None, None)
     middle = shown.median if shown.median is not None and math.isfinite(shown.median) else None
+    versions = effect.tested if isinstance(effect, Effect) else (effect,)
     if parsed.relation == "=":
         lowest, highest = _bounds(quantity, parsed.tolerance or 0.0)
-        seeds_for = sum(lowest < value < highest for value in shown.values)
+        held = [sum(lowest < value < highest for value in version.values) for version in versions]
         answers = _within(effect, (lowest, highest)), min(effect.p_above(highest), effect.p_below(lowest))
     else:
         less = parsed.relation == "<"
-        seeds_for = shown.below(0.0) if less else shown.above(0.0)
+        held = [version.below(0.0) if less else version.above(0.0) for version in versions]
         answers = (effect.p_below(0.0), effect.p_above(0.0))
         answers = answers if less else answers[::-1]
-    return Finding(where, middle, low, high, unit, shown.n, seeds_for, *answers, reason=note)
+    counts = tuple((count, version.n) for count, version in zip(held, versions, strict=True))
+    return Finding(where, middle, low, high, unit, shown.n, counts, *answers, reason=note)
 
 
 def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None:
@@ -476,8 +481,8 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             )
     notes = [
         "Supported where every sweep point supports it, refuted where any refutes it (corrected for the claim's points); p < "
-        "0.05 after Holm's correction over the claims. Sign test, paired by seed: if one side were below the other in a new "
-        "seed as often as above, so many seeds on one side would come once in 1/p suites."
+        "0.05 after Holm's correction over the claims. Sign test, paired by seed: p is how often so many seeds would fall on "
+        "one side if a coin decided."
     ]
     if one_sided := [judgement.name for judgement in judgements if judgement.sides == 1]:
         notes.append(f"One-sided, as declared: supported or undecided, never refuted by a test: {'; '.join(one_sided)}.")
