@@ -22,6 +22,7 @@ from vdmbench.report.figures import NothingToDraw
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
 from vdmbench.report.planned_memory import Curve
 from vdmbench.report.tables import comparison_table, main_table
+from vdmbench.report.write import report_tables
 from vdmbench.suite.claims import Claim
 
 REDUCES = {
@@ -149,7 +150,9 @@ DERIVED = (frontier_table, levels_table, improvement_table, scaling_table)
 def test_nothing_is_derived_claimed_or_bold(seeds) -> None:
     study = _study(seeds)
     for make in DERIVED:
-        assert make(study).rows == [], make.__name__
+        table = make(study)
+        assert table.rows == [], make.__name__
+        assert "three seeds" in table.wanting or "3 seeds" in table.wanting, make.__name__
     judged = judge_claims(study, CLAIMS)
     assert {judgement.verdict for judgement in judged} == {Verdict.UNDECIDED}
     assert all(judgement.reason or all(finding.reason for finding in judgement.findings) for judgement in judged)
@@ -172,3 +175,13 @@ def test_no_exponent_goes_through_two_lengths() -> None:
     assert scaling_table(_study(6, (16, 64))).rows == []
     assert Curve("a", "train", {16: 100, 64: 400}).exponent is None
     assert Curve("a", "train", {16: 100, 32: 200, 64: 400}).exponent == pytest.approx(1)
+
+
+def test_the_main_table_says_which_tables_are_not_there_and_why() -> None:
+    notes = next(table for table in report_tables(_study(2)) if table.name == "main").notes
+    assert [note.partition(": no table, for ")[0] for note in notes if ": no table, for " in note] == [
+        "Memory and distance",
+        "Memory at one distance, distance at one memory",
+        "Over data sets",
+        "Growth with clip length",
+    ]

@@ -85,7 +85,8 @@ def frontier_table(study: Study) -> Table:
             else "One width a variant: nothing to interpolate between. Sweep a width "
             "(network.base_channels) to compare at equal memory or distance."
         )
-    return _without_empty(Table("frontier", "Memory and distance", columns, rows, notes))
+    wanting = f"no variant has {MINIMUM_SEEDS} seeds with memory and a distance" if few else ""
+    return _without_empty(Table("frontier", "Memory and distance", columns, rows, notes, wanting=wanting))
 
 
 def _significant(gaps: dict[str, tuple[OverSeeds | None, OverSeeds | None]]) -> set[tuple[str, int]]:
@@ -152,7 +153,10 @@ def levels_table(study: Study) -> Table:
         "Each frontier, interpolated between the widths that were run, at the middle of the range that all of them span, in "
         f"each seed by itself: {INTERVAL}. A dash: a frontier that does not reach there."
     ]
-    return _without_empty(Table("levels", "Memory at one distance, distance at one memory", columns, rows, notes))
+    wanting = "no two widths of a variant have three seeds and a range in common with the others'" if widths(study) else ""
+    return _without_empty(
+        Table("levels", "Memory at one distance, distance at one memory", columns, rows, notes, wanting=wanting)
+    )
 
 
 def _level(value: float | None, factor: float = 1.0) -> Entry:
@@ -208,7 +212,8 @@ def improvement_table(study: Study) -> Table:
         "Probability that a run of the variant beats the reference's of the same data set and seed, mean over data sets with "
         "three seeds or more of both; interval: Clopper and Pearson's over all pairs."
     ]
-    return _without_empty(Table("improvement", "Over data sets", columns, rows, notes))
+    wanting = f"no data set has {MINIMUM_SEEDS} seeds of a variant and of {reference}" if over and reference else ""
+    return _without_empty(Table("improvement", "Over data sets", columns, rows, notes, wanting=wanting))
 
 
 SCALED = tuple(quantity for quantity in BUILT_IN if quantity.main and quantity.reach == "machine")
@@ -227,7 +232,7 @@ def scaling_table(study: Study) -> Table:
     ]
     columns += [Column("crossover", f"Below {reference}")] if reference else []
     rows: list[list[Entry]] = []
-    few = 0
+    few, wanting = 0, ""
     for quantity in quantities:
         if quantity.signed:
             continue
@@ -251,11 +256,9 @@ def scaling_table(study: Study) -> Table:
         f"crossings are computed in each seed by itself: {INTERVAL}."
     ]
     if few:
-        notes.append(
-            f"{few} curves are left out: an exponent wants {MINIMUM_LENGTHS} lengths or more, and {MINIMUM_SEEDS} seeds or "
-            f"more at all of them."
-        )
-    return _without_empty(Table("scaling", "Growth with clip length", columns, rows, notes))
+        wanting = f"an exponent wants {MINIMUM_LENGTHS} lengths or more, and {MINIMUM_SEEDS} seeds or more at all of them"
+        notes.append(f"{few} curves are left out: {wanting}.")
+    return _without_empty(Table("scaling", "Growth with clip length", columns, rows, notes, wanting=wanting))
 
 
 def _without_empty(table: Table) -> Table:

@@ -52,6 +52,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
     breaks: frozenset[int] = frozenset()
     """Rows before which another sweep point begins."""
+    wanting: str = ""
+    """Why there are no rows, where there could be some."""
 
 
 def shown_value(value: float, deviation: float | None = None) -> str:

@@ -62,7 +62,9 @@ def report_tables(study: Study, claims: Sequence[Claim] = (), items: Items | Non
     for make in (*derived, *described):
         makers[make.__name__.removesuffix("_table")] = partial(make, study)
     made = [items.make(f"table {name}", make) for name, make in makers.items()]
-    return [table for table in made if table is not None and table.rows]
+    tables = [table for table in made if table is not None]
+    unsaid = [f"{table.title}: no table, for {table.wanting}." for table in tables if table.wanting and not table.rows]
+    return [replace(table, notes=[*table.notes, *unsaid]) if table.name == "main" else table for table in tables if table.rows]
 
 
 def write_tables(study: Study, tables: Sequence[Table], out: Path, items: Items | None = None) -> list[Path]:
