@@ -201,7 +201,7 @@ def shortened(text: str, most: int = LONGEST_NAME) -> str:
 def shorten_names(figure: Figure) -> None:
     """Titles, legends and names within a figure; labels of axes stay as they are."""
     for axes in figure.axes:
-        axes.set_title(shortened(axes.get_title(), LONGEST_TITLE))
+        axes.title.set_text(shortened(axes.get_title(), LONGEST_TITLE))  # set_title would set the size of no style
         for text in axes.texts:
             text.set_text(shortened(text.get_text()))
     for legend in figure.legends:

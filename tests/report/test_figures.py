@@ -173,3 +173,27 @@ def test_svg_ids_do_not_come_from_names_in_records(study) -> None:
     hostile = Study.of([make_record('"><script>x</script>', frames=frames, identity=str(frames)) for frames in (16, 32)])
     for texts in draw(hostile, "memory").tips:
         assert re.fullmatch(r"variant-\d+-\d+", texts)
+
+
+def test_long_names_lose_their_middle_and_titles_keep_their_size() -> None:
+    records = [record.model_copy(update={"variant": record.variant + "-long" * 20}) for record in make_records(frames=(16, 32))]
+    for style in ("default", "talk"):
+        figure = draw(Study.of(records), "memory", style)
+        legend = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert all(len(text) <= 41 for text in legend)
+        assert any("…" in text for text in legend)
+        assert figure.axes[0].title.get_fontsize() == find_style(style).size
+
+
+def test_axes_are_linear_where_a_value_has_no_logarithm() -> None:
+    records = make_records(variants=("s4d",), frames=(16, 24), seeds=(0, 1))
+    zero = [
+        record.model_copy(update={"metrics": {"fvd": record.metrics["fvd"].model_copy(update={"value": value})}})
+        for record, value in zip(records, (0.0, -1.0, 3.0, 4.0), strict=True)
+    ]
+    axes = draw(Study.of(zero), "distance").axes[0]
+    assert axes.get_yscale() == "linear"
+    low, high = axes.get_ylim()
+    assert low < -1.0
+    assert high > 4.0
+    assert draw(Study.of(records), "distance").axes[0].get_yscale() == "log"

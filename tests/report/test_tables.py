@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from tests.report.synthetic import make_record
 from vdmbench.records import DeviceMemory
 from vdmbench.report import Study, aggregate, comparison_table, main_table
 from vdmbench.report.quantities import UnknownQuantity, choose_scale, find_quantity, significant
-from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
-from vdmbench.report.tables import column_scales, failures_table, shown_value
+from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, latex_text, markdown, table_frame
+from vdmbench.report.tables import Column, Entry, Table, column_scales, failures_table, shown_value
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
@@ -172,3 +173,36 @@ def test_cohorts_and_suites_have_columns_when_there_are_several() -> None:
     table = main_table(Study.of(records))
     assert [column.key for column in table.columns[:3]] == ["suite", "cohort", "frames"]
     assert len(table.rows) == 4
+
+
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def test_a_number_macro_is_a_number_in_text_in_math_and_for_siunitx(study) -> None:
+    """What each macro expands to, read as TeX would: no ``$`` that would end the math it is used in, and a plain number with a
+    plain minus, which is all that ``\\num`` takes; a cell without a number says why, in text that math can hold."""
+    scales = {name: (scale.factor, scale.unit) for name, scale in column_scales(study, study.quantities).items()}
+    text = latex_numbers(aggregate(study), study.coordinates, scales)
+    macros = re.findall(r"\\csname vdm@(.*)\\endcsname\{(.*)\}(?: % .*)?$", text, flags=re.M)
+    assert len(macros) > 100
+    assert len({name for name, _ in macros}) == len(macros)
+    negative = [value for _, value in macros if value.startswith("-")]
+    assert len(negative) > 10
+    for name, value in macros:
+        assert "$" not in value, name
+        if name.endswith("/relative"):
+            assert NUMBER.fullmatch(value.removesuffix(r"\%")), (name, value)
+        elif not NUMBER.fullmatch(value):
+            assert re.fullmatch(r"[a-z ,.0-9]+( ?\\ensuremath\{\\times\}\d+)?[a-z ,.0-9]*", value), (name, value)
+
+
+@pytest.mark.parametrize("text", ["±1 × −2", "a_b & 50% #1 {x} ~ ^ \\ <$>"])
+def test_latex_text_opens_no_math_of_its_own(text) -> None:
+    assert not re.search(r"(?<!\\)\$", latex_text(text))
+
+
+def test_text_of_a_record_ends_no_line_of_latex_or_markdown() -> None:
+    table = Table("t", "one\ntwo", [Column("c", "h\nh")], [[Entry("a\n\\end{tabular}\x1b")]], ["note\n\\input{x}"])
+    assert all(line.startswith("%") for line in latex(table).splitlines()[:3])
+    assert "\x1b" not in latex(table) + markdown(table)
+    assert "\n\\input" not in latex(table)

@@ -96,3 +96,27 @@ def test_wrong_axes_are_told_where_they_stand(override: str, message: str):
     with pytest.raises(SuiteError) as refused:
         cells(MINIMAL, override)
     assert refused.value.problems[0].endswith(message)
+
+
+def test_an_axis_of_the_reference_names_the_cells_that_are_matched_to_it():
+    """They differ by what they are brought to, so that two of them under one name would be taken for one."""
+    text = """schema: 1
+name: matched
+network: {name: unet3d, base_channels: 8, multipliers: [1]}
+variants: {attention: {mixer: attention}, mamba: {mixer: mamba}, floor: {mixer: identity}}
+sweep: {variants.attention.train.batch_size: [2, 4]}
+match: {quantity: memory, reference: attention, knob: batch_size, exempt: [floor]}
+data: {source: {name: sprites}, frames: 5, size: 8}
+train: {steps: 2, batch_size: 2}
+sample: {sampler: ddim, steps: 2, clips: 4, batch_size: 4}
+evaluate: {metrics: [{name: ste-fd}], real_clips: 4}
+"""
+    cells = expand(*parse_suite(text))
+    assert [cell.label for cell in cells] == [
+        "attention batch_size=2 seed=0",
+        "attention batch_size=4 seed=0",
+        "mamba batch_size=2 seed=0",
+        "mamba batch_size=4 seed=0",
+        "floor seed=0",
+    ]
+    assert len({cell.identity for cell in cells}) == 5

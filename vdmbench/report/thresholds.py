@@ -40,7 +40,10 @@ def _of_suite(results: Path) -> dict[str, Any]:
     for folder in results_folders(results):
         kept = folder / "suite.json"
         if kept.is_file():
-            gate = json.loads(kept.read_bytes()).get("gate")
+            try:
+                gate = json.loads(kept.read_bytes()).get("gate")
+            except (ValueError, AttributeError):
+                raise InvalidThresholds(f"{kept}: not a suite in JSON: its limits cannot be read") from None
             return gate if isinstance(gate, dict) else {}
     return {}
 

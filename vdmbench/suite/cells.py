@@ -298,6 +298,8 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
         if tree["match"] is not None and suite.match is not None and suite.match.reference_variant is not None:
             other = trees[suite.match.reference_variant, number][0]
             reference = {block: other[block] for block in (*Reference.model_fields, *FORMS) if block in other}
+            own = {axis for axis in trees[suite.match.reference_variant, number][1] if _decides_reference(axis)}
+            coordinates = {axis: value for axis, value in points[number].items() if axis in own or axis in coordinates}
         first = _validated({**tree, "variant": name, "seed": suite.seeds[0], "reference": reference}, origin, lines)
         for seed in suite.seeds:
             inputs = first.model_copy(update={"seed": seed})
@@ -307,6 +309,13 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
             if repr(same.point) != repr(cell.point):
                 _refuse_same(same, cell, lines)
     return list(cells.values())
+
+
+def _decides_reference(axis: str) -> bool:
+    """Whether an axis of the reference alone changes what others are brought to: their cells differ by it, and are named so."""
+    head, _, rest = axis.partition(".")
+    inside = (_axis_path(axis, rest.partition(".")[0]) or "").partition(".")[0]
+    return head == "variants" and inside in (*Reference.model_fields, *FORMS)
 
 
 def problem_of(cell: Cell, path: tuple[str | int, ...], message: str, lines: SourceLines) -> str:
