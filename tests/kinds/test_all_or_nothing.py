@@ -69,7 +69,7 @@ def test_items_are_made_in_one_way_and_at_known_places() -> None:
         "report/page/page.py:build_page": 1,  # each section
         "report/render.py:latex_numbers": 1,  # the macros of each row
         "report/write.py:_write_figures": 1,  # each figure
-        "report/write.py:_write_walls": 1,  # each wall of samples
+        "report/write.py:_write_walls": 2,  # each wall of samples, and each of its files
         "report/write.py:report_tables": 1,  # each table
         "report/write.py:write_tables": 2,  # the summary; each file of a table or of data
     }

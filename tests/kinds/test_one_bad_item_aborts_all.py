@@ -15,7 +15,8 @@ import pytest
 
 from tests.kinds.syntax import PACKAGE
 from vdmbench.matching.simulable import check_simulation
-from vdmbench.runner.planning import CannotBuild, plan
+from vdmbench.runner.planning import CannotBuild, PlanningFailed, plan, what_would_fit
+from vdmbench.runner.stopping import Stop
 from vdmbench.suite import expand, parse_suite
 
 MIXERS = """
@@ -201,6 +202,14 @@ def test_a_class_that_cannot_be_built_is_named_in_a_line(file) -> None:
     assert "unbuilt" in str(refused.value)
     assert "Traceback" not in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_what_would_have_fitted_is_unknown_in_a_line(file) -> None:
+    (cell,) = _cells(file, "Reads")
+    (planned,) = plan([cell], memory=True).cells
+    with pytest.raises(PlanningFailed, match="it reads a value from the device") as unknown:
+        what_would_fit(cell, planned.solved, 2**30, Stop())
+    assert len(str(unknown.value).splitlines()) == 1
 
 
 def test_check_mixer_says_so_too(vdmbench, file) -> None:

@@ -95,3 +95,16 @@ def test_damaged_samples_cost_their_own_wall_alone(damage, tmp_path) -> None:
         assert "samples.npz" in made.missing["samples 16 frames"]
         assert "samples 16 frames" in page
         assert "samples" in [path.stem for path in made.files if path.suffix == ".pdf"]
+
+
+def test_a_movie_that_cannot_be_written_costs_no_wall(tmp_path, monkeypatch) -> None:
+    from vdmbench.report.figures import walls
+
+    def unavailable(frames: object) -> bytes:
+        raise walls.MovieUnavailable("an mp4 needs the package 'av'")
+
+    monkeypatch.setattr(walls, "wall_mp4", unavailable)
+    folder = store(tmp_path / "r", [make_record("s4d")], clips=lambda record: moving_squares(1, 4, seed=1))
+    made = write_report([folder], tmp_path / "out", mp4=True)
+    assert made.missing == {"samples 16 frames as mp4": "an mp4 needs the package 'av'"}
+    assert [path.suffix for path in made.files if path.parent.name == "samples"] == [".gif"]

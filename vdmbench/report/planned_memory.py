@@ -85,8 +85,8 @@ def _where(one: dict[int, int], other: dict[int, float] | dict[int, int]) -> flo
 
 
 def curves(planned: Iterable[tuple[Cell, Solved | None]]) -> list[Curve]:
-    """A curve a phase and variant, with what else is swept in its name, in declared order; the first cell of each length counts,
-    for seeds take the same."""
+    """A curve a phase and variant, with what else is swept in its name, in declared order; the first cell of each length
+    counts, for seeds take the same."""
     found: dict[tuple[str, str], dict[int, int]] = {}
     for cell, solved in planned:
         for phase, memory in (solved.memory if solved else {}).items():

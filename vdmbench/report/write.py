@@ -220,24 +220,24 @@ def _write_walls(study: Study, out: Path, items: Items, *, mp4: bool) -> list[Wa
 
     forms = {"gif": wall_gif, "mp4": wall_mp4} if mp4 else {"gif": wall_gif}
 
-    def make(group: Group) -> tuple[Wall, dict[str, bytes]] | None:
+    def make(group: Group) -> Wall | None:
         clips = clips_of(study, group)
-        if clips is None:
-            return None
-        named = wall_frames(clips, named=True)
-        wall = Wall(clips, wall_gif(wall_frames(clips)), study.title(group))
-        return wall, {ending: form(named) for ending, form in forms.items()}
+        return None if clips is None else Wall(clips, wall_gif(wall_frames(clips)), study.title(group))
 
     walls = []
     for group in study.groups:
-        made = items.make(f"samples {study.title(group)}".rstrip(), partial(make, group))
-        if made is None:
+        name = f"samples {study.title(group)}".rstrip()
+        wall = items.make(name, partial(make, group))
+        if wall is None:
             continue
-        wall, movies = made
-        out.mkdir(exist_ok=True)
-        for ending, movie in movies.items():
-            write_atomically(out / f"{_file_name(group)}.{ending}", movie)
-        walls.append(replace(wall, files=tuple(out / f"{_file_name(group)}.{ending}" for ending in movies)))
+        files = []
+        for ending, form in forms.items():
+            movie = items.make(f"{name} as {ending}", lambda wall=wall, form=form: form(wall_frames(wall.clips, named=True)))  # type: ignore[misc]
+            if movie is not None:
+                out.mkdir(exist_ok=True)
+                files.append(out / f"{_file_name(group)}.{ending}")
+                write_atomically(files[-1], movie)
+        walls.append(replace(wall, files=tuple(files)))
     return walls
 
 

@@ -212,7 +212,10 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _largest(question: dict[str, Any]) -> dict[str, Any]:
-    found = largest_that_fits(CellInputs.model_validate(question["cell"]), question["knobs"], question["capacity"])
+    try:
+        found = largest_that_fits(CellInputs.model_validate(question["cell"]), question["knobs"], question["capacity"])
+    except ValueError as error:  # it cannot be simulated, or a smaller setting fits no network
+        return {"unknown": str(error)}
     return found.model_dump(mode="json")
 
 

@@ -155,11 +155,12 @@ def fingerprint(inputs: CellInputs, blocks: set[str]) -> str:
 def what_would_fit(cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
     """After a cell ran out of memory; ``capacity`` is what it had, in bytes. Takes a simulation for each setting tried.
 
-    :raises PlanningFailed: the child ended abnormally, or ``stop`` was asked.
+    :raises PlanningFailed: it cannot be simulated, the child ended abnormally, or ``stop`` was asked.
     """
-    return OutOfMemory.model_validate(
-        _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity}, stop)
-    )
+    answer = _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity}, stop)
+    if "unknown" in answer:
+        raise PlanningFailed(answer["unknown"])
+    return OutOfMemory.model_validate(answer)
 
 
 def _ask(question: dict[str, Any], stop: Stop | None = None) -> dict[str, Any]:
