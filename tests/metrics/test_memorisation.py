@@ -68,6 +68,8 @@ def test_windows_of_one_video_are_no_further_evidence():
     copied = training.features[:2].repeat_interleave(32, 0)
     of_two_videos = memorisation(training, clips(copied, torch.arange(2).repeat_interleave(32)), clips(normal(64, 1)))
     assert of_two_videos["clips"] == 2
+    one_clip = memorisation(training, clips(training.features[:1].expand(64, -1)), clips(normal(64, 1)))
+    assert (one_clip["p"], one_clip["alarm"]) == (1, False)  # coverage and the control collapse are there for that
 
 
 def test_where_nothing_can_be_told_nothing_is_said():

@@ -81,7 +81,7 @@ def fvd(
 
 def _show(found: dict[str, Any]) -> None:
 
-    table = simple_table("", ["distance", " value", " interval", " floor", " KVD", "not seen by it"])
+    table = simple_table("", ["distance", " value", " interval", " held-out real", " KVD", "not seen by it"])
     for metric in found["metrics"]:
         table.add_row(
             metric["name"],

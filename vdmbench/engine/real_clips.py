@@ -1,7 +1,7 @@
 """Real clips to judge against: two sets of the test split that share no video.
 
-The first is what generated clips are compared with; the second gives the real-against-real floor, and is spoilt on purpose
-for the controls. Test videos are never trained on.
+The first is what generated clips are compared with; the second says what real clips get in place of generated ones, and is
+spoilt on purpose for the controls. Test videos are never trained on.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def drift_curve(
     """Distance of the generated windows at each position to all real windows, with the same for held-out real windows.
 
     ``standard`` is what the protocol does to features. Every position is judged against the same reference, all real
-    windows: a video that stays itself gives a level line, at the height of its floor. Positions with fewer than two windows on
-    either side are left out.
+    windows: a video that stays itself gives a level line, about the height of what real video gets. Positions with fewer than
+    two windows on either side are left out.
     """
 
     def fit(features: Tensor) -> Gaussian:

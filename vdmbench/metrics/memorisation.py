@@ -102,6 +102,8 @@ def _p_value(ours: Nearest, theirs: Nearest, seed: int) -> float:
     order = np.stack([every, *(generator.permutation(every) for _ in range(PERMUTATIONS))])
     places = np.argsort(order, axis=1)  # of clip i in each order
     first = np.minimum.reduceat(places[:, grouped], starts, axis=1)  # of each group: the clip that counts, if generated
+    if (first[0] < len(ours.ratio)).sum() < 2:
+        return 1.0  # one clip is no evidence, however often it is made
     counted = scores[np.take_along_axis(order, first, axis=1)] * (first < len(ours.ratio))
     nearer = counted.sum(1)
     return float((nearer >= nearer[0] - 1e-9).mean())

@@ -83,8 +83,8 @@ def build_reference(
 ) -> Reference:
     """Features of ``real`` and ``held_out`` clips (uint8, batch frames 3 height width), from ``cache`` where it has them.
 
-    ``held_out`` are real clips apart from ``real`` (other episodes, so that no moment is in both): they give the
-    real-against-real floor, and the first ``control_clips`` of them, broken on purpose, the controls. ``fingerprint``
+    ``held_out`` are real clips apart from ``real`` (other episodes, so that no moment is in both): they say what
+    real clips get, the floor, and the first ``control_clips`` of them, broken on purpose, the controls. ``fingerprint``
     names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again. Origins say which
     clips come from one video; without them each clip is a video of its own.
     """

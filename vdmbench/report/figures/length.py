@@ -1,4 +1,4 @@
-"""Does quality last? The distance of each window along generated video, with the floor that real video has there."""
+"""Does quality last? The distance of each window along generated video, with what held-out real video has there."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class DistanceOptions(Declared):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the interval."""
     control_clips: int = Field(64, ge=2)
-    """Held-out real clips that are shuffled, frozen, reversed and made noisy, to show what the metric would have seen."""
+    """Held-out real clips that are broken on purpose in nine ways, to show what the metric would have seen."""
     seed: Seed = 0
     """Seed of the bootstrap and of the controls."""
 
