@@ -37,7 +37,7 @@ KNOWN = {
     "report/experiments.py:told_apart": "the same",
     "report/frame.py:_ordered": "an order, not a key",
     "report/gate.py:_excuse_scatter": "with all else that is declared",
-    "report/gate.py:_missing_note": "says what the cell of that name declares otherwise",
+    "report/gate.py:_otherwise": "says what the cell of that name declares otherwise",
     "report/gate.py:_other_numbers": "cells of one label with other versions of the numbers: counted, and never joined",
     "report/gate.py:compare_cells": "what `_other_numbers` counted is not listed twice",
     "report/planned_memory.py:holders_figure": "of one plan",

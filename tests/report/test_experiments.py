@@ -169,6 +169,8 @@ def test_the_gate_says_what_was_declared_otherwise(tmp_path) -> None:
     rows = compare_cells(as_cells(old), as_cells([*new, *old[:1]])).rows
     notes = {row.note for row in rows if row.verdict == Verdict.MISSING}
     assert notes == {"in the baseline only: declared otherwise now (train.steps: 100000 / 800)"}
+    fresh = {row.note for row in rows if row.verdict == Verdict.NEW}
+    assert fresh == {"here and in the baseline: train.steps: 800 / 100000"}
 
 
 def test_the_gate_takes_no_other_experiments_seeds_for_its_own() -> None:

@@ -20,7 +20,7 @@ the baseline's has not changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -179,11 +179,14 @@ def compare_cells(
     joined = [identity for identity in old_by_id if identity in new_by_id]
     for identity, cell in old_by_id.items():
         if identity not in new_by_id and cell.record.label not in of_another_version:
-            rows.append(Row(cell.record.label, "cell", Verdict.MISSING, note=_missing_note(cell, list(new_by_id.values()))))
+            told = _otherwise(cell, new_by_id.values())
+            why = f"declared otherwise now ({told})" if told else "not run now"
+            rows.append(Row(cell.record.label, "cell", Verdict.MISSING, note=f"in the baseline only: {why}"))
     rows += [
-        Row(cell.record.label, "cell", Verdict.NEW)
+        Row(cell.record.label, "cell", Verdict.NEW, note=f"here and in the baseline: {told}" if told else "")
         for identity, cell in new_by_id.items()
         if identity not in old_by_id and cell.record.label not in of_another_version
+        for told in [_otherwise(cell, old_by_id.values())]
     ]
     if joined:
         before, after = (
@@ -390,15 +393,15 @@ def _by_identity(cells: Sequence[Cell], others: Sequence[Cell]) -> dict[str, Cel
     }
 
 
-def _missing_note(cell: Cell, candidates: Sequence[Cell]) -> str:
-    """Why a cell of the baseline has no other: it was not run, or a cell of its name declares something else."""
+def _otherwise(cell: Cell, candidates: Iterable[Cell]) -> str:
+    """What a cell declares otherwise than one of its name on the other side; empty where there is none of that name."""
     record = cell.record
     for other in (each.record for each in candidates):
         if (other.variant, other.point, other.seed) == (record.variant, record.point, record.seed):
             told = difference(*(Declaration(each.variant, each.point, each.declared) for each in (record, other)))
             if told:
-                return f"in the baseline only: declared otherwise now ({told})"
-    return "in the baseline only: not run now"
+                return told
+    return ""
 
 
 def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: Values) -> Verdict:
