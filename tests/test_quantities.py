@@ -91,8 +91,8 @@ def test_parts_that_an_entry_names_exist() -> None:
 
 def _page_table() -> str:
     rows = [
-        f"| `{quantity.name}` | {quantity.unit or '–'} | {quantity.better} | {quantity.reach} | {quantity.scale} | {quantity.how} |"
-        for quantity in (*metric_quantities("<metric>"), *BUILT_IN)
+        f"| `{each.name}` | {each.unit or '–'} | {each.better} | {each.reach} | {each.scale} | {each.how} |"
+        for each in (*metric_quantities("<metric>"), *BUILT_IN)
     ]
     return "\n".join(["| quantity | unit | better | reach | scale | how it is measured |", "|---|---|---|---|---|---|", *rows])
 

@@ -28,6 +28,7 @@ ROOMS = (
 
 SITES = {
     "suite/block_pattern.py:_repeated": "digits matched by a pattern",
+    "suite/cells.py:_decides_reference": "the first part of an axis, which is the name of a block",
     "suite/choice.py:_choice_name": "a registered name, not a user's text",
     "suite/claims.py:_side": "a number token of the grammar",
     "suite/claims.py:_amount": "a number token of the grammar",

@@ -72,7 +72,7 @@ def fvd(
             progress=bars.tell,
         )
     for note in found["notes"]:
-        typer.echo(note, err=True)
+        say(note, err=True)
     if as_json:
         say_json(found)
         return

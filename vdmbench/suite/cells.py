@@ -296,9 +296,10 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
     for (name, number), (tree, coordinates, origin) in trees.items():
         reference = None
         if tree["match"] is not None and suite.match is not None and suite.match.reference_variant is not None:
-            other = trees[suite.match.reference_variant, number][0]
+            name_of_other = suite.match.reference_variant
+            other, its_axes, _ = trees[name_of_other, number]
             reference = {block: other[block] for block in (*Reference.model_fields, *FORMS) if block in other}
-            own = {axis for axis in trees[suite.match.reference_variant, number][1] if _decides_reference(axis)}
+            own = {axis for axis in its_axes if _decides_reference(axis, name_of_other)}
             coordinates = {axis: value for axis, value in points[number].items() if axis in own or axis in coordinates}
         first = _validated({**tree, "variant": name, "seed": suite.seeds[0], "reference": reference}, origin, lines)
         for seed in suite.seeds:
@@ -311,11 +312,10 @@ def expand(suite: Suite, lines: SourceLines) -> list[Cell]:
     return list(cells.values())
 
 
-def _decides_reference(axis: str) -> bool:
+def _decides_reference(axis: str, reference: str) -> bool:
     """Whether an axis of the reference alone changes what others are brought to: their cells differ by it, and are named so."""
-    head, _, rest = axis.partition(".")
-    inside = (_axis_path(axis, rest.partition(".")[0]) or "").partition(".")[0]
-    return head == "variants" and inside in (*Reference.model_fields, *FORMS)
+    block = (_axis_path(axis, reference) or "").partition(".")[0]
+    return axis.startswith(_OF_A_VARIANT) and block in (*Reference.model_fields, *FORMS)
 
 
 def problem_of(cell: Cell, path: tuple[str | int, ...], message: str, lines: SourceLines) -> str:
