@@ -86,7 +86,7 @@ def test_every_cell_has_a_card_with_its_inputs(page, study) -> None:
         "knob mixer_width",
         "matched parameters.network",
         "control: frozen",
-        "floor (real against real)",
+        "floor (held-out real clips)",
         "Kernels that ran",
         "hardware cohort",
         "14,083,475",
