@@ -18,6 +18,7 @@ from vdmbench.metrics.faithfulness import Faithfulness
 from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
+from vdmbench.networks.initial_draws import drawn_by_path
 from vdmbench.suite import CellInputs
 from vdmbench.suite.cells import Reference
 
@@ -39,11 +40,9 @@ class Experiment:
     """What is diffused in place of pixels."""
 
     def build_network(self, on: torch.device | None = None) -> Denoiser:
-        """The same weights at every call: they depend on the seed alone, and on the type of device where they are drawn, which
-        is this cell's unless another is given."""
-        torch.manual_seed(self.inputs.seed)
-        with on or self.device:
-            return build(self.network, self.mixer)
+        """The same weights at every call, drawn on the CPU by seed and path, so that variants and devices begin alike in what
+        they have in common; on this cell's device unless another is given."""
+        return drawn_by_path(lambda: build(self.network, self.mixer), self.inputs.seed).to(on or self.device)
 
     def fingerprints(self) -> dict[str, str]:
         """Content hash of the data, by split."""

@@ -32,6 +32,7 @@ from vdmbench.engine.events import NonFinite
 from vdmbench.engine.finite import not_finite, require_finite
 from vdmbench.engine.training import draw_seed
 from vdmbench.metrics.durable import save_tensors
+from vdmbench.networks.initial_draws import drawn_by_path
 from vdmbench.records import Encoding, write_atomically
 from vdmbench.suite import NUMBERS
 from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
@@ -192,9 +193,7 @@ def trained_autoencoder(declared: ConvAutoencoderBlock, source: Source, device: 
 
     Raises NonFinite where it diverged.
     """
-    torch.manual_seed(draw_seed("autoencoder", declared.seed))
-    with device:
-        autoencoder = _untrained(declared)
+    autoencoder = drawn_by_path(lambda: _untrained(declared), draw_seed("autoencoder", declared.seed)).to(device)
     optimiser = torch.optim.Adam(autoencoder.parameters(), lr=declared.learning_rate)
     batches = TrainingBatches(source, frames=1, batch_size=declared.batch_size, seed=declared.seed)
     losses: list[float] = []

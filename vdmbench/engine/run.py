@@ -145,7 +145,7 @@ class _Run:
         self.emit(PhaseEnded(phase, self.ranks.together(ended) if together else ended))
 
     def _build(self) -> Denoiser:
-        """On the device; a network that is to be sharded on the CPU, for the device may not hold it whole."""
+        """On the device; a network that is to be sharded stays on the CPU, for the device may not hold it whole."""
         return self.cell.build_network(torch.device("cpu") if self.ranks.sharded else None)
 
     def _trainer_of(self, network: nn.Module) -> Trainer:
