@@ -112,7 +112,19 @@ def test_one_mixer_takes_turns_with_attention_within_frames() -> None:
     assert {type(layer).__name__ for layer in layers.values()} == {"S4D"}
     temporal = sum(p.numel() for layer in layers.values() for p in layer.parameters())
     floor = count_parameters(make({"name": "identity"}, depth=4))
-    assert count_parameters(network) == {"network": floor["network"] + temporal, "temporal": temporal}
+    modulation = 2 * 3 * (16 * 16 + 16)  # shift, scale and gate of the two blocks that mix nothing
+    assert count_parameters(network) == {"network": floor["network"] + modulation + temporal, "temporal": temporal}
+
+
+def test_a_block_with_the_mixer_identity_mixes_nothing() -> None:
+    network = make({"name": "identity"}, depth=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(parameter.numel()))
+    network.blocks[1].mix.forward = None  # it is never asked
+    x = noise(1, 3, 3, 4, 4)
+    network(x, torch.tensor([40])).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_only_scans_across_frames_count_as_temporal() -> None:

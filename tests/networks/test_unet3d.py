@@ -152,8 +152,17 @@ def test_temporal_parameters_are_those_of_the_mixers() -> None:
     network = make({"name": "mamba"})
     mixers = sum(p.numel() for layer in network.temporal_layers().values() for p in layer.parameters())
     without = count_parameters(make({"name": "identity"}))
-    assert count_parameters(network) == {"network": without["network"] + mixers, "temporal": mixers}
+    norms = sum(layer.norm.gain.numel() for layer in network.mixer_layers().values())
+    assert count_parameters(network) == {"network": without["network"] + norms + mixers, "temporal": mixers}
     assert without["temporal"] == 0
+
+
+def test_with_the_mixer_identity_a_temporal_layer_is_nothing() -> None:
+    network = make({"name": "identity"})
+    for layer in network.mixer_layers().values():
+        assert list(layer.parameters()) == []
+        x = noise(6, layer.mixer.channels, 4, 4)
+        assert layer(x, 3) is x
 
 
 @pytest.mark.parametrize("preset", ["fair", "oshima2024"])

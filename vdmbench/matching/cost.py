@@ -72,9 +72,14 @@ def _skeleton(network: str, places: str, frames: int, size: int) -> Skeleton:
     return skeleton_of(built_on_meta(json.loads(network), json.loads(places)), frames, size, size)
 
 
+def _places(mixer: Choice) -> str:
+    """Where mixers stand: one that does nothing is no layer, and every other stands for all."""
+    return _key(each_replaced(mixer, lambda each: {"name": "identity" if each["name"] == "identity" else "mlp"}))
+
+
 def sequence_lengths(network: Choice, mixer: Choice, *, frames: int, size: int) -> dict[str, int]:
     """How long a sequence the mixer of each layer is handed, by path."""
-    places = _key(each_replaced(mixer, lambda _: {"name": "identity"}))
+    places = _places(mixer)
     return {path: each.length for path, each in _skeleton(_key(network), places, frames, size).sequences.items()}
 
 
@@ -94,7 +99,7 @@ def cost(network: Choice, mixer: Choice, *, frames: int, size: int) -> Cost:
     Raises ValueError where network, mixer and size do not fit together.
     """
     built = built_on_meta(network, mixer)
-    skeleton = _skeleton(_key(network), _key(each_replaced(mixer, lambda _: {"name": "identity"})), frames, size)
+    skeleton = _skeleton(_key(network), _places(mixer), frames, size)
     flops = priced(built, skeleton)
     layers = {
         path: LayerCost(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vdmbench.mixers.attention import Attention
 from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.identity import Identity
 from vdmbench.mixers.making import MakeMixer
 from vdmbench.mixers.mlp import MLP
 from vdmbench.networks.condition import Condition
@@ -53,15 +54,16 @@ class Block(nn.Module):
 
     adaLN-zero: shift, scale and gate of both come from the time embedding by one linear map that starts at zero, so that a
     block starts as the identity (Peebles and Xie 2023, arXiv 2212.09748, sec. 3.2 and fig. 3). Cross-attention stands first, as
-    in Hong et al. 2025 (arXiv 2502.00972).
+    in Hong et al. 2025 (arXiv 2502.00972). With the mixer ``identity`` its residual, shift, scale and gate are left out.
     """
 
     def __init__(self, channels: int, *, mixer: MakeMixer, scan: str, mlp_ratio: float, cross_attention: bool) -> None:
         super().__init__()
         heads, head_dim = split_width(channels, channels, HEAD_DIM)
         self.cross = CrossAttention(channels, heads=heads, head_dim=head_dim) if cross_attention else None
-        self.modulation = zero(nn.Linear(channels, 6 * channels))
         self.mix = ScannedMixer(channels, mixer, scan)
+        self.mixes = not isinstance(self.mix.mixer, Identity)
+        self.modulation = zero(nn.Linear(channels, (6 if self.mixes else 3) * channels))
         self.mlp = MLP(channels, expand=mlp_ratio)
 
     def forward(
@@ -73,12 +75,14 @@ class Block(nn.Module):
         carry: Carry | None,
     ) -> Grid:
         """The tokens behind the block; ``carry`` goes to its mixer alone."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(embedding)[:, :, None, None].chunk(6, -1)
+        *of_mixer, shift, scale, gate = self.modulation(embedding)[:, :, None, None].chunk(6 if self.mixes else 3, -1)
         if self.cross is not None:
             assert tokens is not None
             x = x + self.cross(F.layer_norm(x, x.shape[-1:], eps=EPSILON), tokens, mask)
-        x = torch.addcmul(x, gate1, self.mix(modulated(x, shift1, scale1), carry))
-        return torch.addcmul(x, gate2, self.mlp(modulated(x, shift2, scale2)))
+        if self.mixes:
+            shift1, scale1, gate1 = of_mixer
+            x = torch.addcmul(x, gate1, self.mix(modulated(x, shift1, scale1), carry))
+        return torch.addcmul(x, gate, self.mlp(modulated(x, shift, scale)))
 
 
 class DiT(Denoiser):

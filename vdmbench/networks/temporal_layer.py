@@ -8,25 +8,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.mixers import Mixer
+from vdmbench.mixers.identity import Identity
 from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.norms import ChannelNorm
 from vdmbench.networks.streaming import Carry
 
 
 class TemporalLayer(MixerLayer):
-    """x + mixer(norm(x)) over the frames of each place."""
+    """x + mixer(norm(x)) over the frames of each place; with the mixer ``identity`` nothing: x."""
 
     crosses_frames = True
 
     def __init__(self, channels: int, mixer: Callable[[int], Mixer]) -> None:
         super().__init__()
-        self.norm = ChannelNorm(channels)
         self.mixer = mixer(channels)
+        self.norm = None if isinstance(self.mixer, Identity) else ChannelNorm(channels)
 
     def forward(
         self, x: Float[Tensor, "images channels height width"], frames: int, carry: Carry | None = None
     ) -> Float[Tensor, "images channels height width"]:
         """``images`` is batch times ``frames``, a clip's frames next to each other; with ``carry`` a chunk's."""
+        if self.norm is None:
+            return x
         height, width = x.shape[-2:]
         clip = self.norm(x.permute(0, 2, 3, 1)).unflatten(0, (-1, frames))  # (batch, frames, height, width, channels)
         sites = clip.permute(0, 2, 3, 1, 4).flatten(0, 2)  # (batch height width, frames, channels)
