@@ -11,8 +11,8 @@ from vdmbench.mixers.mixer import Mixer, State
 class Identity(Mixer):
     """Returns its input: frames stay strangers. A network leaves the whole layer out, norm and residual too.
 
-    It is the floor of cost. The control of what mixing over time is worth is :class:`~vdmbench.mixers.mlp.MLP`, which can have as
-    many parameters as the others.
+    It is the floor of cost. The control of what mixing over time is worth is :class:`~vdmbench.mixers.mlp.MLP`, which can have
+    as many parameters as the others.
     """
 
     def __init__(self, channels: int) -> None:
