@@ -165,7 +165,8 @@ def _class(names: str) -> str:
 
 _MACRO = r"""% Numbers of this report, one macro a number: \vdm{attention/frames=16/peak_train_memory} prints the mean,
 % with /deviation, /n, or (against the reference) /difference, /relative, /low, /high, /p_holm appended what is meant by it.
-% An unknown name is an error, never an empty place. \input this file in the preamble.
+% An unknown name is an error, never an empty place. \input this file in the preamble. All work within $...$, which sets a true
+% minus, and all but /relative within siunitx's \num{...}.
 \makeatletter
 \providecommand{\vdm}[1]{\ifcsname vdm@#1\endcsname\csname vdm@#1\endcsname\else
   \PackageError{vdmbench}{no number '#1' in this report}{Names are variant/coordinates/quantity.}\fi}
