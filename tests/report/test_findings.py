@@ -229,6 +229,11 @@ def _of_two_seeds():
     return probability_of_improvement(study, study.quantity("fvd"), study.groups, "good", "plain")
 
 
+def _of_two_seeds():
+    study = _data_sets(seeds=2)
+    return probability_of_improvement(study, study.quantity("fvd"), study.groups, "good", "plain")
+
+
 def test_probability_of_improvement_over_data_sets() -> None:
     study = _data_sets()
     fvd = study.quantity("fvd")
