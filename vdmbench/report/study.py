@@ -283,12 +283,15 @@ class Study:
         """Protocols under which ``metric`` was taken, in order of appearance."""
         return [name for name in dict.fromkeys(self.frame[f"{metric}.protocol"]) if isinstance(name, str)]
 
+    @cached_property
+    def _cells_by_place(self) -> dict[tuple[Group, str], list[Cell]]:
+        found: dict[tuple[Group, str], list[Cell]] = {}
+        for cell, group, label in zip(self.cells, self.group_of, self.frame["label"], strict=True):
+            found.setdefault((group, label), []).append(cell)
+        return found
+
     def cells_in(self, group: Group, label: str) -> list[Cell]:
-        return [
-            cell
-            for cell, key, own in zip(self.cells, self.group_of, self.frame["label"], strict=True)
-            if key == group and own == label
-        ]
+        return self._cells_by_place.get((group, label), [])
 
     def _refuse_mixtures(self) -> None:
         for quantity in self.quantities:
