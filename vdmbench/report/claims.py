@@ -482,7 +482,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     notes = [
         "Supported where every sweep point supports it, refuted where any refutes it (corrected for the claim's points); p < "
         "0.05 after Holm's correction over the claims. Sign test, paired by seed: p is how often so many seeds would fall on "
-        "one side if a coin decided."
+        "one side if in a new seed either side were as likely to be the lower; medians are compared, not means."
     ]
     if one_sided := [judgement.name for judgement in judgements if judgement.sides == 1]:
         notes.append(f"One-sided, as declared: supported or undecided, never refuted by a test: {'; '.join(one_sided)}.")
