@@ -13,7 +13,7 @@ alarms is the declared one whatever the shape of the distances, where generated 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,14 +45,20 @@ def memorisation(
 ) -> dict[str, Any] | None:
     """How near generated and held-out clips lie to training clips, as a JSON-able object; None under three training videos.
 
-    Features are as the distance sees them. Of a video with several windows the first one counts, for they are no independent
-    evidence; and of clips with the same nearest training clip one does, so that a model is not called a copier for making one
-    clip again and again.
+    Features are as the distance sees them, and a second time with each set about its own mean: copies that share a fault, such
+    as grain, are all moved by it, away from what they copy. Returned is the view that shows more, its p doubled for two views.
+    Of a video with several windows the first one counts, for they are no independent evidence; and of clips with the same
+    nearest training clip one does, so that a model is not called a copier for making one clip again and again.
     """
     if len(training.videos.unique()) < LEAST_VIDEOS:
         return None
-    ours, theirs = (nearest(training, _first_of_each_video(clips)) for clips in (generated, held_out))
-    p = _p_value(ours, theirs, seed)
+    sets = training, _first_of_each_video(generated), _first_of_each_video(held_out)
+    views = []
+    for among, *others in (sets, tuple(map(_about_its_mean, sets))):
+        ours, theirs = (nearest(among, clips) for clips in others)
+        views.append((_p_value(ours, theirs, seed), ours, theirs))
+    p, ours, theirs = min(views, key=lambda view: view[0])
+    p = min(1.0, len(views) * p)  # Bonferroni
     return {
         "training_clips": len(training),
         "training_videos": len(training.videos.unique()),
@@ -83,6 +89,10 @@ def nearest(training: ClipFeatures, clips: ClipFeatures) -> Nearest:
         found.append((clip, distance, ratio))
     clip, distance, ratio = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Nearest(clip, distance, ratio)
+
+
+def _about_its_mean(clips: ClipFeatures) -> ClipFeatures:
+    return replace(clips, features=clips.features - clips.features.mean(0))
 
 
 def _first_of_each_video(clips: ClipFeatures) -> ClipFeatures:
