@@ -27,7 +27,8 @@ __all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFig
 FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "frontier": (
         frontier_figure,
-        "Distance against peak training memory. Lower and further left is better; above the grey stair is dominated.",
+        "Distance against peak training memory. Further left is better, and lower (higher where more is better); what lies "
+        "beyond the grey stair, of means of three seeds or more, is dominated.",
     ),
     "memory": (scaling_figure("peak_train_memory"), "Peak training memory against clip length."),
     "throughput": (scaling_figure("train_throughput"), "Training throughput against clip length."),
@@ -46,13 +47,16 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
         "Clips made chunk by chunk, one batch of them: seconds a frame, memory, and what mixers carry, against frames made.",
     ),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
-    "differences": (differences_figure, "Paired differences to the reference: a dot a seed, the mean with its 95 % interval."),
+    "differences": (
+        differences_figure,
+        "Paired differences to the reference: a dot a seed, the median with its 95 % interval (from six seeds on).",
+    ),
     "phases": (phases_figure, "Peak memory of every phase: mean over seeds of the counter that the tables name."),
     "consistency": (
         consistency_figure,
         "How far frames k apart differ. Nearer to real is better; a frozen video lies below it.",
     ),
-    "profiles": (profiles_figure, "Share of runs within a factor of the best, over all data sets."),
+    "profiles": (profiles_figure, "Share of runs within a factor of the best mean of three seeds or more, over all data sets."),
     "samples": (samples_figure, "Samples from the same noise, frames evenly over the clip."),
 }
 FORMATS = ("pdf", "svg", "png")
