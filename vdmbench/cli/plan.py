@@ -43,7 +43,9 @@ def plan(
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     solved = solve(cells, memory=memory, lines=lines)
     refuse_unreachable(solved, declared, lines)
-    few = None
+    from vdmbench.suite.warnings import suite_warnings
+
+    warnings, few = suite_warnings(cells, declared.run), None
     if declared.claims:
         from vdmbench.report.claims import too_few_seeds
 
@@ -52,6 +54,7 @@ def plan(
         answer = {
             "suite": declared.name,
             "cells": [planned.as_json(cards) for planned in solved.cells],
+            "warnings": warnings,
             "notes": [few] if few else [],
         }
         say_json(answer)
@@ -63,6 +66,8 @@ def plan(
                 say(line)
         if cards:
             print_table(fits_table(solved.cells, cards))
+    for warning in warnings:
+        say(f"warning: {warning}", err=True)
     if few:
         say(few, err=True)
     if figures is not None:

@@ -85,10 +85,13 @@ def run(
     from vdmbench.runner.settled import is_open
     from vdmbench.runner.supervisor import Limits, run_suite
     from vdmbench.runner.trackers import Tracked, open_trackers
+    from vdmbench.suite.warnings import suite_warnings
 
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     chosen = select(cells, only or (), exclude or ())
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
+    for warning in suite_warnings(chosen, settings):
+        say(f"warning: {warning}", err=True)
     limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
     runs_it = Chosen(executor, gpus, jobs, address, cpus_per_cell, partition, account, slurm or ())

@@ -400,6 +400,8 @@ class Record(Recorded):
     """Fingerprints of the data read, by split."""
     artifacts: dict[str, str] = Field(default_factory=dict)
     """Files left beside the record, relative to its folder."""
+    warnings: list[str] = Field(default_factory=list)
+    """Declared settings that cannot do what they say, each a line; of an older record none."""
     exit: Exit | None = None
 
     @property

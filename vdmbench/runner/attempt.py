@@ -31,6 +31,7 @@ from vdmbench.runner.trained_alike import find_trained, note_trained, training_k
 from vdmbench.runner.training_done import with_measured_training
 from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.warnings import cell_warnings
 
 POLL_SECONDS = 0.05
 
@@ -47,6 +48,7 @@ def started_record(cell: Cell, solved: Solved | None, ordinal: int) -> Record:
         point=cell.point,
         seed=cell.seed,
         declared=cell.inputs.model_dump(mode="json"),
+        warnings=cell_warnings(cell.inputs),
         status="started",
         solved=solved,
         attempt=Attempt(

@@ -53,6 +53,11 @@ def _counted(study: Study) -> str:
 def warnings_of(study: Study) -> list[str]:
     """What limits every number below."""
     texts = list(study.notes)
+    declared: dict[str, dict[str, None]] = {}
+    for cell in study.cells:
+        for warning in cell.record.warnings:
+            declared.setdefault(warning, {})[cell.record.variant] = None
+    texts += [f"{', '.join(variants)}: {warning}." for warning, variants in declared.items()]
     if len(study.seeds) < fewest_seeds():
         texts.append(few_seeds_note(len(study.seeds)))
     if lost := collapses(study):
