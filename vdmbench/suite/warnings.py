@@ -14,7 +14,7 @@ from vdmbench.suite.blocks import Run, Sample, Train
 from vdmbench.suite.cells import Cell, CellInputs
 from vdmbench.suite.diffusion import DiscreteDiffusion, EDMDiffusion
 
-UNTRAINED = 0.01
+UNTRAINED = 0.05
 """Share of initial weights in the average from which on it is said."""
 AMPLIFIED = 1000
 """Times an error of the prediction is multiplied in the first step of sampling, from which on it is said."""
@@ -47,10 +47,11 @@ def _of_training(train: Train) -> list[str]:
     if train.ema is not None:
         share = initial_share(train.ema, train.steps, warm_up=train.ema_warm_up)
         if share > UNTRAINED:
-            most = math.exp(math.log(UNTRAINED) / train.steps)
+            most = _down(math.exp(math.log(UNTRAINED) / train.steps))
+            remedy = "train longer" if train.ema_warm_up else f"set ema_warm_up: true, or ema to {most} or less"
             lines.append(
                 f"train.ema {train.ema:g} for {train.steps:,} steps leaves {share:.0%} initial weights in the average that is "
-                f"sampled: set ema_warm_up: true, or ema to {_down(most)} or less"
+                f"sampled: {remedy}"
             )
         if train.ema_warm_up and train.ema <= 0.1:
             lines.append(f"train.ema_warm_up begins at a decay of 0.1, and train.ema is {train.ema:g}: it does nothing")
