@@ -70,6 +70,8 @@ class Quantity:
     """The field of a gate's limits that holds for it."""
     resident_limit: str | None = None
     """The one that holds where the counter is the resident set of the process; null: the same."""
+    per_cent_of: str | None = None
+    """The quantity whose value a limit's per cent is of, where a value of its own may be near 0; null: its own."""
     gated: bool = True
     """Whether the gate judges it."""
     tells_collapse: bool = False
@@ -240,7 +242,12 @@ class Part:
     scale: StatisticalScale = "difference"
     main: bool = False
     limit: str = "distance"
+    per_cent_of_value: bool = False
     gated: bool = True
+
+
+def _too_few(result: MetricResult) -> str | None:
+    return None if result.debiased_needs is None else f"needs {result.debiased_needs} videos"
 
 
 def _manifold(name: str) -> Callable[[MetricResult], float | None]:
@@ -250,6 +257,13 @@ def _manifold(name: str) -> Callable[[MetricResult], float | None]:
 PARTS: dict[str, Part] = {
     part.name: part
     for part in (
+        Part(
+            "debiased", "debiased", "lower",
+            "The distance without the bias of few clips, around 0 for equal sets; null under the count from which it orders "
+            "models rightly.",
+            lambda result: finite(result.debiased), lambda result: result.debiased_interval, _too_few,
+            main=True, per_cent_of_value=True,
+        ),
         Part(
             "coverage", "coverage", "higher",
             "Share of real clips that have a generated one as near as their fifth nearest real one: low where a model makes "
@@ -329,6 +343,7 @@ def _part_quantity(of: Quantity, part: Part) -> Quantity:
         scale=part.scale,
         main=part.main,
         limit=part.limit,
+        per_cent_of=of.name if part.per_cent_of_value else None,
         gated=part.gated,
         metric=of.name,
     )

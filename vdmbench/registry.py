@@ -271,7 +271,7 @@ sources.add(
     "Moving MNIST: 20 frames of 64x64, two digits that bounce",
 )
 
-OF_A_DISTANCE = ("coverage", "recall", "kvd")
+OF_A_DISTANCE = ("debiased", "coverage", "recall", "kvd")
 """Parts of every distance between sets of videos."""
 
 metrics.add(

@@ -48,20 +48,20 @@ def widening(videos: int, confidence: float = 0.95) -> float:
 
 
 def recentred_interval(
-    value: float, replicates: Sequence[float], confidence: float = 0.95, *, wider: float = 1.0
+    value: float, replicates: Sequence[float], confidence: float = 0.95, *, wider: float = 1.0, least: float | None = 0.0
 ) -> tuple[float, float]:
     """Percentile interval of the bootstrap deviations, ``wider`` times, laid around ``value``.
 
     A resample holds repeated clips, so a Fréchet distance of it is biased upwards, and a plain percentile interval may
     not even contain the value; the spread around the replicates' mean is what the draw of clips explains (Efron &
     Tibshirani 1993, "An Introduction to the Bootstrap", section 10.6 on why such a bias is not to be corrected by moving
-    the estimate). The lower end is never below zero unless the value is.
+    the estimate). The lower end is not below ``least``, which nothing measured can be, unless the value is.
     """
     draws = torch.tensor(replicates, dtype=torch.float64)
     tail = (1 - confidence) / 2
     ends = torch.quantile(draws - draws.mean(), torch.tensor([tail, 1 - tail], dtype=torch.float64))
     low, high = value + wider * float(ends[0]), value + wider * float(ends[1])
-    return (max(low, 0.0) if value >= 0 else low), high
+    return (low if least is None or value < least else max(low, least)), high
 
 
 def bootstrap_interval(

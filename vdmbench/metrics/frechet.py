@@ -103,15 +103,21 @@ class Gaussian:
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> Float[Tensor, ""]:
     """Squared Fréchet distance between two Gaussians, float64."""
-    if one.covariance is not None and other.covariance is not None:
-        root_trace = _root_trace(one.covariance, other.factor)
-    else:
-        root_trace = torch.linalg.svdvals(one.factor @ other.factor.T).sum()
+    root_trace = root_values(one, other).sum()
     return ((one.mean - other.mean).square().sum() + one.trace + other.trace - 2 * root_trace).clamp_min(0)
 
 
-def _root_trace(covariance: Float[Tensor, "features features"], upper: Float[Tensor, "features features"]) -> Float[Tensor, ""]:
-    """Tr (S_1 S_2)^{1/2} where both have full rank, from S_1 and U with ``U^T U = S_2``.
+def root_values(one: Gaussian, other: Gaussian) -> Float[Tensor, " values"]:
+    """Eigenvalues of (S_1 S_2)^{1/2}, float64; where a rank is short, those that may not be 0."""
+    if one.covariance is not None and other.covariance is not None:
+        return _root_values(one.covariance, other.factor)
+    return torch.linalg.svdvals(one.factor @ other.factor.T)
+
+
+def _root_values(
+    covariance: Float[Tensor, "features features"], upper: Float[Tensor, "features features"]
+) -> Float[Tensor, " features"]:
+    """The same where both have full rank, from S_1 and U with ``U^T U = S_2``.
 
     S_1 S_2 has the eigenvalues of the symmetric ``U S_1 U^T``, which are well above rounding here, so that they may be asked
     for in place of singular values. LAPACK forms that product in a quarter of the operations of two general ones (sygst),
@@ -122,7 +128,7 @@ def _root_trace(covariance: Float[Tensor, "features features"], upper: Float[Ten
     if failed:
         raise ValueError(f"LAPACK refused argument {-failed} of dsygst")
     eigenvalues = eigh(symmetric, lower=True, eigvals_only=True, driver="ev", overwrite_a=True, check_finite=False)
-    return torch.from_numpy(eigenvalues).to(covariance.device).clamp_min(0).sqrt().sum()
+    return torch.from_numpy(eigenvalues).to(covariance.device).clamp_min(0).sqrt()
 
 
 def standard_scale(reference: Moments, floor: float) -> Float[Tensor, " features"]:

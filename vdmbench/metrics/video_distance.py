@@ -12,10 +12,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.metrics.bootstrap import VideoDraws, bootstrap_interval, widening
+from vdmbench.metrics.debiased import (
+    FEWEST_VIDEOS,
+    Sample,
+    debiased_distance,
+    debiased_interval,
+    effective_rank,
+    videos_needed,
+)
 from vdmbench.metrics.drift import drift_curve
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, Origins, extract, in_batches
 from vdmbench.metrics.frechet import Gaussian, Moments, TooFewClips, frechet_distance, standard_scale
-from vdmbench.metrics.infinity import infinite_distance
 from vdmbench.metrics.kernel import kernel_distance
 from vdmbench.metrics.manifold import manifold_scores
 from vdmbench.metrics.memorisation import memorisation
@@ -143,7 +150,7 @@ class VideoDistance:
             "windows_generated": generated.distinct_windows(self.protocol.stride),
             "rank_deficient": min(len(real), len(fake)) <= real.shape[1],
             "kvd": float(kernel_distance(real[:PAIRED], fake[:PAIRED])),
-            "infinity": infinite_distance(self._distance, real, fake, seed=self.seed),
+            **self._debiased(Sample(real, reference.real.videos), Sample(fake, generated.videos)),
             "manifold": manifold_scores(real[:PAIRED], fake[:PAIRED]),
             **self._floor_and_controls(reference, fake, standard),
             "memorisation": self._memorisation(reference, generated, training, standard),
@@ -190,6 +197,20 @@ class VideoDistance:
 
     def _distance(self, real: Tensor, generated: Tensor) -> Tensor:
         return frechet_distance(self._fit(real), self._fit(generated))
+
+    def _debiased(self, real: Sample, generated: Sample) -> dict[str, Any]:
+        """The distance without the bias of few clips, null under the count that it needs; and that count."""
+        fewest = min(real.videos, generated.videos)
+        if fewest < FEWEST_VIDEOS:
+            return {"debiased": None, "debiased_interval": None, "debiased_needs": None}
+        needs = videos_needed(effective_rank(real, seed=self.seed), real.features.shape[1])
+        if fewest < needs:
+            return {"debiased": None, "debiased_interval": None, "debiased_needs": needs}
+        value = debiased_distance(real, generated, seed=self.seed)
+        interval = debiased_interval(
+            value, real, generated, replicates=self.bootstrap, confidence=self.confidence, seed=self.seed
+        )
+        return {"debiased": value, "debiased_interval": list(interval), "debiased_needs": needs}
 
     def _floor_and_controls(
         self, reference: Reference, fake: Float[Tensor, "rows features"], standard: Callable[[Tensor], Tensor]
@@ -273,6 +294,9 @@ class VideoDistance:
                 notes.append(f"{count} {side} clips come from {videos} videos, and the interval is over videos")
             if videos < 2:
                 notes.append(f"all {side} clips come from one video: no interval can be given")
+        if result["debiased"] is None:
+            wanted = f"{result['debiased_needs']} videos a side would do" if result["debiased_needs"] else "far too few videos"
+            notes.append(f"no debiased distance, which could order models wrongly at this count: {wanted}")
         if real != fake:
             notes.append(f"{real} real and {fake} generated clips")
         if floor != [real, fake]:

@@ -227,6 +227,12 @@ class MetricResult(Recorded):
     lower_is_better: bool = True
     n_real: int
     n_generated: int
+    debiased: float | None = None
+    """The distance without the bias of few clips; null under the count that it needs, and of other metrics."""
+    debiased_interval: tuple[float, float] | None = None
+    """Bootstrap interval of it over videos."""
+    debiased_needs: int | None = None
+    """Videos a side from which it orders models rightly; null where too few were there to tell even that."""
     kvd: float | None = None
     """Unbiased polynomial-3 MMD on the same features."""
     floor: float | None = None

@@ -408,7 +408,8 @@ def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: 
     if quantity.reach == "exact":
         return Verdict.UNCHANGED if was == now else Verdict.REGRESSION
     allowed = limit(limits, quantity, str(row.get(quantity.source or "")))
-    change = now - was
-    if abs(change) <= allowed.absolute or abs(change) <= allowed.percent / 100 * abs(was):
+    change, whole = now - was, row.get(quantity.per_cent_of or "")
+    size = abs(whole) if isinstance(whole, int | float) else abs(was)
+    if abs(change) <= allowed.absolute or abs(change) <= allowed.percent / 100 * size:
         return Verdict.UNCHANGED
     return Verdict.REGRESSION if quantity.sign * change > 0 else Verdict.IMPROVED
