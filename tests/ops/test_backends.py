@@ -76,7 +76,7 @@ def test_missing_software_comes_with_the_install_line(monkeypatch):
 
 def test_a_simulated_device_chooses_as_that_device_would():
     with simulating("cuda"):
-        assert backends.choose("selective_scan", "auto", Q).name == "mamba_ssm"
+        assert backends.choose("selective_scan", "auto", Q).name == "triton"
         with pytest.raises(BackendUnavailable, match="runs on cpu tensors, not on cuda"):
             backends.choose("selective_scan", "numba", Q)
     assert backends.choose("selective_scan", "auto", Q).name == "numba"

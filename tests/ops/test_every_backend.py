@@ -49,6 +49,11 @@ def _ssd(batch: int, frames: int, heads: int, dim: int, groups: int, state: int)
     return [(batch, frames, heads, dim), steps, (heads,), maps, maps, (heads,), (heads,)]
 
 
+def _quasi_separable(batch: int, frames: int, heads: int, dim: int, groups: int, state: int) -> Shapes:
+    x, steps, of_head, B, C, *_ = _ssd(batch, frames, heads, dim, groups, state)
+    return [x, steps, B, C, steps, B, C, of_head, of_head, steps]
+
+
 def _delta(batch: int, frames: int, heads: int, key: int, value: int) -> Shapes:
     keys, steps = (batch, frames, heads, key), (batch, frames, heads)
     return [keys, keys, (batch, frames, heads, value), steps, steps]
@@ -90,6 +95,15 @@ OPS = {
         lambda x, dt, A, B, C, D, dt_bias, **o: ops.ssd_scan(x, dt, A, B, C, D, dt_bias=dt_bias, **o),
         EITHER_WAY,
         negative=(2,),
+    ),
+    "quasi_separable_scan": Op(
+        [(2, 37, 4, 3, 2, 5), (1, 1, 1, 1, 1, 1), (2, 131, 2, 5, 1, 3)],
+        _quasi_separable,
+        lambda x, dt, B, C, dt_back, B_back, C_back, A, bias, diagonal, **o: ops.quasi_separable_scan(
+            x, ops.Side(dt, B, C), ops.Side(dt_back, B_back, C_back), A, bias, diagonal, **o
+        ),
+        [{}],
+        negative=(7,),
     ),
     "gated_delta_scan": Op(
         [(2, 37, 2, 5, 3), (1, 1, 1, 1, 1), (2, 70, 1, 4, 4)],
@@ -142,30 +156,39 @@ def test_every_op_is_held_to_its_reference() -> None:
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize(("name", "backend"), HERE)
 def test_it_equals_the_float64_reference(name: str, backend: str, dtype: torch.dtype, layout: str) -> None:
-    op, tolerance = OPS[name], TOLERANCE[dtype]
+    op = OPS[name]
     for size in op.sizes if layout == "contiguous" else op.sizes[:1]:
         for options in op.options:
-            exact = random_tensors(op, size, dtype)
-            forward_only = backend == "flex"
-            parts = [LAYOUTS[layout](tensor).requires_grad_(not forward_only) for tensor in exact]
-            if backend == "sdpa-flash":  # on a CPU a bias that is trained is refused
-                parts[3] = parts[3].requires_grad_(False)
-            wide = [tensor.double().requires_grad_(part.requires_grad) for tensor, part in zip(exact, parts, strict=True)]
-            want = op.call(*wide, backend=op.reference, **options)
-            got = op.call(*parts, backend=backend, **options)
-            assert got.dtype is dtype
-            assert error(got, want) < tolerance
-            if forward_only:
-                continue
-            weight = torch.randn(want.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
-            asked = [(p, w) for p, w in zip(parts, wide, strict=True) if p.requires_grad]
-            gotten = torch.autograd.grad((got * weight).sum(), [p for p, _ in asked], allow_unused=True)
-            wanted = torch.autograd.grad((want * weight.double()).sum(), [w for _, w in asked], allow_unused=True)
-            used = [(one, other) for one, other in zip(gotten, wanted, strict=True) if other is not None]
-            largest = max(float(other.norm()) for _, other in used)
-            for one, other in used:
-                assert one.dtype is dtype
-                assert error(one, other, floor=1e-3 * largest) < tolerance, (size, options)
+            compare(op, backend, size, options, dtype, layout)
+
+
+def compare(op: Op, backend: str, size: tuple[int, ...], options: dict[str, Any], dtype: torch.dtype, layout: str) -> None:
+    """Output and each gradient against the float64 reference on the same rounded inputs, and a second run to the last bit."""
+    exact, tolerance = random_tensors(op, size, dtype), TOLERANCE[dtype]
+    forward_only = backend == "flex"
+    parts = [LAYOUTS[layout](tensor).requires_grad_(not forward_only) for tensor in exact]
+    if backend == "sdpa-flash":  # on a CPU a bias that is trained is refused
+        parts[3] = parts[3].requires_grad_(False)
+    wide = [tensor.double().requires_grad_(part.requires_grad) for tensor, part in zip(exact, parts, strict=True)]
+    want = op.call(*wide, backend=op.reference, **options)
+    got = op.call(*parts, backend=backend, **options)
+    assert got.dtype is dtype
+    assert error(got, want) < tolerance
+    if forward_only:
+        return
+    weight = torch.randn(want.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+    asked = [(p, w) for p, w in zip(parts, wide, strict=True) if p.requires_grad]
+    gotten = torch.autograd.grad((got * weight).sum(), [p for p, _ in asked], allow_unused=True)
+    wanted = torch.autograd.grad((want * weight.double()).sum(), [w for _, w in asked], allow_unused=True)
+    used = [(one, other) for one, other in zip(gotten, wanted, strict=True) if other is not None]
+    largest = max(float(other.norm()) for _, other in used)
+    for one, other in used:
+        assert one.dtype is dtype
+        assert error(one, other, floor=1e-3 * largest) < tolerance, (size, options)
+    again = op.call(*parts, backend=backend, **options)
+    assert torch.equal(got, again)
+    repeated = torch.autograd.grad((again * weight).sum(), [p for p, _ in asked], allow_unused=True)
+    assert all(torch.equal(one, other) for one, other in zip(gotten, repeated, strict=True) if one is not None)
 
 
 @pytest.mark.parametrize("name", OPS)

@@ -194,13 +194,12 @@ def test_a_gate_that_does_not_fit_is_refused(random_direction):
 @pytest.mark.parametrize("machine", ["cpu", "cuda"])
 @pytest.mark.parametrize("gated", [True, False])
 def test_fake_tensors_pass_forward_and_backward_so_that_memory_can_be_planned(machine, gated, random_direction):
-    """The mamba_ssm backend too, without the package, on a simulated GPU."""
     with FakeTensorMode(allow_non_fake_inputs=True), simulating(machine), recording() as used:
         direction = Direction(*(torch.empty(part.shape, requires_grad=True) for part in random_direction(2, 30, 6, 3)))
         gate = torch.empty(2, 30, 6, requires_grad=True) if gated else None
         y = scan(direction, gate=gate, reverse=True)
         gradients = torch.autograd.grad(y.sum(), [*direction, *([gate] if gated else [])])
-    assert used == {"selective_scan": {"numba" if machine == "cpu" else "mamba_ssm"}}
+    assert used == {"selective_scan": {"numba" if machine == "cpu" else "triton"}}
     assert y.shape == (2, 30, 6)
     assert [g.shape for g in gradients] == [part.shape for part in [*direction, *([gate] if gated else [])]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from vdmbench.mixers import flops
 from vdmbench.mixers.mixer import State
 from vdmbench.mixers.short_conv import ShortConv
+from vdmbench.ops.recompute import recomputed
 
 TimeDirection = Literal["forward", "backward", "both"]
 Merge = Literal["sum", "concat", "product", "quasi-separable"]
@@ -202,12 +204,19 @@ def merge_directions(
     past: Float[Tensor, "batch frames *heads channels"], future: Float[Tensor, "batch frames *heads channels"], merge: Merge
 ) -> Float[Tensor, "batch frames *heads width"]:
     """Product, both side by side, or the sum; quasi-separable is the sum of outputs that come delayed."""
-    if merge == "concat":
-        return torch.cat([past, future], -1)
-    return past * future if merge == "product" else past + future
+    return recomputed(partial(_merged, merge), past, future) if merge in ("concat", "product") else past + future
+
+
+def _merged(merge: Merge, past: Tensor, future: Tensor) -> Tensor:
+    return torch.cat([past, future], -1) if merge == "concat" else past * future
 
 
 def delay(y: Float[Tensor, "batch frames *features"], *, reverse: bool) -> Float[Tensor, "batch frames *features"]:
     """Every frame gets what stood at the one before it in scan order, the first one zero."""
     none = y.new_zeros(1).expand_as(y[:, :1])
     return torch.cat([y[:, 1:], none] if reverse else [none, y[:, :-1]], 1)
+
+
+def delayed_beside(reverse: bool, y: Tensor, D: Tensor, x: Tensor) -> Tensor:
+    """What the state gave (batch, frames, heads, dim) to the frame before, in scan order, and D x, D one number a head."""
+    return delay(y, reverse=reverse) + D.to(x.dtype)[:, None] * x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delay, merge_directions
+from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delayed_beside, merge_directions
 from vdmbench.mixers.gated_norm import GatedRMSNorm
 from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mamba2 import HeadSteps
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import gated_delta_scan
+from vdmbench.ops.recompute import recomputed
 
 A_RANGE = (0.0, 16.0)
 """Initial decay of each head (Yang et al. 2024, code)."""
@@ -28,6 +30,17 @@ def unit(x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places dim"]:
     """x / sqrt(|x|^2 + 1e-6), the root in float32 at least: a squared length is soon too large for half precision."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).to(torch.promote_types(x.dtype, torch.float32))
     return x * torch.rsqrt(length.square() + EPSILON).to(x.dtype)
+
+
+def _of_length_one(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries and keys (..., dim); a query also over the root of dim."""
+    return unit(q) * q.shape[-1] ** -0.5, unit(k)
+
+
+def _decay_and_beta(dt: Tensor, beta: Tensor, A: Tensor, dt_bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithm of the decay, in float32 at least, and how strongly a frame writes."""
+    wide = torch.promote_types(dt.dtype, torch.float32)
+    return A * F.softplus(dt.to(wide) + dt_bias), beta.sigmoid()
 
 
 class DeltaBranch(nn.Module):
@@ -63,7 +76,7 @@ class DeltaBranch(nn.Module):
         """``u`` is the block's input, ``qkv`` its projection; ``reverse`` equals flip both over frames, forward, flip."""
         q, k, v = self._heads(self.conv(qkv, reverse=reverse))
         y = gated_delta_scan(q, k, v, *self._decay_and_beta(u), reverse=reverse, backend=self.backend)
-        return y if self.D is None else delay(y, reverse=reverse) + self.D.to(y.dtype)[:, None] * v
+        return y if self.D is None else recomputed(partial(delayed_beside, reverse), y, self.D, v)
 
     def initial_state(self, batch: int) -> State:
         """Frames under the convolution, and (batch, heads, value_dim, key_dim) in float32 at least."""
@@ -86,12 +99,12 @@ class DeltaBranch(nn.Module):
 
     def _heads(self, convolved: Float[Tensor, "*places qkv"]) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = convolved.unflatten(-1, (3, self.heads, self.dim)).unbind(-3)
-        return unit(q) * self.dim**-0.5, unit(k), v
+        q, k = recomputed(_of_length_one, q, k)
+        return q, k, v
 
     def _decay_and_beta(self, u: Float[Tensor, "*places channels"]) -> tuple[Tensor, Tensor]:
         dt, beta = self.to_dt_and_beta(u).chunk(2, -1)
-        wide = torch.promote_types(dt.dtype, torch.float32)
-        return self.steps.A * F.softplus(dt.to(wide) + self.steps.dt_bias), beta.sigmoid()
+        return recomputed(_decay_and_beta, dt, beta, self.steps.A, self.steps.dt_bias)
 
     @property
     def state_size(self) -> int:
@@ -143,7 +156,7 @@ class GatedDeltaNet(Mixer):
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
-        backend: Literal["auto", "reference", "chunked"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "triton"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)
@@ -186,8 +199,6 @@ class GatedDeltaNet(Mixer):
         gate = None
         if self.to_gate is not None:
             gate = self.to_gate(x).unflatten(-1, (y.shape[-2], -1))
-            if self.merge == "concat":
-                gate = torch.cat([gate, gate], -1)
         return self.out(self.norm(y, gate).flatten(-2))
 
     @property

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vdmbench.ops.recompute import recomputed
 
 
 class GatedRMSNorm(nn.Module):
@@ -22,15 +26,21 @@ class GatedRMSNorm(nn.Module):
         self.group, self.gate_first, self.epsilon = group, gate_first, epsilon
 
     def forward(
-        self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... features"] | None
+        self, x: Float[Tensor, "... features"], gate: Float[Tensor, "... gated"] | None
     ) -> Float[Tensor, "... features"]:
-        """Without a gate the norm alone."""
-        if gate is None:
-            return self._normed(x)
-        return self._normed(x * F.silu(gate)) if self.gate_first else self._normed(x) * F.silu(gate)
+        """Without a gate the norm alone; a gate of half the features is of both halves."""
+        return recomputed(partial(_normed, self.group, self.gate_first, self.epsilon), x, gate, self.weight)
 
-    def _normed(self, x: Float[Tensor, "... features"]) -> Float[Tensor, "... features"]:
-        weight = self.weight.to(x.dtype)  # fused kernels take one dtype
-        if self.group == len(weight):
-            return F.rms_norm(x, weight.shape, weight, self.epsilon)
-        return F.rms_norm(x.unflatten(-1, (-1, self.group)), (self.group,), eps=self.epsilon).flatten(-2) * weight
+
+def _normed(group: int, gate_first: bool, epsilon: float, x: Tensor, gate: Tensor | None, weight: Tensor) -> Tensor:
+    dtype = x.dtype  # in which the output map wants it; autocast norms in float32
+    if gate is not None and gate.shape != x.shape:
+        gate = torch.cat([gate, gate], -1)
+    if gate is not None and gate_first:
+        x = x * F.silu(gate)
+    weight = weight.to(x.dtype)  # fused kernels take one dtype
+    if group == len(weight):
+        x = F.rms_norm(x, weight.shape, weight, epsilon)
+    else:
+        x = F.rms_norm(x.unflatten(-1, (-1, group)), (group,), eps=epsilon).flatten(-2) * weight
+    return (x if gate is None or gate_first else x * F.silu(gate)).to(dtype)

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import delay
 from vdmbench.mixers.gated_norm import GatedRMSNorm
 from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mamba2 import EXPAND, HeadSteps, ssd_flops
 from vdmbench.mixers.mixer import Mixer
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
-from vdmbench.ops import ssd_scan
+from vdmbench.ops import Side, quasi_separable_scan
+from vdmbench.ops.recompute import recomputed
 
 A_RANGE = (1.0, 1.0)
 """Initial decay: A = 1 in every head (Hwang et al. 2024, code)."""
-
-
-class Side(NamedTuple):
-    """What one triangle of the matrix is made of."""
-
-    dt: Float[Tensor, "batch frames heads"]
-    B: Float[Tensor, "batch frames groups state"]
-    C: Float[Tensor, "batch frames groups state"]
-
-
-def quasi_separable(
-    x: Float[Tensor, "batch frames heads head_dim"],
-    past: Side,
-    future: Side,
-    A: Float[Tensor, " heads"],
-    dt_bias: Float[Tensor, " heads"],
-    diagonal: Float[Tensor, "batch frames heads"],
-    *,
-    backend: str = "auto",
-) -> Float[Tensor, "batch frames heads head_dim"]:
-    """QS(x) = shift(SS(x)) + flip(shift(SS(flip x))) + diagonal x (Hwang et al. 2024, arXiv 2407.09941, eq. 2 and sec. 3.2).
-
-    SS is the scan of Mamba-2. Delayed by one frame, it is the matrix's part strictly below the diagonal, and the scan against
-    time the part strictly above it, so that the diagonal is free.
-    """
-    below = ssd_scan(x, past.dt, A, past.B, past.C, dt_bias=dt_bias, backend=backend)
-    above = ssd_scan(x, future.dt, A, future.B, future.C, dt_bias=dt_bias, reverse=True, backend=backend)
-    return delay(below, reverse=False) + delay(above, reverse=True) + diagonal.to(x.dtype)[..., None] * x
 
 
 class Hydra(Mixer):
@@ -64,7 +36,7 @@ class Hydra(Mixer):
         gate: multiply by a gate after the norm.
         conv: frames under the convolution, which both directions share.
         conv_alignment: ``centred`` on the present frame, where ``conv`` is odd, or ``causal``.
-        backend: kernel of :func:`vdmbench.ops.ssd_scan`.
+        backend: kernel of :func:`vdmbench.ops.quasi_separable_scan`.
 
     Raises:
         ValueError: a size that does not fit.
@@ -81,7 +53,7 @@ class Hydra(Mixer):
         gate: bool = True,
         conv: int = 7,
         conv_alignment: ConvAlignment = "centred",
-        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto",
     ) -> None:
         super().__init__(channels, causal=False)
         if state < 1:
@@ -107,13 +79,13 @@ class Hydra(Mixer):
         x, maps = self.conv(convolved).split((self.inner_width, self.maps), -1)
         B_past, C_past, B_future, C_future = maps.unflatten(-1, (4, self.groups, self.state)).unbind(-3)
         past, future = Side(dt_past, B_past, C_past), Side(dt_future, B_future, C_future)
-        y = quasi_separable(
+        y = quasi_separable_scan(
             x.unflatten(-1, (self.heads, -1)),
             past,
             future,
             self.steps.A,
             self.steps.dt_bias,
-            self.to_diagonal(x) + self.D,
+            self.to_diagonal(recomputed(Tensor.contiguous, x)) + self.D,
             backend=self.backend,
         )
         return self.out(self.norm(y.flatten(2), gate if self.gate_width else None))

@@ -16,10 +16,16 @@ from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import SSMMixer
 from vdmbench.mixers.weight_decay import undecayed
 from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
+from vdmbench.ops.recompute import recomputed
 
 DT_RANGE = (1e-3, 1e-1)
 """Initial step sizes, log-uniform (Gu and Dao 2023, sec. 3.6)."""
 CHANNELS_PER_DT_RANK = 16
+
+
+def _delayed(reverse: bool, y: Tensor, D: Tensor, x: Tensor, gate: Tensor | None) -> Tensor:
+    y = delay(y, reverse=reverse) + D.to(x.dtype) * x
+    return y if gate is None else y * F.silu(gate)
 
 
 class S6Core(Core):
@@ -65,8 +71,7 @@ class S6Core(Core):
         if not delayed:
             return selective_scan(x, dt, A, B, C, D, gate=gate, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
         y = selective_scan(x, dt, A, B, C, dt_bias=dt_bias, reverse=reverse, backend=self.backend)
-        y = delay(y, reverse=reverse) + self.D.to(x.dtype) * x
-        return y if gate is None else y * F.silu(gate)
+        return recomputed(partial(_delayed, reverse), y, self.D, x, gate)
 
     def both_ways(
         self,
@@ -83,7 +88,9 @@ class S6Core(Core):
 
     def _scanned(self, x: Tensor) -> Direction:
         dt, B, C = self.x_proj(x).split(self.widths, -1)
-        return Direction(x, F.linear(dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias)
+        return Direction(
+            x, recomputed(F.linear, dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias
+        )
 
     def initial_state(self, batch: int) -> State:
         """(batch, channels, state), in float32 at least."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delay, merge_directions
+from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delayed_beside, merge_directions
 from vdmbench.mixers.gated_norm import GatedRMSNorm
 from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
+from vdmbench.ops.recompute import recomputed
 
 DT_RANGE = (1e-3, 1e-1)
 """Initial step sizes, log-uniform."""
@@ -80,12 +82,12 @@ class SSDBranch(nn.Module):
     ) -> Float[Tensor, "batch frames inner"]:
         """``u`` is the block's input, ``x`` its projection; ``reverse`` equals flip both over frames, forward, flip."""
         maps, dt = self.to_maps(u).split((self.maps, self.heads), -1)
-        x, B, C = self._parts(self.conv(torch.cat([x, maps], -1), reverse=reverse))
+        x, B, C = self._parts(self.conv.of_parts(x, maps, reverse=reverse))
         steps, scanned = self.steps, x.unflatten(-1, (self.heads, -1))
         D = None if self.delayed else self.D
         y = ssd_scan(scanned, dt, steps.A, B, C, D, dt_bias=steps.dt_bias, reverse=reverse, backend=self.backend)
         if self.delayed:
-            y = delay(y, reverse=reverse) + self.D.to(x.dtype)[:, None] * scanned
+            y = recomputed(partial(delayed_beside, reverse), y, self.D, scanned)
         return y.flatten(2)
 
     def initial_state(self, batch: int) -> State:
@@ -165,7 +167,7 @@ class Mamba2(Mixer):
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
-        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)
@@ -224,8 +226,6 @@ class Mamba2(Mixer):
         return x, gate
 
     def _leave(self, y: Float[Tensor, "... width"], gate: Tensor | None) -> Float[Tensor, "... channels"]:
-        if gate is not None and self.merge == "concat":
-            gate = torch.cat([gate, gate], -1)
         return self.out(self.norm(y, gate))
 
     @property

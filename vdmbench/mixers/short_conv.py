@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,8 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.ops import causal_conv1d
+from vdmbench.ops.recompute import recomputed
 
 ConvAlignment = Literal["causal", "centred"]
+
+
+def _convolved(ahead: int, reverse: bool, weight: Tensor, bias: Tensor | None, *parts: Tensor) -> Tensor:
+    x = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+    return causal_conv1d(x, weight, bias, silu=True, ahead=ahead, reverse=reverse)
 
 
 class ShortConv(nn.Module):
@@ -45,11 +52,13 @@ class ShortConv(nn.Module):
         self, x: Float[Tensor, "batch frames channels"], *, reverse: bool = False
     ) -> Float[Tensor, "batch frames channels"]:
         """``reverse`` equals flip over frames, forward, flip."""
-        frames, ahead = x.shape[1], self.ahead
-        if ahead:  # a causal filter on a clip that goes on for that long
-            x = F.pad(x, (0, 0, ahead, 0) if reverse else (0, 0, 0, ahead))
-        y = causal_conv1d(x, self.weight, self.bias, silu=True, reverse=reverse)
-        return y[:, :frames] if reverse else y[:, ahead:]
+        return self.of_parts(x, reverse=reverse)
+
+    def of_parts(
+        self, *parts: Float[Tensor, "batch frames _"], reverse: bool = False
+    ) -> Float[Tensor, "batch frames channels"]:
+        """:meth:`forward` of parts side by side, which are not kept as one."""
+        return recomputed(partial(_convolved, self.ahead, reverse), self.weight, self.bias, *parts)
 
     def initial_state(self, batch: int) -> Float[Tensor, "batch past channels"]:
         """The frames under the taps before the present one."""

@@ -13,6 +13,8 @@ from vdmbench.ops.delta_scan import gated_delta_scan as gated_delta_scan
 from vdmbench.ops.direction import Direction as Direction
 from vdmbench.ops.linear_attention import linear_attention as linear_attention
 from vdmbench.ops.linear_attention import linear_attention_quadratic as linear_attention_quadratic
+from vdmbench.ops.quasi_separable_scan import Side as Side
+from vdmbench.ops.quasi_separable_scan import quasi_separable_scan as quasi_separable_scan
 from vdmbench.ops.selective_scan import selective_scan as selective_scan
 from vdmbench.ops.sliding_attention import sliding_attention as sliding_attention
 from vdmbench.ops.ssd_scan import ssd_scan as ssd_scan

@@ -15,7 +15,7 @@ from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.selective_scan import reference_scan
-from vdmbench.ops.triton_scan import DEVICES, triton_missing, triton_scan
+from vdmbench.ops.triton_scan import DEVICES, refuses, triton_missing, triton_scan
 
 Merge = Literal["sum", "product", "concat", "quasi-separable"]
 
@@ -41,8 +41,8 @@ def bidirectional_selective_scan(
             merged = 2 channels; or ``quasi-separable``: the sum where what the states give is delayed by one frame, each in
             its direction, and D x is not (Hwang et al. 2024, arXiv 2407.09941, eq. 2, with the diagonal D).
         softplus: as in :func:`vdmbench.ops.selective_scan`, for both.
-        backend: ``mamba_ssm`` (CUDA; two scans), ``numba`` (CPU; fused), ``reference`` (two loops over frames), or ``auto``,
-            the first of these that can run; or ``triton`` (CUDA; fused), by name only.
+        backend: ``triton`` (CUDA; fused), ``numba`` (CPU; fused), ``reference`` (two loops over frames), or ``auto``, the
+            first of these that can run; by name alone ``mamba_ssm`` (CUDA; two scans of that package).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the merge is unknown, or the backend is unknown or cannot run.
@@ -101,10 +101,14 @@ def _triton(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, 
     return triton_scan(ahead, back, gate, merge, softplus, False)
 
 
+def _triton_refuses(ahead: Direction, back: Direction, gate: Tensor | None, merge: str, softplus: bool) -> str | None:
+    return refuses(*ahead, *back, gate)
+
+
 declare(
     "bidirectional_selective_scan",
-    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_missing),
+    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
-    Backend("triton", _triton, DEVICES, triton_missing, by_name_only=True),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_missing, by_name_only=True),
     Backend("reference", _reference),
 )

@@ -14,6 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.parts import check_parts
+from vdmbench.ops.triton_conv import refuses, triton_conv
+from vdmbench.ops.triton_scan import DEVICES, triton_missing
 
 _INSTALL = "pip install --no-build-isolation causal-conv1d (compiles against the torch that is installed)"
 _TAPS = (2, 3, 4)
@@ -26,19 +28,21 @@ def causal_conv1d(
     bias: Float[Tensor, " channels"] | None = None,
     *,
     silu: bool = False,
+    ahead: int = 0,
     reverse: bool = False,
     backend: str = "auto",
 ) -> Float[Tensor, "batch frames channels"]:
-    """Depthwise convolution that sees the present and the past: y_t = bias + sum_k weight[k] x[t - (taps - 1) + k].
+    """Depthwise convolution that sees the present and the past: y_t = bias + sum_k weight[k] x[t + ahead - (taps - 1) + k].
 
-    The last tap weighs the present frame, as in ``nn.Conv1d`` with left padding. Sums run in float32 at least; y has the
-    dtype of x.
+    Where ``ahead`` is 0 the last tap weighs the present frame, as in ``nn.Conv1d`` with left padding. Sums run in float32 at
+    least; y has the dtype of x.
 
     Args:
         silu: y = SiLU of that.
+        ahead: later frames that it sees as well; of 2 ``ahead`` + 1 taps the middle one weighs the present frame.
         reverse: see the present and the future instead; equals flip over frames, convolve, flip.
-        backend: ``causal_conv1d`` (the package of that name; CUDA, 2 to 4 taps, channels a multiple of 8), ``torch``, or
-            ``auto``, the first of these that can run.
+        backend: ``triton`` (CUDA), ``torch``, or ``auto``, the first of these that can run; by name alone ``causal_conv1d``
+            (the package of that name; CUDA, 2 to 4 taps, channels a multiple of 8).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown, cannot run, or does not take these.
@@ -49,15 +53,18 @@ def causal_conv1d(
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
     check_parts("causal_conv1d", {"x": (x, x.shape), "weight": (weight, weight.shape), "bias": (bias, (weight.shape[0],))})
-    y: Tensor = compute("causal_conv1d", backend, x, x, weight, bias, silu, reverse)
+    if not 0 <= ahead < weight.shape[1]:
+        raise ValueError(f"causal_conv1d takes ahead from 0 to taps - 1, {weight.shape[1] - 1}, got {ahead}")
+    y: Tensor = compute("causal_conv1d", backend, x, x, weight, bias, silu, ahead, reverse)
     return y
 
 
-def _torch(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool) -> Tensor:
+def _torch(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, ahead: int, reverse: bool) -> Tensor:
     frames, taps = x.shape[1], weight.shape[1]
     wide = torch.promote_types(x.dtype, torch.float32)
     weight = (weight.flip(-1) if reverse else weight).to(wide)
-    padded = F.pad(x, (0, 0, 0, taps - 1) if reverse else (0, 0, taps - 1, 0))
+    behind = taps - 1 - ahead
+    padded = F.pad(x, (0, 0, ahead, behind) if reverse else (0, 0, behind, ahead))
     y = padded[:, :frames] * weight[:, 0]
     for k in range(1, taps):
         y = y + padded[:, k : k + frames] * weight[:, k]
@@ -76,15 +83,19 @@ def causal_conv1d_missing() -> str | None:
     return None
 
 
-def _package(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool) -> Tensor:
-    """The kernel takes (batch, channels, frames) with channels adjacent, which is a view; it has no reverse, so frames flip."""
-    moved = (x.flip(1) if reverse else x).transpose(1, 2)
+def _package(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, ahead: int, reverse: bool) -> Tensor:
+    """The kernel takes (batch, channels, frames) with channels adjacent, which is a view, and strides of frames that are
+    multiples of 8. It has no reverse, so frames flip, and sees the past alone, so that a clip goes on by ``ahead`` frames."""
+    x = x.flip(1) if reverse else x
+    x = F.pad(x, (0, 0, 0, ahead)) if ahead else x
+    aligned = x.stride(2) == 1 and x.stride(1) % 8 == 0 and x.stride(0) % 8 == 0
+    moved = (x if aligned else x.contiguous()).transpose(1, 2)
     if isinstance(x, FakeTensor):
         y = _Planned.apply(moved, weight, bias)
     else:
         run = importlib.import_module("causal_conv1d").causal_conv1d_fn
         y = run(moved, weight, bias, activation="silu" if silu else None)
-    y = y.transpose(1, 2)
+    y = y.transpose(1, 2)[:, ahead:]
     return y.flip(1) if reverse else y
 
 
@@ -101,7 +112,7 @@ class _Planned(torch.autograd.Function):
         return tuple(None if part is None else torch.empty_like(part) for part in ctx.saved_tensors)
 
 
-def _refuses(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool) -> str | None:
+def _refuses(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, ahead: int, reverse: bool) -> str | None:
     if weight.shape[1] not in _TAPS:
         return f"it takes 2 to 4 taps, not {weight.shape[1]}; use 'torch'"
     if x.shape[2] % 8 or x.dtype is torch.float64:
@@ -109,8 +120,13 @@ def _refuses(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse
     return None
 
 
+def _triton_refuses(x: Tensor, *_: Any) -> str | None:
+    return refuses(x)
+
+
 declare(
     "causal_conv1d",
-    Backend("causal_conv1d", _package, ("cuda",), causal_conv1d_missing, refuses=_refuses),
+    Backend("triton", triton_conv, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("causal_conv1d", _package, ("cuda",), causal_conv1d_missing, by_name_only=True, refuses=_refuses),
     Backend("torch", _torch),
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,6 +12,9 @@ from torch import Tensor
 
 from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.parts import check_parts
+from vdmbench.ops.recompute import from_inputs
+from vdmbench.ops.triton_delta import refuses, triton_delta
+from vdmbench.ops.triton_scan import DEVICES, triton_missing
 
 CHUNK = 32
 """Most frames of a chunk."""
@@ -35,8 +41,8 @@ def gated_delta_scan(
         k: of length at most 1 where beta is in [0, 1], for a memory that does not grow.
         log_decay: not positive.
         reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
-        backend: ``chunked`` (matrix products within chunks of frames), ``reference`` (a loop over frames), or ``auto``, which
-            is ``chunked``. Both run anywhere.
+        backend: ``triton`` (CUDA; one launch a pass), ``chunked`` (matrix products within chunks of frames, anywhere),
+            ``reference`` (a loop over frames), or ``auto``, the first that can run.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown.
@@ -57,14 +63,33 @@ def gated_delta_scan(
             "beta": (beta, places),
         },
     )
+    o: Tensor = compute("gated_delta_scan", backend, q, q, k, v, log_decay, beta, reverse)
+    return o
+
+
+def _widened(scan: Callable[..., Tensor], reverse: bool, *parts: Tensor) -> Tensor:
+    """The scan in float32 at least, outside autocast; what it gives in the dtype of v."""
+    q, _, v, *_ = parts
     wide = torch.promote_types(q.dtype, torch.float32)
     with torch.autocast(q.device.type, enabled=False):
-        moved = (part.to(wide) for part in (q, k, v, log_decay, beta))
-        o: Tensor = compute("gated_delta_scan", backend, q, *moved, reverse)
-    return o.to(v.dtype)
+        return scan(*(part.to(wide) for part in parts), reverse).to(v.dtype)
 
 
 def _reference(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
+    return _widened(_frame_by_frame, reverse, q, k, v, log_decay, beta)
+
+
+def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
+    """Keeps its inputs alone for the backward pass."""
+    o: Tensor = from_inputs(partial(_widened, _by_chunks, reverse), q, k, v, log_decay, beta)
+    return o
+
+
+def _triton_refuses(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> str | None:
+    return refuses(k, v)
+
+
+def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
     """The definition, as a loop over frames."""
     S = torch.zeros_like(v[:, 0, :, :, None] * k[:, 0, :, None])  # (batch, heads, value_dim, key_dim)
     outputs = []
@@ -78,7 +103,7 @@ def _reference(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor,
     return torch.stack(outputs[::-1] if reverse else outputs, 1)
 
 
-def _chunked(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
+def _by_chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> Tensor:
     """Chunks of Q frames, each one triangular system (Yang et al. 2024, sec. 3.3, without the inverse of the WY form).
 
     With g_t the decay from the chunk's start and w_t what frame t writes, the rule reads, from the state S that enters,
@@ -137,4 +162,9 @@ def _states(passed: Tensor, added: Tensor, reverse: bool) -> Tensor:
     return torch.stack(entered[::-1] if reverse else entered, 1)
 
 
-declare("gated_delta_scan", Backend("chunked", _chunked), Backend("reference", _reference))
+declare(
+    "gated_delta_scan",
+    Backend("triton", triton_delta, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("chunked", _chunked),
+    Backend("reference", _reference),
+)

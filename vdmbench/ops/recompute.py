@@ -47,7 +47,7 @@ def recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
 def from_inputs(function: Callable[..., Any], *inputs: Any) -> Any:
     """``function(*inputs)``, whose backward pass begins with the inputs alone; the result itself is kept where it is needed.
 
-    For a function that is dear and keeps much on its way: an op without a backward pass of its own.
+    For a function that is dear and keeps much on its way: an op without a backward pass of its own. It is so in every mode.
     """
     return _applied(function, inputs, droppable=False)
 
@@ -82,7 +82,10 @@ def _itself(tensor: Tensor) -> Tensor:
 
 
 def _applied(function: Callable[..., Any], inputs: tuple[Any, ...], *, droppable: bool) -> Any:
-    if torch.compiler.is_compiling() or _mode.get() == "none" or not torch.is_grad_enabled():
+    if torch.compiler.is_compiling():
+        return function(*inputs)
+    kept = droppable and _mode.get() == "none"
+    if kept or not torch.is_grad_enabled():
         return function(*inputs)
     results = _Recomputed.apply(function, *inputs)
     if droppable:

@@ -11,7 +11,7 @@ from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_scan import mamba_ssm_missing, mamba_ssm_scan
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
-from vdmbench.ops.triton_scan import DEVICES, triton_missing, triton_scan
+from vdmbench.ops.triton_scan import DEVICES, refuses, triton_missing, triton_scan
 
 
 def selective_scan(
@@ -47,8 +47,8 @@ def selective_scan(
         dt_bias: added to dt.
         softplus: False takes delta = dt + dt_bias.
         reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
-        backend: ``mamba_ssm`` (CUDA), ``numba`` (CPU), ``reference`` (a loop over frames, anywhere, differentiable twice), or
-            ``auto``, the first of these that can run; or ``triton`` (CUDA), by name only.
+        backend: ``triton`` (CUDA), ``numba`` (CPU), ``reference`` (a loop over frames, anywhere, differentiable twice), or
+            ``auto``, the first of these that can run; by name alone ``mamba_ssm`` (CUDA; the kernel of that package).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
@@ -91,10 +91,14 @@ def _triton(direction: Direction, gate: Tensor | None, softplus: bool, reverse: 
     return triton_scan(direction, None, gate, "single", softplus, reverse)
 
 
+def _triton_refuses(direction: Direction, gate: Tensor | None, softplus: bool, reverse: bool) -> str | None:
+    return refuses(*direction, gate)
+
+
 declare(
     "selective_scan",
-    Backend("mamba_ssm", mamba_ssm_scan, ("cuda",), mamba_ssm_missing),
+    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
-    Backend("triton", _triton, DEVICES, triton_missing, by_name_only=True),
+    Backend("mamba_ssm", mamba_ssm_scan, ("cuda",), mamba_ssm_missing, by_name_only=True),
     Backend("reference", reference_scan),
 )

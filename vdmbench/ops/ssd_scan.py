@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,10 @@ from vdmbench.ops.direction import Direction
 from vdmbench.ops.mamba_ssm_ssd import mamba_ssm_ssd, mamba_ssm_ssd_missing
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.parts import check_parts
+from vdmbench.ops.recompute import from_inputs, recomputed, recomputing
+from vdmbench.ops.triton_scan import DEVICES, triton_missing
+from vdmbench.ops.triton_ssd import refuses as triton_refuses
+from vdmbench.ops.triton_ssd import triton_ssd
 
 CHUNK = 32
 """Most frames of a chunk: within it frames meet as in attention, between chunks through the state. On a CPU 32 is faster than
@@ -48,9 +53,9 @@ def ssd_scan(
         dt_bias: added to dt.
         softplus: False takes delta = dt + dt_bias.
         reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
-        backend: ``numba`` (the recurrence; CPU), ``chunked`` (matrix products within chunks of frames, on any device),
-            ``mamba_ssm`` (the Triton kernels of that package; CUDA, by name only), ``reference`` (a loop over frames), or
-            ``auto``, the first of ``numba`` and ``chunked`` that can run.
+        backend: ``triton`` (CUDA; chunks in one launch a pass), ``numba`` (CPU; the recurrence), ``chunked`` (matrix products
+            within chunks of frames, on any device), ``reference`` (a loop over frames), or ``auto``, the first that can run;
+            by name alone ``mamba_ssm`` (CUDA; the Triton kernels of that package).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown or cannot run.
@@ -113,6 +118,16 @@ def _reference(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 
 def _chunked(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
+    """Keeps its inputs alone for the backward pass."""
+
+    def run(*tensors: Any) -> Tensor:
+        return _by_chunks(_Parts(*tensors), softplus, reverse)
+
+    y: Tensor = from_inputs(run, *parts)
+    return y
+
+
+def _by_chunks(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     """Four steps over chunks of Q frames (Dao and Gu 2024, sec. 6 and listing 1); reversed by their transposes, with no flip.
 
     Letters: b batch, c chunk, q and s frames of a chunk, g group, r head of a group, p feature of a head, n state.
@@ -165,27 +180,39 @@ def _chunked(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 def _numba(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     """The recurrence itself, which on a CPU costs less than its matrix products: a scan of S6 whose states decay alike."""
-    x, _, A, B, C, D, _ = parts
+    x, dt, A, B, C, D, dt_bias = parts
     heads, dim, groups = x.shape[2], x.shape[3], B.shape[2]
-    delta = parts.delta(softplus)
 
     def of_channels(part: Tensor, group: int) -> Tensor:
         """What a head has once, for each channel of the group's heads; wide, for its gradient is a sum over channels."""
         share = part.to(parts.wide).unflatten(-1, (groups, -1)).select(-2, group)
         return share[..., None].expand(*share.shape, dim).flatten(-2)
 
+    def delta(group: int, dt: Tensor, dt_bias: Tensor | None) -> Tensor:
+        return of_channels(parts._replace(dt=dt, dt_bias=dt_bias).delta(softplus), group)
+
     outputs = []
-    for group in range(groups):
-        one = Direction(
-            x.unflatten(2, (groups, -1))[:, :, group].flatten(2),
-            of_channels(delta, group),
-            of_channels(A, group)[:, None],
-            B[:, :, group],
-            C[:, :, group],
-            None if D is None else of_channels(D, group),
-        )
-        outputs.append(numba_scan(one, None, None, "single", False, reverse))
+    with recomputing():  # steps of channels, which are as large as x and wide, are not kept
+        for group in range(groups):
+            one = Direction(
+                recomputed(lambda x, group: x.unflatten(2, (groups, -1))[:, :, group].flatten(2), x, group),
+                recomputed(partial(delta, group), dt, dt_bias),
+                of_channels(A, group)[:, None],
+                B[:, :, group],
+                C[:, :, group],
+                None if D is None else of_channels(D, group),
+            )
+            outputs.append(numba_scan(one, None, None, "single", False, reverse))
     return (outputs[0] if groups == 1 else torch.cat(outputs, -1)).unflatten(2, (heads, dim))
+
+
+def _triton(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
+    x, dt, A, B, C, D, dt_bias = parts
+    return triton_ssd((x, dt, A, B, C, dt_bias), None, D, softplus, reverse)
+
+
+def _triton_refuses(parts: _Parts, softplus: bool, reverse: bool) -> str | None:
+    return triton_refuses(parts.x, parts.B)
 
 
 def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
@@ -194,6 +221,7 @@ def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 declare(
     "ssd_scan",
+    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
     Backend("chunked", _chunked),
     Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_ssd_missing, by_name_only=True),

@@ -35,20 +35,22 @@ def triton_missing() -> str | None:
     return None if importlib.util.find_spec("triton") else "triton is not installed; pip install triton (Linux only)"
 
 
+def refuses(*tensors: Tensor | None) -> str | None:
+    """Why the kernels do not take these, in one line; None where they do."""
+    if any(tensor is not None and tensor.dtype is torch.float64 for tensor in tensors):
+        return "it computes in float32, and does not take float64; use 'reference'"
+    return None
+
+
 def triton_scan(
     ahead: Direction, back: Direction | None, gate: Tensor | None, merge: str, softplus: bool, reverse: bool
 ) -> Tensor:
     """One scan (``back`` None, merge ``single``) or two that merge, in one launch.
 
     Computed in float32 and rounded once; y and every gradient have the dtype of what they belong to.
-
-    Raises:
-        ValueError: a tensor is wider than float32.
     """
     tensors = [[] if direction is None else _filled(direction) for direction in (ahead, back)]
     inputs = [*tensors[0], *tensors[1], *([] if gate is None else [gate])]
-    if any(tensor.dtype is torch.float64 for tensor in inputs):
-        raise ValueError("backend 'triton' computes in float32, got torch.float64; use backend='reference'")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     return torch.ops.vdmbench.triton_scan(*tensors, gate, _MERGES[merge], softplus, reverse, keep)[0]
 
@@ -110,7 +112,7 @@ def _launch_forward(
     (batch, frames, channels), states = ahead[0].shape, ahead[2].shape[1]
     first, steps = _arguments(ahead)
     second, second_steps = _arguments(back) if back else (first, steps)
-    gates = first[0] if gate is None else _channels_adjacent(gate)
+    gates = first[0] if gate is None else features_adjacent(gate)
     block = min(_BLOCK, 1 << (channels - 1).bit_length())
     grid = (batch * -(-channels // block),)
     with torch.cuda.device_of(out):
@@ -200,9 +202,9 @@ def _scan_backward(
         _launch_forward(buffers.sides, buffers.d_partial, buffers.carried, ahead, back, None, _CONCAT, softplus, reverse, False)
     first, steps = _arguments(ahead)
     second, second_steps = _arguments(back) if back else (first, steps)
-    gates = first[0] if gate is None else _channels_adjacent(gate)
+    gates = first[0] if gate is None else features_adjacent(gate)
     d_gate = gates if buffers.gate is None else buffers.gate
-    d_merged = _channels_adjacent(d_out)
+    d_merged = features_adjacent(d_out)
     with torch.cuda.device_of(d_out):
         triton_kernels.backward[(groups * blocks,)](
             d_merged,
@@ -257,15 +259,15 @@ def _backward_block(channels: int) -> int:
     return min(_BACKWARD_BLOCK, 1 << (channels - 1).bit_length())
 
 
-def _channels_adjacent(tensor: Tensor) -> Tensor:
-    """The tensor itself where neighbouring channels are neighbours in memory, as in any slice of a projection; else a copy."""
+def features_adjacent(tensor: Tensor) -> Tensor:
+    """The tensor itself where neighbouring features are neighbours in memory, as in any slice of a projection; else a copy."""
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
 
 
 def _arguments(direction: list[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
     """A direction as kernels take it, and the frame strides of x, dt, B and C."""
     x, dt, A, B, C, D, dt_bias = direction
-    x, dt, B, C = sequences = [_channels_adjacent(tensor) for tensor in (x, dt, B, C)]
+    x, dt, B, C = sequences = [features_adjacent(tensor) for tensor in (x, dt, B, C)]
     exponent = (A.float().T / math.log(2)).contiguous()  # exp(delta A) = 2^(delta A / ln 2)
     batch_strides = tuple(tensor.stride(0) for tensor in sequences)
     return (

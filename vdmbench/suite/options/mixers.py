@@ -215,7 +215,7 @@ class ScalarDecayOptions(Declared):
     """State size N a channel."""
     groups: int = Field(1, ge=1)
     """Sets of B and C that the heads are dealt to; the number of heads is rounded to a multiple of it."""
-    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm"] = "auto"
+    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto"
     """Kernel of the scan."""
 
 
@@ -247,7 +247,7 @@ class GatedDeltaNetOptions(GatedConvOptions):
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
     head_dim: int = Field(32, ge=1)
     """Features of a head at expand 1; the state is head_dim a channel."""
-    backend: Literal["auto", "reference", "chunked"] = "auto"
+    backend: Literal["auto", "reference", "chunked", "triton"] = "auto"
     """Kernel of the scan."""
 
 
