@@ -135,6 +135,20 @@ def _ssd(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt_b
     return ops.ssd_scan(x, dt, A, B, C, D, dt_bias=dt_bias, **backend)
 
 
+def _quasi_separable_inputs(workload: Workload) -> Inputs:
+    x, dt, A, B, C, _, dt_bias = _ssd_inputs(workload)
+    return x, dt, B, C, torch.randn_like(dt), torch.randn_like(B), torch.randn_like(C), A, dt_bias, torch.randn_like(dt)
+
+
+def _quasi_separable(*inputs: Tensor, **backend: Any) -> Tensor:
+    x, *sides, A, dt_bias, diagonal = inputs
+    return ops.quasi_separable_scan(x, ops.Side(*sides[:3]), ops.Side(*sides[3:]), A, dt_bias, diagonal, **backend)
+
+
+def _quasi_separable_flops(workload: Workload) -> int:
+    return 2 * _ssd_flops(workload)
+
+
 def _ssd_flops(workload: Workload) -> int:
     heads, _ = _heads(workload, SSD_HEAD_DIM)
     return workload.sites * ssd_flops(workload.frames, heads, workload.channels, SSD_STATE)
@@ -187,6 +201,7 @@ CASES = {
     "selective_scan": OpCase(_one_direction_and_gate, _scan, _scan_flops),
     "bidirectional_selective_scan": OpCase(_both_directions_and_gate, _both_scans, _both_scans_flops),
     "ssd_scan": OpCase(_ssd_inputs, _ssd, _ssd_flops),
+    "quasi_separable_scan": OpCase(_quasi_separable_inputs, _quasi_separable, _quasi_separable_flops),
     "gated_delta_scan": OpCase(_delta_inputs, ops.gated_delta_scan, _delta_flops),
     "causal_conv1d": OpCase(_sequence_and_taps, ops.causal_conv1d, _conv_flops),
     "fft_convolution": OpCase(_sequence_and_kernel, ops.fft_convolution, _fft_flops, _direct_convolution),

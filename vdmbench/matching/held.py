@@ -47,7 +47,7 @@ def held_memory(
     device: str = "cuda",
     sites: int = SITES,
 ) -> Held:
-    """Simulate forward and backward of ``mixer``, as a suite declares it, in ``dtype`` (half precision: under autocast)."""
+    """Simulate forward and backward of ``mixer``, as a suite declares it: float32, or half precision under autocast."""
     one, two = (_Step.of(mixer, channels, frames, dtype, device, count) for count in (sites, 2 * sites))
     numbers = sites * frames * channels
     return Held((two.held - one.held) / numbers, (two.peak - one.peak) / numbers, one.operations, one.backends)
@@ -68,8 +68,6 @@ class _Step:
                 before = _alive(tracker)
                 x = torch.empty(sites, frames, channels, dtype=dtype, requires_grad=True)
             half = dtype in (torch.bfloat16, torch.float16)
-            if not half:
-                module = module.to(dtype)
             with recording() as used, _Counted() as counted:
                 with torch.autocast(stand_in.type, dtype, enabled=half):
                     y = module(x)
