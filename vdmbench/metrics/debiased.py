@@ -124,7 +124,8 @@ def debiased_interval(
     """Interval around the debiased ``value`` over draws of videos on both sides.
 
     Videos are drawn within random halves, so that no video is in both: repeats then cost all cross traces alike, and the
-    second correction takes them out. One split a draw makes it wider than it need be, never narrower.
+    second correction takes them out. One split a draw makes it wider than the scatter of ``value``; what is left of the bias
+    where models differ in shape is not in it.
     """
     generator, draws = torch.Generator().manual_seed(seed), []
     for _ in range(replicates):
