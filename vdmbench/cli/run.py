@@ -90,8 +90,7 @@ def run(
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     chosen = select(cells, only or (), exclude or ())
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
-    for warning in suite_warnings(chosen, settings):
-        say(f"warning: {warning}", err=True)
+    warnings = [f"warning: {each}" for each in suite_warnings(chosen, settings)]
     limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
     runs_it = Chosen(executor, gpus, jobs, address, cpus_per_cell, partition, account, slurm or ())
@@ -100,6 +99,8 @@ def run(
         if dry_run:
             solved = plan(chosen, lines=lines)
             refuse_unreachable(solved, declared, lines)
+            for warning in warnings:
+                say(warning, err=True)
             if as_json:
                 answer = {"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}
                 say_json(answer)
@@ -118,6 +119,8 @@ def run(
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
         refuse_full_disk(folder, solved.cells[:max_cells])
+        for warning in warnings:
+            say(warning, err=True)
         folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
         index.save()
         if unfinished and runs_it.here:
