@@ -143,6 +143,8 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
             ("resumed at step", training.first_step or None),
             ("training measured in attempt", training.measured_in),
             ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}"),
+            ("compiling for training (s)", training.compile_seconds and shown_value(training.compile_seconds)),
+            ("graph breaks", training.graph_breaks),
         ]
         if (step := training.step_seconds) is not None:
             facts.append(
@@ -152,7 +154,16 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
                     f"{step.count} steps",
                 )
             )
+    for phase, reading in record.phases.items():
+        if reading.alloc_retries:
+            facts.append((f"allocations retried, {phase}", f"{reading.alloc_retries}: memory was full, and times suffer"))
+        if reading.ooms:
+            facts.append((f"out of memory and caught, {phase}", reading.ooms))
+        for rank, own in enumerate(reading.ranks or []):
+            peak = own.allocated_peak_bytes or own.rss_peak_bytes
+            facts.append((f"rank {rank}, {phase}", f"{shown_value(own.seconds)} s, peak {(peak or 0) / _GIB:.3f} GiB"))
     if (sampling := record.sampling) is not None:
+        facts.append(("compiling for sampling (s)", sampling.compile_seconds and shown_value(sampling.compile_seconds)))
         facts.append(
             (
                 "sampling",
@@ -169,10 +180,23 @@ def _metric(name: str, result: MetricResult) -> str:
         ("real clips", result.n_real),
         ("generated clips", result.n_generated),
         (
-            "95 % interval over clips",
+            f"{100 * (result.confidence or 0.95):g} % interval over videos",
             None if result.interval is None else f"{result.interval[0]:.5g} to {result.interval[1]:.5g}",
         ),
         ("floor (held-out real clips)", None if result.floor is None else f"{result.floor:.5g}"),
+        ("videos", _sides(result.videos_real, result.videos_generated)),
+        ("distinct windows", _sides(result.windows_real, result.windows_generated)),
+        ("clips of the floor", None if result.floor_n is None else _sides(*result.floor_n)),
+        ("held-out clips whole, beside the controls", result.control_clean and f"{result.control_clean:.5g}"),
+        ("clips of the controls", result.control_n),
+        ("better", "lower" if result.lower_is_better else "higher"),
+        ("debiased", None if result.debiased is None else f"{result.debiased:.5g}"),
+        (
+            "its interval",
+            None
+            if result.debiased_interval is None
+            else f"{result.debiased_interval[0]:.5g} to {result.debiased_interval[1]:.5g}",
+        ),
         ("kernel distance (KVD)", None if result.kvd is None else f"{result.kvd:.5g}"),
         *((f"control: {control}", f"{value:.5g}") for control, value in result.controls.items()),
     ]
@@ -187,6 +211,10 @@ def _metric(name: str, result: MetricResult) -> str:
     warnings += result.warnings
     notes = "".join(f'<p class="warning">{escaped(warning)}</p>' for warning in warnings)
     return _facts(f"{result.name} ({name})", facts).replace("</section>", f"{notes}</section>")
+
+
+def _sides(real: int | None, other: int | None) -> str | None:
+    return None if real is None or other is None else f"{real} against {other}"
 
 
 def _stderr(record: Record) -> str:
