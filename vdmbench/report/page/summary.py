@@ -89,6 +89,10 @@ def _limits(study: Study, metric: str) -> list[str]:
         )
     if any(flag is True for flag in study.frame[f"{metric}.rank_deficient"]):
         limits.append("had fewer clips than feature dimensions in at least one cell.")
+    results = [cell.record.metrics[metric] for cell in study.cells if metric in cell.record.metrics]
+    needed = [each.debiased_needs for each in results if each.debiased is None and each.debiased_needs is not None]
+    if needed:
+        limits.append(f"has no debiased distance in {len(needed)} cells: {max(needed)} videos a side would do.")
     smallest = study.frame[f"{metric}.n_generated"].min()
     if smallest < 2048:
         limits.append(
