@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdmbench.ops import BackendUnavailable, attention, recording
+from vdmbench.ops import BackendUnavailable, attention, recording, simulating
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 SHAPES = [(2, 3, 7, 4), (1, 1, 1, 1), (3, 2, 12, 5)]
@@ -114,3 +114,29 @@ def test_fused_kernels_on_a_gpu_equal_the_definition(backend, biased, causal, dt
         for one, other in zip(torch.autograd.grad((got * weight).sum(), inputs), wanted, strict=True):
             if other.norm() > 1e-9:
                 assert relative_error(one, other) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "sdpa-efficient"])
+def test_more_rows_than_a_launch_takes_are_cut(backend, monkeypatch):
+    """On CUDA alone; as many launches as are needed, and the same result."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from vdmbench.ops import fused_attention
+
+    q, k, v = (torch.randn(5, 2, 6, 8) for _ in range(3))
+    want = attention(q, k, v)
+    monkeypatch.setattr(fused_attention, "ROWS", 2)
+    launched = []
+    plain = fused_attention.by_rows
+    monkeypatch.setattr(
+        fused_attention,
+        "by_rows",
+        lambda run, *parts: plain(lambda *rows: launched.append(len(rows[0])) or run(*rows), *parts),
+    )
+    if backend == "sdpa":
+        with simulating("cuda"):
+            assert torch.equal(attention(q, k, v, backend=backend), want)
+    else:
+        with FakeTensorMode(), simulating("cuda"):
+            assert attention(*(torch.empty(5, 2, 6, 8) for _ in range(3)), backend=backend).shape == want.shape
+    assert launched == [2, 2, 1]

@@ -180,3 +180,18 @@ def test_mamba_ssm_equals_the_float64_reference(reverse, relative_error):
     pytest.importorskip("mamba_ssm.ops.triton.ssd_combined", reason="needs mamba-ssm")
     inputs = [part.detach().cuda().requires_grad_() for part in parts(2, 200, 4, 64, 1, 64, dtype=torch.bfloat16)]
     compare(inputs, relative_error, 2e-2, backend="mamba_ssm", reverse=reverse)
+
+
+def test_a_batch_beyond_the_packages_grid_is_cut(monkeypatch):
+    from vdmbench.ops import mamba_ssm_ssd
+
+    seen = []
+    monkeypatch.setattr(mamba_ssm_ssd, "_GRID", 4)
+    planned = mamba_ssm_ssd._Planned.apply
+    monkeypatch.setattr(
+        mamba_ssm_ssd._Planned, "apply", lambda x, *rest: seen.append(len(x)) or planned(x, *rest), raising=False
+    )
+    with FakeTensorMode(), simulating("cuda"):
+        x, dt, A, B = torch.empty(5, 70, 2, 8), torch.empty(5, 70, 2), torch.empty(2), torch.empty(5, 70, 1, 4)
+        assert ssd_scan(x, dt, A, B, B, backend="mamba_ssm").shape == x.shape
+    assert seen == [2, 2, 1]  # two chunks each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -47,10 +48,24 @@ def kernel_inputs(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tens
     return q, k, v
 
 
+ROWS = 65_535
+"""Most batch elements of a launch on CUDA: fused kernels put them on an axis of the grid that ends there."""
+
+
+def by_rows(run: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``run`` on as many batch elements at a time as a launch takes, where they are more on CUDA."""
+    if len(q) <= ROWS or (simulated_device() or q.device.type) != "cuda":
+        return run(q, k, v)
+    return torch.cat([run(*parts) for parts in zip(q.split(ROWS), k.split(ROWS), v.split(ROWS), strict=True)])
+
+
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """PyTorch's choice of kernel. PyTorch takes a mask or ``causal``, never both."""
-    q, k, v = kernel_inputs(q, k, v)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+    return by_rows(run, *kernel_inputs(q, k, v))
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
@@ -72,11 +87,15 @@ def _held_to(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | Non
     q, k, v = kernel_inputs(q, k, v)
     mask = mask_of(q, bias, causal)
     causal = causal and mask is None
-    if plans_gpu(q):
-        return planned(kernel, q, k, v, mask, causal)
-    try:
+
+    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if plans_gpu(q):
+            return planned(kernel, q, k, v, mask, causal)
         with sdpa_kernel(_KERNELS[kernel]):
             return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+    try:
+        return by_rows(run, q, k, v)
     except RuntimeError as error:
         if "No available kernel" not in str(error):
             raise

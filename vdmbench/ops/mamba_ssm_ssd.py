@@ -13,6 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 _INSTALL = "pip install --no-build-isolation mamba-ssm (compiles for many minutes, against the torch that is installed)"
 _CHUNK = 64
 """Frames of a chunk."""
+_GRID = 65_535
+"""Most blocks along the second and third axis of a CUDA grid."""
 
 
 @cache
@@ -36,7 +38,14 @@ def mamba_ssm_ssd(
     softplus: bool,
     reverse: bool,
 ) -> Tensor:
-    """As :func:`vdmbench.ops.ssd_scan`; the kernels have no reverse, so frames are flipped."""
+    """As :func:`vdmbench.ops.ssd_scan`; the kernels have no reverse, so frames are flipped.
+
+    They put batch times chunks on an axis of the grid that ends at 65,535: a larger batch is cut.
+    """
+    rows = max(1, _GRID // -(-x.shape[1] // _CHUNK))
+    if len(x) > rows:
+        cut = zip(*(part.split(rows) for part in (x, dt, B, C)), strict=True)
+        return torch.cat([mamba_ssm_ssd(x, dt, A, B, C, D, dt_bias, softplus, reverse) for x, dt, B, C in cut])
     moved, steps, B, C = ((part.flip(1) if reverse else part).to(x.dtype).contiguous() for part in (x, dt, B, C))
     A, D, dt_bias = A.float(), None if D is None else D.float(), None if dt_bias is None else dt_bias.float()
     if isinstance(x, FakeTensor):
