@@ -118,6 +118,8 @@ def run(
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
+        for note in solved.notes:
+            typer.echo(note, err=True)
         refuse_full_disk(folder, solved.cells[:max_cells])
         for warning in warnings:
             say(warning, err=True)

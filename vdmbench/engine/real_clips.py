@@ -45,6 +45,19 @@ class RealClips:
         """Names the pixels of both sets."""
         return f"{self.source.fingerprint()}:{self.frames}:{len(self.real)}:{len(self.held_out)}"
 
+    def notes(self) -> list[str]:
+        """Where a set has more clips than there is independent evidence: how much of it there is."""
+        notes = []
+        for name, windows in (("real", self.real), ("held-out", self.held_out)):
+            origins = self.origins(windows)
+            distinct, videos = origins.distinct(self.frames), len(origins.videos.unique())
+            if distinct < len(windows):
+                notes.append(
+                    f"{len(windows):,} {name} clips of {self.frames} frames overlap: {videos:,} test videos hold {distinct:,} "
+                    "distinct ones; distances rest on so many"
+                )
+        return notes
+
     def reference(self, metric: VideoDistance, cache: Path | None) -> Reference:
         """What ``metric`` makes of both sets, measured now or found in ``cache``."""
         return metric.reference(

@@ -48,6 +48,14 @@ class Origins:
         """Each clip is a video of its own."""
         return cls(torch.arange(clips), torch.zeros(clips, dtype=torch.long))
 
+    def distinct(self, frames: int) -> int:
+        """How many clips of so many frames share none with one another, at most."""
+        last, end, count = -1, 0, 0
+        for video, start in sorted(zip(self.videos.tolist(), self.starts.tolist(), strict=True)):
+            if video != last or start >= end:
+                last, end, count = video, start + frames, count + 1
+        return count
+
 
 @dataclass(frozen=True)
 class ClipFeatures:
@@ -76,12 +84,7 @@ class ClipFeatures:
         """How many of the rows share no frame with one another, at most; frames are taken ``stride`` apart."""
         if self.starts is None:
             return len(self)
-        span, count = (self.frames - 1) * stride + 1, 0
-        last, end = -1, 0
-        for video, start in sorted(zip(self.videos.tolist(), self.starts.tolist(), strict=True)):
-            if video != last or start >= end:
-                last, end, count = video, start + span, count + 1
-        return count
+        return Origins(self.videos, self.starts).distinct((self.frames - 1) * stride + 1)
 
     def columns(self) -> dict[str, Tensor]:
         """What has a row a window, by name, as it is written to disk."""

@@ -136,6 +136,21 @@ def _check_data(inputs: CellInputs) -> None:
         extract(metric.extractor, [clip], metric.protocol)
 
 
+def notes(cells: list[CellInputs]) -> list[str]:
+    """What of the data is not read, and where clips that overlap are counted, a line each; nothing where data cannot be used."""
+    from vdmbench.engine import choose_real_clips, make_source
+
+    found: list[str] = []
+
+    def note(inputs: CellInputs) -> None:
+        test = make_source(inputs, "test")
+        real = choose_real_clips(test, inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
+        found.extend([*make_source(inputs, "train").notes, *test.notes, *real.notes()])
+
+    _once(cells, ("data", "condition", "evaluate", "sample"), note)  # what stands in the way is said by the check
+    return list(dict.fromkeys(found))
+
+
 def _check_autoencoder(inputs: CellInputs) -> None:
     """A pretrained one is there and can be loaded."""
     from vdmbench.engine.latents import built_autoencoder
@@ -208,7 +223,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"refused": refused}
     checked = [CellInputs.model_validate(inputs) for inputs in question["checked"]]
     found = problems(checked, Run.model_validate(question["preflight"])) if question["preflight"] else []
-    return {"plan": solved, "problems": found, "refused": []}
+    said = notes(checked) if question["preflight"] and not found else []
+    return {"plan": solved, "problems": found, "notes": said, "refused": []}
 
 
 def _largest(question: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vdmbench.memory.devices import Device
@@ -89,6 +89,8 @@ class Plan:
 
     cells: list[Planned]
     problems: list[str]
+    notes: list[str] = field(default_factory=list)
+    """What its reader should know of the data before anything runs."""
 
     @property
     def infeasible(self) -> list[Planned]:
@@ -113,6 +115,7 @@ def plan(
     unknown = [cell for cell in cells if cache.get(cell.identity) is None]
     solved: dict[str, tuple[Solved | None, str | None]] = {}
     problems: list[str] = []
+    notes: list[str] = []
     if unknown or preflight:
         answer = _ask({
             "cells": [cell.inputs.model_dump(mode="json") for cell in unknown],
@@ -128,9 +131,9 @@ def plan(
             solved[cell.identity] = parse_answer(each)
             cache.add(cell, each)
         cache.save()
-        problems = answer["problems"]
+        problems, notes = answer["problems"], answer["notes"]
     answers = [solved.get(cell.identity) or cache.get(cell.identity) for cell in cells]
-    return Plan([Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None], problems)
+    return Plan([Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None], problems, notes)
 
 
 INDIFFERENT = ("steps", "learning_rate", "warm_up")

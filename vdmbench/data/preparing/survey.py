@@ -14,6 +14,7 @@ from vdmbench.data.manifest import Manifest
 from vdmbench.data.source import SPLITS, DataError, Source, Split
 from vdmbench.data.store.index import INDEX
 from vdmbench.data.store.store import Store
+from vdmbench.file_tree import file_tree
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Survey:
     origin: Mapping[str, Any]
     """What it was made from, as its index or manifest says."""
     splits: Mapping[Split, SplitSurvey]
+    notes: tuple[str, ...] = ()
+    """What of the folder is not read, or is read more than once."""
 
 
 def open_set(path: Path, split: Split, *, frames: int = 1, size: int | None = None) -> Store | Folder:
@@ -88,9 +91,10 @@ def survey(path: Path) -> Survey:
         kind,
         native_size(first),
         tuple(sorted(first.annotations(0, 0, 1))),
-        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        sum(file.stat().st_size for file in file_tree(path).files),
         origin,
         {split: _survey_split(source) for split, source in sources.items()},
+        tuple(dict.fromkeys(note for source in sources.values() for note in source.notes)),
     )
 
 
