@@ -12,7 +12,7 @@ from vdmbench.suite import expand, load_suite
 # Matching by memory simulates every setting tried: one budget, short clips and two variants, so that it takes seconds.
 SHORTENED = {
     "memory_matched": [
-        *("sweep={}", "match.budget=200MiB", "match.tolerance=70%", "data.frames=4", "data.size=16", "train.accumulate=1"),
+        *("sweep={}", "match.budget=200MiB", "match.tolerance=70%", "data.frames=5", "data.size=16", "train.accumulate=1"),
         "variants={attention: {mixer: attention}, floor: {mixer: identity}}",
     ]
 }
@@ -66,7 +66,7 @@ def test_run_shows_the_same_plan_when_dry(vdmbench, suite, tmp_path, monkeypatch
 
 
 def test_memory_is_simulated_told_and_held_against_cards(vdmbench, suite, tmp_path):
-    outcome = vdmbench("plan", suite, "sweep={data.frames: [2, 4, 8]}", "--devices", "640MiB,h200", "--figures", tmp_path / "f")
+    outcome = vdmbench("plan", suite, "sweep={data.frames: [5, 6, 8]}", "--devices", "640MiB,h200", "--figures", tmp_path / "f")
     assert outcome.code == 0, outcome.err
     assert "Simulated CUDA memory" in outcome.out
     fits = [line for line in outcome.out.splitlines() if "fits" in line and "frames=" in line]

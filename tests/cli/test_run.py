@@ -91,7 +91,6 @@ def test_what_is_finished_is_not_run_again(finished, vdmbench, monkeypatch):
 def test_a_cell_that_needs_what_is_not_there_stops_the_run_before_it_starts(vdmbench, suite, tmp_path):
     for override, cause in (
         ("data.source={name: folder, path: nowhere}", "nowhere"),
-        ("data.frames=3", "needs clips of at least"),
         ("variants.uni.mixer.backend=mamba_ssm", "mamba_ssm"),
         ("run.device=cuda", "no CUDA device"),
     ):

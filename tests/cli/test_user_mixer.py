@@ -88,7 +88,7 @@ def test_with_the_flag_it_is_planned_and_its_code_is_part_of_identity(vdmbench, 
 def test_options_that_the_class_does_not_take_are_told_in_a_line(vdmbench, with_example):
     outcome = vdmbench("plan", with_example, "--allow-code", "variants.floor.mixer.expand=-1.0")
     assert outcome.code == 2
-    assert "error: expand must be positive, got -1.0" in outcome.err
+    assert "variants.floor: expand must be positive, got -1.0" in outcome.err
     with_example.write_text(with_example.read_text().replace("expand: 2.0", "width: 2"))
     outcome = vdmbench("plan", with_example, "--allow-code")
     assert outcome.code == 2

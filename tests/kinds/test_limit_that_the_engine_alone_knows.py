@@ -63,7 +63,7 @@ MET: dict[str, str] = {
     r"metrics/extractor\.py:(windows|extract|extract_batch)": PLAN,
     r"metrics/faithfulness/reader\.py:SpriteReader\.forward": SCHEMA,
     r"metrics/faithfulness/reader\.py:numbers_of": PLAN,
-    r"metrics/frechet\.py:_root_trace": CALL,
+    r"metrics/frechet\.py:_root_values": CALL,
     r"metrics/frechet\.py:_degrees_of_freedom": PLAN,
     r"metrics/frechet_distance\.py:FrechetDistance\.\w+": CALL,
     r"metrics/kernel\.py:\w+": PLAN,

@@ -42,6 +42,7 @@ SITES = {
     "suite/quantities.py:_parse_count": "decimal arithmetic; what is not whole is refused",
     "suite/quantities.py:parse_bytes": "decimal arithmetic, rounded to a byte",
     "suite/quantities.py:_parse_fraction": "a percentage; bounds of the field refuse NaN and infinity",
+    "suite/warnings.py:_amplification": "a number that was computed",
     "suite/yaml_lines.py:_Loader.construct_decimal": "base ten",
     "suite/yaml_lines.py:_Loader.construct_finite": "neither infinity nor a vanished zero",
     "suite/yaml_lines.py:_walk": "empty values and duplicate keys are refused",

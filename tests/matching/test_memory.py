@@ -17,7 +17,7 @@ from vdmbench.suite import expand, parse_suite
 from vdmbench.suite.errors import SuiteError
 
 MIB = 1 << 20
-SMALL = MINIMAL.replace("size: 16", "size: 8").replace("frames: 6", "frames: 4").replace("clips: 4, ", "clips: 400, ")
+SMALL = MINIMAL.replace("size: 16", "size: 8").replace("frames: 6", "frames: 5").replace("clips: 4, ", "clips: 400, ")
 
 
 @pytest.fixture(scope="module", autouse=True)

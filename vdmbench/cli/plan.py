@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, Tiny, 
 from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
+    from vdmbench.memory.devices import Device
     from vdmbench.runner.planning import Plan
     from vdmbench.suite import SourceLines, Suite
 
@@ -36,6 +38,7 @@ def plan(
     from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table, not_simulated
     from vdmbench.cli.tables import plan_table
     from vdmbench.runner.planning import plan as solve
+    from vdmbench.suite.warnings import suite_warnings
 
     if not memory and (devices or figures):
         raise ValueError("--devices and --figures speak of simulated memory: leave out --no-memory")
@@ -43,21 +46,10 @@ def plan(
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     solved = solve(cells, memory=memory, lines=lines)
     refuse_unreachable(solved, declared, lines)
-    from vdmbench.suite.warnings import suite_warnings
-
-    warnings, few = suite_warnings(cells, declared.run), None
-    if declared.claims:
-        from vdmbench.report.claims import too_few_seeds
-
-        few = too_few_seeds(declared.claims, len(declared.seeds))
+    warnings = suite_warnings(cells, declared.run)
+    few = said_beforehand(declared, warnings)
     if as_json:
-        answer = {
-            "suite": declared.name,
-            "cells": [planned.as_json(cards) for planned in solved.cells],
-            "warnings": warnings,
-            "notes": [few] if few else [],
-        }
-        say_json(answer)
+        say_json(plan_as_json(solved, declared, warnings, few, cards))
     else:
         print_table(plan_table(solved.cells, declared.name))
         if memory:
@@ -66,15 +58,35 @@ def plan(
                 say(line)
         if cards:
             print_table(fits_table(solved.cells, cards))
-    for warning in warnings:
-        say(f"warning: {warning}", err=True)
-    if few:
-        say(few, err=True)
     if figures is not None:
         from vdmbench.report.planned_memory import write_figures
 
         for path in write_figures([(planned.cell, planned.solved) for planned in solved.cells], figures):
             say(f"figure: {path}", err=True)
+
+
+def said_beforehand(declared: Suite, warnings: Sequence[str]) -> str | None:
+    """Say on standard error what the suite's reader should know before it runs; returns what its seeds cannot decide."""
+    few = None
+    if declared.claims:
+        from vdmbench.report.claims import too_few_seeds
+
+        few = too_few_seeds(declared.claims, len(declared.seeds))
+    for line in (*(f"warning: {warning}" for warning in warnings), *([few] if few else [])):
+        say(line, err=True)
+    return few
+
+
+def plan_as_json(
+    solved: Plan, declared: Suite, warnings: Sequence[str], few: str | None, cards: Sequence[Device] = ()
+) -> dict[str, Any]:
+    """What `vdmbench plan --json` and a dry run print."""
+    return {
+        "suite": declared.name,
+        "cells": [planned.as_json(cards) for planned in solved.cells],
+        "warnings": list(warnings),
+        "notes": [few] if few else [],
+    }
 
 
 def refuse_unreachable(solved: Plan, declared: Suite, lines: SourceLines) -> None:

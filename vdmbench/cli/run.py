@@ -73,7 +73,7 @@ def run(
     Examples: vdmbench run tiny train.steps=20 | vdmbench run tiny --only 'mamba frames=16*' | vdmbench run tiny --gpus all
     """
     from vdmbench.cli.display import display
-    from vdmbench.cli.plan import refuse_unreachable
+    from vdmbench.cli.plan import plan_as_json, refuse_unreachable, said_beforehand
     from vdmbench.cli.tables import outcome_table, plan_table
     from vdmbench.records import ResultsFolder
     from vdmbench.records.index import StatusIndex
@@ -99,11 +99,9 @@ def run(
         if dry_run:
             solved = plan(chosen, lines=lines)
             refuse_unreachable(solved, declared, lines)
-            for warning in warnings:
-                say(warning, err=True)
+            few = said_beforehand(declared, warnings)
             if as_json:
-                answer = {"suite": declared.name, "cells": [planned.as_json() for planned in solved.cells]}
-                say_json(answer)
+                say_json(plan_as_json(solved, declared, warnings, few))
             else:
                 print_table(plan_table(solved.cells, declared.name))
             return
@@ -119,10 +117,10 @@ def run(
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))
         for note in solved.notes:
-            typer.echo(note, err=True)
+            say(note, err=True)
         refuse_full_disk(folder, solved.cells[:max_cells])
         for warning in warnings:
-            say(warning, err=True)
+            say(f"warning: {warning}", err=True)
         folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
         index.save()
         if unfinished and runs_it.here:

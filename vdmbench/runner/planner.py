@@ -137,7 +137,7 @@ def _check_data(inputs: CellInputs) -> None:
 
 
 def notes(cells: list[CellInputs]) -> list[str]:
-    """What of the data is not read, and where clips that overlap are counted, a line each; nothing where data cannot be used."""
+    """What of the data is not read, and where clips that overlap are counted, a line each; empty where data cannot be used."""
     from vdmbench.engine import choose_real_clips, make_source
 
     found: list[str] = []

@@ -150,8 +150,8 @@ def fingerprint(inputs: CellInputs, blocks: set[str]) -> str:
     """Equal for cells that differ in none of ``blocks``, but for what is indifferent of training."""
     told = inputs.model_dump(mode="json", include=blocks)
     for block in [told, *([told["reference"]] if told.get("reference") else [])]:
-        for field in INDIFFERENT:
-            del block["train"][field]
+        for indifferent in INDIFFERENT:
+            del block["train"][indifferent]
     return json.dumps(told, sort_keys=True)
 
 

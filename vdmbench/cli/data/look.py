@@ -39,7 +39,7 @@ def info(path: Folder, as_json: AsJson = False) -> None:
     say(f"{found.kind} of {found.size}x{found.size} pixels, {count(found.bytes)}B on disk")
     say(f"known of each frame: {', '.join(found.annotations) or 'nothing'}")
     for note in found.notes:
-        typer.echo(note, err=True)
+        say(note, err=True)
     for name, value in found.origin.items():
         say(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}")
 
