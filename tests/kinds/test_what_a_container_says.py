@@ -1,11 +1,11 @@
 """Kind: what a container says beyond width x height x 8 bits is dropped.
 
-Found: 16-bit pictures lost all but two levels, floating-point ones became 0 and 1; orientation, display matrices and oblong
-pixels were dropped; transparency showed what lies under it; animations in a folder were one frame; frames that a GIF holds
-were one; HDR was shown as if it were not, two fields as one frame, uneven frames as even ones, the first of several streams or a
-cover as the video; the second array of an npy was not seen. All are honoured or refused by name, and the table in docs/data.md is
-held to the files that say so. Left: a crop that mp4 (clap) or Matroska (PixelCrop) ask of the player, which PyAV does not tell,
-and fields of an image that decoders drop unseen (PNG's cICP).
+Found: 16-bit pictures lost all but two levels, floating-point ones became 0 and 1; orientation, display matrices and
+oblong pixels were dropped; transparency showed what lies under it; animations in a folder were one frame; frames that a
+GIF holds were one; HDR was shown as if it were not, two fields as one frame, uneven frames as even ones, the first of
+several streams or a cover as the video; the second array of an npy was not seen. All are honoured or refused by name,
+and the table in docs/data.md is held to the files that say so. Left: a crop that mp4 (clap) or Matroska (PixelCrop) ask
+of the player, which PyAV does not tell, and fields of an image that decoders drop unseen (PNG's cICP).
 """
 
 from __future__ import annotations
