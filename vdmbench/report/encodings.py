@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vdmbench.records import Encoding
 from vdmbench.report.study import Group, Study
-from vdmbench.report.tables import Column, Entry, Table, identifying, mean_entry, metric_header, where
+from vdmbench.report.tables import ABSENT, Column, Entry, Table, identifying, mean_entry, metric_header, where
 
 
 def encodings_table(study: Study) -> Table:
@@ -21,6 +21,7 @@ def encodings_table(study: Study) -> Table:
         Column("variant", "Variant"),
         Column("autoencoder", "Autoencoder"),
         Column("latents", "Latents"),
+        Column("reconstructed", "Clips", True),
         Column("psnr", "PSNR (dB)", True),
         *(Column(name, f"{metric_header(study, name)}, reconstructed", True) for name in metrics),
         Column("parameters", "Parameters (k)", True),
@@ -38,6 +39,7 @@ def encodings_table(study: Study) -> Table:
                 Entry(label),
                 Entry(", ".join(sorted({each.autoencoder[:8] for each in made}))),
                 Entry(f"{one.channels} channels, 1/{one.factor} of each side"),
+                Entry(ABSENT) if one.reconstructed is None else Entry(str(one.reconstructed), one.reconstructed),
                 mean_entry([each.psnr for each in made]),
                 *(mean_entry([each.reconstructions.get(name) for each in made]) for name in metrics),
                 mean_entry([each.parameters / 1e3 for each in made]),

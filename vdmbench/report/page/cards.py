@@ -83,16 +83,18 @@ def _solved_facts(record: Record) -> list[tuple[str, Any]]:
         )
     if (miss := off_plan(record)) is not None:
         facts.append(("not as planned", f"the measured peak misses the plan by {100 * miss:+.1f} %"))
-    if record.out_of_memory is not None:
-        facts.append(
-            (
-                "would have fitted",
-                ", ".join(
-                    f"{knob} {ABSENT if value is None else value}" for knob, value in record.out_of_memory.largest.items()
-                )
-                or ABSENT,
-            )
-        )
+    if (lost := record.out_of_memory) is not None:
+        fitting = (f"{knob} {ABSENT if value is None else value}" for knob, value in lost.largest.items())
+        facts += [
+            ("memory there was", lost.capacity_bytes and f"{lost.capacity_bytes / _GIB:.3f} GiB"),
+            *((f"memory needed, {phase}", f"{need / _GIB:.3f} GiB") for phase, need in lost.simulated_need_bytes.items()),
+            ("would have fitted", ", ".join(fitting) or ABSENT),
+        ]
+    facts += [
+        (f"tried: {probe.knob} {probe.setting:g}",
+         f"{'out of memory' if probe.peak_bytes is None else f'{probe.peak_bytes / _GIB:.3f} GiB'}, {probe.source}")
+        for probe in solved.probes
+    ]  # fmt: skip
     facts += [
         ("parameters, network", f"{solved.parameters.network:,}"),
         ("parameters, temporal", f"{solved.parameters.temporal:,}"),
@@ -171,6 +173,12 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
                 f"{shown_value(sampling.seconds_per_clip)} s/clip",
             )
         )
+    if (rollout := record.rollout) is not None:
+        facts += [
+            ("frames in a chunk", rollout.chunk),
+            ("first chunk (s)", shown_value(rollout.first_chunk_seconds)),
+            ("a frame of a rollout (s)", rollout.frame_seconds and f"median {shown_value(rollout.frame_seconds.median)}"),
+        ]
     return facts
 
 
@@ -202,6 +210,10 @@ def _metric(name: str, result: MetricResult) -> str:
     ]
     if (copied := result.memorisation) is not None:
         facts += [
+            (
+                f"{copied.among} clips looked at",
+                f"{copied.training_clips} of {copied.training_videos} videos, beside {copied.held_out_clips} held-out clips",
+            ),
             (f"nearest {copied.among} clip, median", f"{copied.nearest:.5g}, of held-out clips {copied.nearest_held_out:.5g}"),
             ("over how far others are", f"{copied.ratio:.3g}, of held-out clips {copied.ratio_held_out:.3g}"),
             ("nearer than any held-out clip", f"{copied.nearer} of {copied.clips} generated clips (p {copied.p:.2g})"),
