@@ -35,7 +35,7 @@ def test_a_wheel_installs_and_plans_a_shipped_suite(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["cells"]) == 6
+    assert len(json.loads(done.stdout)["cells"]) == 7
     where = subprocess.run(
         [python, "-c", "import vdmbench; print(vdmbench.__file__)"], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from vdmbench.records import schema
+from vdmbench.records import metric_result, schema
 from vdmbench.records.recorded import Recorded
 
 PACKAGE = Path(__file__).parents[2] / "vdmbench"
@@ -35,7 +35,11 @@ def _read() -> set[str]:
 
 
 def _fields() -> set[str]:
-    models = [each for each in vars(schema).values() if isinstance(each, type) and issubclass(each, Recorded | BaseModel)]
+    models = [
+        each
+        for each in (*vars(schema).values(), *vars(metric_result).values())
+        if isinstance(each, type) and issubclass(each, Recorded | BaseModel)
+    ]
     return {f"{model.__name__}.{name}" for model in models for name in model.model_fields}
 
 

@@ -17,7 +17,8 @@ import pytest
 from tests.kinds.syntax import called, places
 from tests.report.synthetic import make_record
 from vdmbench.report import Study, draw
-from vdmbench.report.claims import Verdict, claims_table, judge_claims
+from vdmbench.report.claims import Verdict, judge_claims
+from vdmbench.report.claims_table import claims_table
 from vdmbench.report.figures import NothingToDraw
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
 from vdmbench.report.planned_memory import Curve

@@ -8,7 +8,8 @@ from tests.report.synthetic import make_record, make_records
 from vdmbench.cli.options import shipped_suites
 from vdmbench.records import MetricResult
 from vdmbench.report import Study
-from vdmbench.report.claims import Verdict, claims_table, judge_claims, too_few_seeds
+from vdmbench.report.claims import Verdict, judge_claims, too_few_seeds
+from vdmbench.report.claims_table import claims_table
 from vdmbench.report.quantities import BUILT_IN
 from vdmbench.report.render import markdown
 from vdmbench.suite import load_suite

@@ -90,7 +90,7 @@ def run(
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     chosen = select(cells, only or (), exclude or ())
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
-    warnings = [f"warning: {each}" for each in suite_warnings(chosen, settings)]
+    warnings = suite_warnings(chosen, settings)
     limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
     runs_it = Chosen(executor, gpus, jobs, address, cpus_per_cell, partition, account, slurm or ())

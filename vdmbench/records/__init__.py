@@ -5,6 +5,7 @@ from vdmbench.records.encoding import Encoding
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
 from vdmbench.records.measured import ended_before, headline_memory, reading_of, sampling_of, training_of
 from vdmbench.records.merging import Merged, merge_results
+from vdmbench.records.metric_result import Memorisation, MetricResult
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.progress import Progress, progress_of
@@ -17,8 +18,6 @@ from vdmbench.records.schema import (
     Exit,
     LayerCost,
     Matched,
-    Memorisation,
-    MetricResult,
     OutOfMemory,
     Parameters,
     Phase,

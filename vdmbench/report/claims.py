@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
@@ -23,6 +22,7 @@ from vdmbench.report.aggregation import is_counted
 from vdmbench.report.collapses import runs_for_tests
 from vdmbench.report.frontier import frontier_gap, points_of, widths
 from vdmbench.report.items import Items
+from vdmbench.report.judgement import Finding, Judgement, Verdict
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.statistics import (
     LEVEL,
@@ -35,101 +35,7 @@ from vdmbench.report.statistics import (
     seeds_needed,
 )
 from vdmbench.report.study import Group, Outcome, Study
-from vdmbench.report.tables import ABSENT, Column, Entry, Table
 from vdmbench.suite.claims import Amount, Claim, InvalidClaim, ParsedClaim, Term, check_claim
-
-
-class Verdict(StrEnum):
-    """What the records say of a claim."""
-
-    SUPPORTED = "supported"
-    REFUTED = "refuted"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim at one sweep point (or over pooled ones)."""
-
-    where: str
-    effect: float | None = None
-    """Median over seeds of left over right, minus one; of left minus right for what is compared by differences."""
-    low: float | None = None
-    high: float | None = None
-    """95 % interval of it; null below six pairs."""
-    unit: str = "%"
-    n: int = 0
-    """Paired seeds."""
-    held: tuple[tuple[int, int], ...] = ()
-    """In how many seeds the claim holds, of how many: of all runs and, where some collapsed, of those without them too."""
-    for_it: float | None = None
-    against_it: float | None = None
-    """One-sided p-values of the two answers, the second corrected for the claim's points; null where nothing was tested."""
-    p: float | None = None
-    """Of the answer that is nearer, after Holm's correction over all claims."""
-    settled: Verdict | None = None
-    """A verdict that needs no test: one side ran out of memory where the other did not."""
-    reason: str = ""
-    """What it rests on; why nothing can be said, or what more it would take."""
-
-    @property
-    def tested(self) -> bool:
-        return self.for_it is not None and self.against_it is not None
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.settled is not None:
-            return self.settled
-        if self.p is None or self.for_it is None or self.against_it is None or self.p >= LEVEL:
-            return Verdict.UNDECIDED
-        return Verdict.SUPPORTED if self.for_it < self.against_it else Verdict.REFUTED
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One claim with all its findings."""
-
-    claim: Claim
-    findings: tuple[Finding, ...]
-    reason: str = ""
-    """Why there is no finding at all."""
-    unmet: tuple[str, ...] = ()
-    """Sweep points where its condition is not shown to hold."""
-    p: float | None = None
-    """Of the whole claim, after Holm's correction over all claims; null where no test was made."""
-
-    @property
-    def name(self) -> str:
-        return self.claim.name or self.claim.says
-
-    @property
-    def verdict(self) -> Verdict:
-        verdicts = {finding.verdict for finding in self.findings}
-        if Verdict.REFUTED in verdicts:
-            return Verdict.REFUTED
-        return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.UNDECIDED
-
-    @property
-    def sides(self) -> int:
-        """Answers that a test may give."""
-        return 1 if self.claim.sided == "one" else 2
-
-    @property
-    def raw_p(self) -> float | None:
-        """Of the whole claim, not yet corrected for others; null where no test was made, or none is needed."""
-        tests = [finding for finding in self.findings if finding.settled is None]
-        known = [self.finding_p(finding) for finding in tests if finding.tested]
-        if not known or any(finding.settled == Verdict.REFUTED for finding in self.findings):
-            return None
-        against = [finding.against_it for finding in tests if finding.against_it is not None]
-        refuted = 2 * min(against) if self.sides == 2 else 1.0
-        supported = self.sides * max(finding.for_it for finding in tests if finding.for_it is not None)
-        return min(1.0, refuted, supported if len(known) == len(tests) else 1.0)
-
-    def finding_p(self, finding: Finding) -> float:
-        """Of one point by itself."""
-        for_it, against_it = finding.for_it or 0.0, finding.against_it or 0.0
-        return for_it if self.sides == 1 else min(1.0, 2 * min(for_it, against_it))
 
 
 def too_few_seeds(claims: Sequence[Claim], seeds: int) -> str | None:
@@ -419,76 +325,3 @@ def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None
     scaled = gap if y.signed else OverSeeds(tuple(ratio * (1 + value) - 1 for value in gap.values))
     missing = "" if gap.defined == gap.n else f"frontiers have a common range in {gap.defined} of {gap.n} seeds"
     return _finding(panel.title, parsed, y, scaled, y.unit if y.signed else "%", missing)
-
-
-def effect_text(finding: Finding) -> str:
-    """The effect with its interval, for people."""
-    if finding.effect is None:
-        return ""
-    factor, places = (100.0, 1) if finding.unit == "%" else (1.0, 3)
-    text = f"{factor * finding.effect:+.{places}f}" + (f" {finding.unit}" if finding.unit else "")
-    if finding.low is not None and finding.high is not None:
-        text += f" ({factor * finding.low:+.{places}f} to {factor * finding.high:+.{places}f})"
-    return text
-
-
-def claims_table(judgements: Sequence[Judgement]) -> Table:
-    """A row for every claim at every sweep point it was judged at, its verdict first."""
-    columns = [
-        Column("claim", "Claim"),
-        Column("verdict", "Verdict"),
-        Column("where", "Where"),
-        Column("effect", "Left to right, median over seeds (95 % interval)"),
-        Column("seeds", "Seeds", True),
-        Column("p", "p (Holm)", True),
-        Column("here", "There"),
-        Column("reason", "What it rests on, or what is wanting"),
-    ]
-    rows: list[list[Entry]] = []
-    breaks = set()
-    for judgement in judgements:
-        breaks.add(len(rows))
-        verdict = Entry(
-            judgement.verdict, bold=judgement.verdict != Verdict.UNDECIDED, failed=judgement.verdict == Verdict.REFUTED
-        )
-        claim = judgement.name if judgement.name == judgement.claim.says else f"{judgement.name}: {judgement.claim.says}"
-        for finding in judgement.findings:
-            p = ABSENT if finding.p is None else "<0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
-            rows.append(
-                [
-                    Entry(claim),
-                    verdict,
-                    Entry(finding.where or ABSENT),
-                    Entry(effect_text(finding) or ABSENT, finding.effect),
-                    Entry(str(finding.n), finding.n),
-                    Entry(p, finding.p),
-                    Entry(finding.verdict),
-                    Entry(finding.reason or ABSENT),
-                ]
-            )
-        if not judgement.findings:
-            rows.append(
-                [
-                    Entry(claim),
-                    verdict,
-                    Entry(ABSENT),
-                    Entry(ABSENT),
-                    Entry("0", 0),
-                    Entry(ABSENT),
-                    Entry(ABSENT),
-                    Entry(judgement.reason),
-                ]
-            )
-    notes = [
-        "Supported where every sweep point supports it, refuted where any refutes it (corrected for the claim's points); p < "
-        "0.05 after Holm's correction over the claims. Sign test, paired by seed: p is how often so many seeds would fall on "
-        "one side if in a new seed either side were as likely to be the lower; medians are compared, not means."
-    ]
-    if one_sided := [judgement.name for judgement in judgements if judgement.sides == 1]:
-        notes.append(f"One-sided, as declared: supported or undecided, never refuted by a test: {'; '.join(one_sided)}.")
-    notes += [
-        f"{judgement.name}: not judged at {'; '.join(judgement.unmet)}, where its condition is not shown to hold."
-        for judgement in judgements
-        if judgement.unmet
-    ]
-    return Table("claims", "Claims", columns, rows, notes, frozenset(breaks - {0}))

@@ -51,7 +51,8 @@ def report_tables(study: Study, claims: Sequence[Claim] = (), items: Items | Non
     items = items or Items()
     makers: dict[str, Callable[[], Table]] = {}
     if claims:
-        from vdmbench.report.claims import claims_table, judge_claims
+        from vdmbench.report.claims import judge_claims
+        from vdmbench.report.claims_table import claims_table
 
         makers["claims"] = lambda: claims_table(judge_claims(study, claims))
     makers["main"] = partial(main_table, study)
