@@ -113,13 +113,17 @@ def draw_front(axes: Axes, points: Sequence[Point], scale: Scale) -> None:
 
 
 def frontier_figure(study: Study, style: Style) -> ReportFigure:
-    """Distance against peak training memory, a panel a sweep point and metric; a line joins what differs in width alone."""
+    """Distance against peak training memory, a panel a sweep point and metric; a line joins what differs in width alone.
+
+    Behind the metrics stand their debiased values, where there are enough clips for one.
+    """
     if not study.metrics:
         raise NothingToDraw("no metric was evaluated")
     memory = study.quantity("peak_train_memory")
+    debiased = [quantity for quantity in study.judged if quantity.name == f"{quantity.metric}.debiased"]
     shown = [
         (metric, panel)
-        for metric in map(study.quantity, study.metrics)
+        for metric in (*map(study.quantity, study.metrics), *debiased)
         for panel in panels(study, widths(study))
         if any(points_of(study, panel.groups, label, memory, metric) for label in study.labels)
     ]
