@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -171,3 +172,70 @@ def test_sides_of_other_sizes_are_measured_and_said(tmp_path, means, discs):
 def test_an_empty_store_has_no_videos(tmp_path):
     assert FeatureStore(tmp_path / "new").clips == 0
     assert FeatureStore(None).clips == 0
+
+
+def test_features_are_known_by_content_and_not_by_name_size_or_time(tmp_path, means, discs):
+    """As of every unpacked archive: other content, the same names, sizes and times."""
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=0))
+    cached = means | {"cache": tmp_path / "cache"}
+    same = compare_folders(real, fake, **cached)["metrics"][0]["value"]
+    for path in (*real.iterdir(), *fake.iterdir()):
+        os.utime(path, (1.7e9, 1.7e9))
+    for path in fake.iterdir():
+        clip = np.load(path) // 2
+        np.save(path, clip)
+        os.utime(path, (1.7e9, 1.7e9))
+    assert compare_folders(real, fake, **cached)["metrics"][0]["value"] > same + 1
+
+
+def test_copies_among_real_videos_are_one_video_and_are_said(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(8, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    for index in range(4):
+        (real / f"copy{index}.npy").write_bytes((real / f"{index}.npy").read_bytes())
+    (fake / "stolen.npy").write_bytes((real / "7.npy").read_bytes())
+    (only, *_) = compare_folders(real, fake, **means, cache=None)["metrics"]
+    assert (only["n_real"], only["videos_real"]) == (12, 8)
+    assert "4 real videos are copies of others" in only["warnings"]
+    assert "1 generated videos are copies of real ones" in only["warnings"]
+
+
+def test_what_is_left_out_is_said(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    (fake / "._0.npy").write_bytes(b"AppleDouble")
+    (fake / "log.txt").touch()
+    notes = compare_folders(real, fake, **means, cache=None)["notes"]
+    assert notes == [f"{fake}: left out 1 hidden (._0.npy)", f"{fake}: left out 1 that are no video (1 .txt)"]
+
+
+def test_many_videos_in_one_archive_are_read_and_read_anew_when_it_is_replaced(tmp_path, means, discs):
+    folders = [tmp_path / "real", tmp_path / "fake"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        np.savez(folder / "all.npz", videos=discs(6, seed=seed).permute(0, 1, 3, 4, 2).numpy(), labels=np.arange(6))
+    before = compare_folders(*folders, **means, cache=None)
+    assert before["real"]["found"] == 6
+    np.savez(folders[1] / "all.npz", videos=discs(6, seed=9).permute(0, 1, 3, 4, 2).numpy(), labels=np.arange(6))
+    assert compare_folders(*folders, **means, cache=None)["metrics"][0]["value"] != before["metrics"][0]["value"]
+
+
+def test_a_helper_of_an_extractor_is_part_of_the_distance(tmp_path, means, discs):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    (tmp_path / "scaled_by.py").write_text("SCALE = 1\n")
+    scaled = EXTRACTOR.replace("mean((1, 3, 4))", "mean((1, 3, 4)) * SCALE")
+    (tmp_path / "means.py").write_text(f"from scaled_by import SCALE\n{scaled}")
+    cached = means | {"cache": tmp_path / "cache"}
+    before = compare_folders(real, fake, **cached)["metrics"][0]
+    (tmp_path / "scaled_by.py").write_text("SCALE = 2\n")
+    after = compare_folders(real, fake, **cached)["metrics"][0]
+    assert after["value"] == pytest.approx(4 * before["value"])
+    assert after["protocol"] != before["protocol"]
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.9])
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, means, discs, cut):
+    real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(6, seed=1))
+    np.savez_compressed(fake / "bad.npz", video=np.load(fake / "0.npy"))
+    whole = (fake / "bad.npz").read_bytes()
+    (fake / "bad.npz").write_bytes(whole[: int(cut * len(whole))])
+    with pytest.raises(DataError, match=r"bad\.npz cannot be read"):
+        compare_folders(real, fake, **means, cache=None)

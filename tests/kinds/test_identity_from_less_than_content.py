@@ -4,7 +4,8 @@ Found: cached features of folders whose files have the same names, sizes and tim
 place, folders of frames, a text encoder known by samples of its large files, a user's mixer or extractor whose helper module
 changed, an autoencoder's folder. Mended: vdmbench/file_digests.py hashes whole files, and remembers a hash by device, inode,
 size and both times of change at most; a user's code is hashed with the modules that it imports. Left: the index of statuses
-looks at the size and time of our own immutable records; a preflight adds up sizes to know whether a disk has room.
+looks at the size and time of our own immutable records; a preflight adds up sizes to know whether a disk has room; a mixer of
+an installed package is known by its name, and the package's version stands in the record.
 
 Every place that hashes or looks at a file's status is listed with what its answer is made of.
 """
@@ -28,8 +29,8 @@ SAME_FILE = "device and inode alone: whether two names are one file"
 SIZES = "sizes, to say or to compare before content is"
 
 SITES = {
-    "data/files/arrays.py:open_npy": "inode, size and times, looked at before and after: a file replaced while it is mapped",
-    "data/files/arrays.py:_state": "inode, size and times, looked at before and after",
+    "data/files/arrays.py:open_npy": "the size, held to the header's",
+    "data/files/arrays.py:_state": "as file_digests: whether the archive that was inflated is still there",
     "data/files/folder.py:check_apart": SIZES + "; those of equal size are hashed",
     "data/files/folder.py:_check_manifest": SIZES + "; and hashes of content",
     "data/files/formats.py:_twice": SAME_FILE,
