@@ -26,6 +26,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from vdmbench.ops.triton_step import rectified_step
+
 SINGLE, SUM, PRODUCT, CONCAT, QUASI_SEPARABLE = (tl.constexpr(how) for how in range(5))
 """How directions merge; SINGLE has one direction, QUASI_SEPARABLE is the sum of scans that are delayed by one frame."""
 LN2 = tl.constexpr(0.6931471805599453)
@@ -57,25 +59,6 @@ def _tile(start, frames, row, REVERSE: tl.constexpr, DELAY: tl.constexpr):
     if DELAY:
         return first, ((row >= DELAY - start) & (row < frames + DELAY - start))[:, None]
     return first, (row < frames - start)[:, None]
-
-
-@triton.jit
-def _delta(v, inside, RECTIFIED: tl.constexpr):
-    """delta and its derivative at v = dt + dt_bias: softplus(v) = max(v, 0) + log1p(exp(-|v|)), or v; 0 outside.
-
-    log1p(e) = 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series: exact in both tails, where log(1 + e) is not.
-    """
-    if RECTIFIED:
-        e = tl.exp(-tl.abs(v))
-        s = e / (2.0 + e)
-        w = s * s
-        series = 1 + w * (1 / 3 + w * (1 / 5 + w * (1 / 7 + w * (1 / 9 + w * (1 / 11 + w * (1 / 13))))))
-        delta = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL) + 2 * s * series
-        slope = tl.where(v < 0, e, 1.0) / (1.0 + e)
-    else:
-        delta = v
-        slope = tl.full(v.shape, 1.0, tl.float32)
-    return tl.where(inside, delta, 0.0), slope
 
 
 @triton.jit
@@ -135,7 +118,7 @@ def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, fram
         inside = real_frame & real[None, :]
         inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
         v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
-        delta, _ = _delta(v, inside, RECTIFIED)
+        delta, _ = rectified_step(v, inside, RECTIFIED)
         drive = delta * inputs
         out_first, out_frame = _tile(start, frames, row, REVERSE, 0)
         out_inside = out_frame & real[None, :]
@@ -200,7 +183,7 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
         inside = real_frame & real[None, :]
         inputs = _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
         v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
-        delta, slope = _delta(v, inside, RECTIFIED)
+        delta, slope = rectified_step(v, inside, RECTIFIED)
         drive = delta * inputs
         out_first, out_frame = _tile(start, frames, row, REVERSE, 0)
         out_inside = out_frame & real[None, :]

@@ -22,6 +22,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from vdmbench.ops.triton_step import rectified_step
+
 LN2 = tl.constexpr(0.6931471805599453)
 NO_SKIP, OF_HEAD, OF_FRAME = (tl.constexpr(kind) for kind in range(3))
 
@@ -43,25 +45,6 @@ def _rows(pointer, frame, stride, inside, column, width):
     return tl.load(
         pointer + frame[:, None] * stride + column[None, :], mask=inside[:, None] & (column < width)[None, :], other=0.0
     )
-
-
-@triton.jit
-def _delta(v, inside, RECTIFIED: tl.constexpr):
-    """delta and its derivative at v = dt + dt_bias: softplus(v) = max(v, 0) + log1p(exp(-|v|)), or v; 0 outside.
-
-    log1p(e) = 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series: exact in both tails, where log(1 + e) is not.
-    """
-    if RECTIFIED:
-        e = tl.exp(-tl.abs(v))
-        s = e / (2.0 + e)
-        w = s * s
-        series = 1 + w * (1 / 3 + w * (1 / 5 + w * (1 / 7 + w * (1 / 9 + w * (1 / 11 + w * (1 / 13))))))
-        delta = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL) + 2 * s * series
-        slope = tl.where(v < 0, e, 1.0) / (1.0 + e)
-    else:
-        delta = v
-        slope = tl.full(v.shape, 1.0, tl.float32)
-    return tl.where(inside, delta, 0.0), slope
 
 
 @triton.jit
@@ -139,7 +122,7 @@ def _scan(
         Bs = _rows(B, frame, B_frame, inside, n, STATE).to(xs.dtype)
         Cs = _rows(C, frame, C_frame, inside, n, STATE).to(xs.dtype)
         v = tl.load(dt + frame * dt_frame, mask=inside, other=0.0).to(tl.float32) + bias
-        delta, _ = _delta(v, inside, RECTIFIED)
+        delta, _ = rectified_step(v, inside, RECTIFIED)
         between, entering, leaving, passing = _decays(delta * (a / LN2), row, CHUNK)
         weights = _dot(Cs, tl.trans(Bs)) * between * delta[None, :]
         y = _dot(weights.to(xs.dtype), xs) + _dot(Cs, tl.trans(h).to(xs.dtype)) * entering[:, None]
@@ -197,7 +180,7 @@ def _enter(
         xs = _rows(x, frame, x_frame, inside, p, DIM)
         Bs = _rows(B, frame, B_frame, inside, n, STATE).to(xs.dtype)
         v = tl.load(dt + frame * dt_frame, mask=inside, other=0.0).to(tl.float32) + bias
-        delta, _ = _delta(v, inside, RECTIFIED)
+        delta, _ = rectified_step(v, inside, RECTIFIED)
         _, _, leaving, passing = _decays(delta * (a / LN2), row, CHUNK)
         weighted = (xs * (delta * leaving)[:, None]).to(xs.dtype)
         h = h * passing + _dot(tl.trans(weighted), Bs)
@@ -272,7 +255,7 @@ def _scan_backward(
             head = group * members + member
             x, dt, a, B, C, bias, x_frame, dt_frame, B_frame, C_frame = _side(side, element, head, group)
             v = tl.load(dt + frame * dt_frame, mask=inside, other=0.0).to(tl.float32) + bias
-            delta, slope = _delta(v, inside, RECTIFIED)
+            delta, slope = rectified_step(v, inside, RECTIFIED)
             between, entering, leaving, passing = _decays(delta * (a / LN2), row, CHUNK)
             Bs = _rows(B, frame, B_frame, inside, n, STATE).to(x.dtype.element_ty)
             Cs = _rows(C, frame, C_frame, inside, n, STATE).to(x.dtype.element_ty)
