@@ -7,7 +7,9 @@ from urllib.parse import unquote
 import pytest
 
 from tests.report.synthetic import make_record, store
-from vdmbench.report import write_report
+from vdmbench.records import MetricResult
+from vdmbench.report import Study, write_report
+from vdmbench.report.page.summary import warnings_of
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -147,3 +149,10 @@ def test_everything_is_written_and_the_same_twice(report, results, tmp_path) -> 
     assert again.missing == {}
     for path in again.files:
         assert path.read_bytes() == (report / path.relative_to(tmp_path / "again")).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("controls", [{}, {"shuffled": 9.0}], ids=["share", "distance"])
+def test_only_a_distance_between_sets_is_held_against_published_counts(controls):
+    result = MetricResult(name="score", value=0.5, n_real=16, n_generated=16, controls=controls)
+    study = Study.of([make_record("attention", seed=seed, metrics={"score": result}) for seed in range(3)])
+    assert any("published Fréchet distances" in text for text in warnings_of(study)) == bool(controls)

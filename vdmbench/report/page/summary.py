@@ -94,7 +94,7 @@ def _limits(study: Study, metric: str) -> list[str]:
     if needed:
         limits.append(f"has no debiased distance in {len(needed)} cells: {max(needed)} videos a side would do.")
     smallest = study.frame[f"{metric}.n_generated"].min()
-    if smallest < 2048:
+    if smallest < 2048 and any(each.controls for each in results):  # a distance between sets, whose bias is of its count
         limits.append(
             f"had as few as {smallest} clips; published Fréchet distances use 2048, and values at different counts "
             "do not compare."
