@@ -8,7 +8,7 @@ own, in its protocol.
 
 from __future__ import annotations
 
-NUMBERS = 2
+NUMBERS = 3
 """Version of the code that initialises, trains and samples."""
 
 CHANGES: dict[int, tuple[str, ...]] = {
@@ -22,6 +22,12 @@ CHANGES: dict[int, tuple[str, ...]] = {
         "mixer 'gated-delta-net' starts with A from U(0, 16), no bias in its convolutions, and 1e-6 in the length of q and k",
         "mixer 'mamba2' norms each group by itself; with merge concat, it and 'gated-delta-net' each direction by itself",
         "preset 'oshima2024' gives attention base_channels / 8 heads where 'heads' is left out",
+    ),
+    3: (
+        "kernels round differently: mixers, the step of the optimiser and the averaging of weights, the norms of networks",
+        "attention at small widths has several heads of equal size where 'heads' and 'head_dim' are left out; before, one of 64",
+        "training begins with a linear warm-up of the learning rate where a suite declares none",
+        "a branch of a temporal layer ends in a learnt gain where a suite does not decline it",
     ),
 }
 """What each version changed."""
