@@ -36,6 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_is_allowed_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users' code that one test allows is not allowed in the next."""
+    monkeypatch.setenv("VDMBENCH_ALLOWED_CODE", "")
+
+
+@pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Global generators start every test alike, whatever ran before it; torch's only where a test has loaded torch."""
     random.seed(0)

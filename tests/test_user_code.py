@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vdmbench.user_code import InvalidUserCode, fingerprint, load_class
+from vdmbench.user_code import CodeNotAllowed, InvalidUserCode, allow, code_in, fingerprint, load_class
 
 
 def write(folder: Path, **texts: str) -> str:
@@ -52,26 +55,55 @@ def test_a_change_of_any_module_that_it_imports_is_another_identity(tmp_path: Pa
         load_class(name, sha256=before)
 
 
+def run(name: str) -> Any:
+    allow([fingerprint(name)])
+    return load_class(name)
+
+
+def test_what_nobody_allowed_is_not_run_here_or_in_a_child(tmp_path: Path) -> None:
+    name = write(tmp_path, mine="open('ran', 'w').close()\nclass Mine: ...\n")
+    load = f"import os; os.chdir({str(tmp_path)!r}); from vdmbench.user_code import load_class; load_class({name!r})"
+    with pytest.raises(CodeNotAllowed, match=r"mine\.py would run: read the code, then add --allow-code"):
+        load_class(name)
+    assert subprocess.run([sys.executable, "-c", load], capture_output=True, check=False).returncode == 1
+    assert not (tmp_path / "ran").exists()
+    allow([fingerprint(name)])
+    subprocess.run([sys.executable, "-c", load], check=True)
+    assert (tmp_path / "ran").exists()
+    write(tmp_path, mine="class Mine:\n    other = True\n")
+    with pytest.raises(CodeNotAllowed):  # what was allowed is the text, not the name
+        load_class(name)
+
+
+def test_code_is_found_wherever_a_declaration_names_it(tmp_path: Path) -> None:
+    name = write(tmp_path, mine="class Mine: ...\n")
+    sha = fingerprint(name)
+    assert code_in({"a": [{"b": {"some_field_of_tomorrow": name}}], "title": "no code: mamba"}) == {name: sha}
+    assert code_in({"a": ({"name": name, "sha256": "as declared"},)}) == {name: "as declared"}
+    with pytest.raises(InvalidUserCode, match="cannot be read"):
+        code_in(["absent.py:Mine"])
+
+
 def test_the_text_runs_and_no_compiled_copy_of_the_same_size_and_time(tmp_path: Path) -> None:
     name = write(tmp_path, helper="VALUE = 1\n", mine="from helper import VALUE\nclass Mine:\n    value, own = VALUE, 1\n")
     for file in tmp_path.glob("*.py"):
         os.utime(file, (1.7e9, 1.7e9))
-    assert (load_class(name).value, load_class(name).own) == (1, 1)
+    assert (run(name).value, run(name).own) == (1, 1)
     write(tmp_path, helper="VALUE = 2\n", mine="from helper import VALUE\nclass Mine:\n    value, own = VALUE, 2\n")
     for file in tmp_path.glob("*.py"):
         os.utime(file, (1.7e9, 1.7e9))
-    assert (load_class(name).value, load_class(name).own) == (2, 2)
+    assert (run(name).value, run(name).own) == (2, 2)
 
 
 def test_two_files_have_helpers_of_their_own(tmp_path: Path) -> None:
     text = "from helper import VALUE\nclass Mine:\n    value = VALUE\n"
     one = write(tmp_path / "one", helper="VALUE = 1\n", mine=text)
     two = write(tmp_path / "two", helper="VALUE = 2\n", mine=text)
-    assert [load_class(name).value for name in (one, two, one)] == [1, 2, 1]
+    assert [run(name).value for name in (one, two, one)] == [1, 2, 1]
 
 
 def test_code_that_the_text_does_not_name_is_refused(tmp_path: Path) -> None:
     text = "import importlib\nhidden = importlib.import_module('helper_unnamed')\nclass Mine: ...\n"
     name = write(tmp_path, helper_unnamed="VALUE = 1\n", mine=text)
     with pytest.raises(InvalidUserCode, match=r"imports helper_unnamed from .*name it in an import statement"):
-        load_class(name)
+        run(name)

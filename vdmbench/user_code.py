@@ -1,16 +1,18 @@
 """Classes that a user names as ``path.py:Class``: told apart from registered names, fingerprinted, and loaded.
 
-Naming a file reads it, and the modules beside it that it imports, for their hash; only :func:`load_class` runs it. Commands
-that would run it ask for ``--allow-code`` first.
+Naming a file reads it, and the modules beside it that it imports, for their hash; only :func:`load_class` runs it, and it runs
+nothing whose fingerprint was not allowed in this process or in one above it (:func:`allow`). So a command that forgets to ask
+for ``--allow-code`` fails, and runs nothing.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
@@ -23,6 +25,41 @@ from vdmbench.file_digests import digest_of, sha256_of
 
 class InvalidUserCode(ValueError):
     """A named file or class that cannot be used; the message says which and why."""
+
+
+class CodeNotAllowed(InvalidUserCode):
+    """A file would run that nobody has allowed; the message names it."""
+
+
+_ALLOWED = "VDMBENCH_ALLOWED_CODE"
+"""The environment variable that holds what is allowed, because workers, planners and probes are processes of their own."""
+
+
+def allowed() -> frozenset[str]:
+    """Fingerprints of the code that may run here."""
+    return frozenset(os.environ.get(_ALLOWED, "").split())
+
+
+def allow(fingerprints: Iterable[str]) -> None:
+    """Let :func:`load_class` run code of these fingerprints, in this process and in those that it starts."""
+    os.environ[_ALLOWED] = " ".join(sorted(allowed() | set(fingerprints)))
+
+
+def code_in(declaration: Any) -> dict[str, str]:
+    """Each ``path.py:Class`` that a declaration names, with its fingerprint; raises :class:`InvalidUserCode`.
+
+    ``declaration`` is what pydantic dumps: mappings and lists of plain values. Every text in it is looked at, whatever field it
+    stands in, so that no field can be forgotten.
+    """
+    if isinstance(declaration, Mapping):
+        found = {name: sha for value in declaration.values() for name, sha in code_in(value).items()}
+        name, declared = declaration.get("name"), declaration.get("sha256")
+        if isinstance(name, str) and isinstance(declared, str) and name in found:
+            found[name] = declared  # the text that was hashed when the suite was read, which load_class compares
+        return found
+    if isinstance(declaration, (list, tuple)):
+        return {name: sha for value in declaration for name, sha in code_in(value).items()}
+    return {declaration: fingerprint(declaration)} if isinstance(declaration, str) and is_code(declaration) else {}
 
 
 def is_code(name: str) -> bool:
@@ -60,13 +97,15 @@ def load_class(name: str, *, sha256: str | None = None) -> Any:
     The file can import the modules that lie beside it. What runs is always their text, never a compiled copy, which Python
     takes for fresh by a file's size and time alone.
 
-    Raises :class:`InvalidUserCode`; also where the file imports code of the user's own that its text does not name, for that
-    would be no part of the fingerprint.
+    Raises :class:`CodeNotAllowed` where :func:`allow` was not given its fingerprint, and :class:`InvalidUserCode`; also where
+    the file imports code of the user's own that its text does not name, for that would be no part of the fingerprint.
     """
     path, attribute = _split(name)
     found = fingerprint(name)
     if sha256 is not None and found != sha256:
         raise InvalidUserCode(f"{path} has changed since it was declared: plan again, for changed code is another cell")
+    if found not in allowed():
+        raise CodeNotAllowed(f"{path} would run: read the code, then add --allow-code")
     own_name = f"vdmbench_user_{found[:16]}"
     spec = importlib.util.spec_from_file_location(own_name, path, loader=_FromText(own_name, str(path)))
     if spec is None or spec.loader is None:

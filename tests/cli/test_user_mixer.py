@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "extending.md"
 
@@ -99,3 +100,58 @@ def test_options_that_the_class_does_not_take_are_told_in_a_line(vdmbench, with_
 def test_it_runs(vdmbench, with_example):
     outcome = vdmbench("run", with_example, "--allow-code", "--results", "results")
     assert outcome.code == 0, outcome.err
+
+
+EVIL = "open('ran', 'w').close()\nfrom vdmbench.mixers.mamba import Mamba as Evil\n"
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        {"a": {"mixer": "evil.py:Evil"}},
+        {
+            "a": {
+                "mixer": {
+                    "name": "pair",
+                    "first": "evil.py:Evil",
+                    "second": "mlp",
+                }
+            }
+        },
+        {"a": {"pattern": {"stem": "evil.py:Evil", "levels": ["identity"], "middle": "identity"}}},
+        {"a": {"pattern": {"stem": "identity", "levels": ["evil.py:Evil"], "middle": "identity"}}},
+        {"a": {"pattern": {"stem": "identity", "levels": ["identity"], "middle": "evil.py:Evil"}}},
+        {"a": {"blocks": {"pattern": [{"mixer": "evil.py:Evil", "scan": "t"}, "identity"]}}},
+    ],
+)
+def test_code_in_any_place_of_a_variant_or_of_its_reference_is_refused(vdmbench, suite, tmp_path, monkeypatch, variants):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text(EVIL)
+    tree = yaml.safe_load(suite.read_text())
+    if "blocks" in variants["a"]:
+        tree["network"] = {"name": "dit", "base_channels": 16, "depth": 2, "patch": [1, 4, 4]}
+        tree["variants"] = {"floor": {"mixer": "identity"}}
+    tree["match"] = {"of": "temporal", "reference": "a", "knob": "mixer_width", "tolerance": "50%"}
+    tree["variants"] = {**variants, "b": {"mixer": "mamba"}}
+    suite.write_text(yaml.safe_dump(tree))
+    outcome = vdmbench("plan", suite, "--no-memory")
+    assert outcome.code == 2
+    assert "would run evil.py:Evil: read the code, then add --allow-code" in outcome.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_rerun_of_a_cell_whose_reference_is_code_is_refused(vdmbench, suite, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # a plan that is known already would load no code
+    (tmp_path / "evil.py").write_text(EVIL)
+    tree = yaml.safe_load(suite.read_text())
+    tree["variants"] = {"evil": {"mixer": "evil.py:Evil"}, "innocent": {"mixer": "attention"}}
+    tree["match"] = {"of": "temporal", "reference": "evil", "knob": "mixer_width", "tolerance": "50%"}
+    suite.write_text(yaml.safe_dump(tree))
+    assert vdmbench("run", suite, "--allow-code", "--only", "innocent", "--results", "r").code == 3, "one is left"
+    (tmp_path / "ran").unlink()
+    monkeypatch.setenv("VDMBENCH_ALLOWED_CODE", "")  # another process, whose user allowed nothing
+    outcome = vdmbench("rerun", "innocent", "--results", "r")
+    assert outcome.code == 2
+    assert "would run evil.py:Evil: read the code, then add --allow-code" in outcome.err
+    assert not (tmp_path / "ran").exists()

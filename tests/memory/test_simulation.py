@@ -9,7 +9,7 @@ import pytest
 from tests.memory.workloads import mixer, workload
 from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.simulation import CannotSimulate, simulate, trace_workload
-from vdmbench.user_code import fingerprint
+from vdmbench.user_code import allow, fingerprint
 
 FRAMES = (64, 512)
 
@@ -117,5 +117,6 @@ def test_a_mixer_without_a_fake_form_is_named(tmp_path):
         "        return x * x.abs().max().item()\n"
     )
     name = f"{code}:Reading"
+    allow([fingerprint(name)])
     with pytest.raises(CannotSimulate, match=r"the memory of .*reading.py:Reading cannot be simulated"):
         simulate(workload({"name": name, "sha256": fingerprint(name)}))

@@ -19,6 +19,7 @@ from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.suite import expand, parse_suite
 from vdmbench.suite.blocks import Run
+from vdmbench.user_code import allow, fingerprint
 
 STEPS = 30
 OVERRIDES = ("train.devices=2", f"train.steps={STEPS}", "train.warm_up=0", "sample.clips=4", "evaluate.real_clips=4")
@@ -123,6 +124,7 @@ def test_a_killed_rank_costs_at_most_the_steps_since_a_checkpoint(tmp_path):
 def test_one_rank_out_of_memory_is_an_out_of_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run_out.py").write_text(RUN_OUT)
+    allow([fingerprint("run_out.py:RunOut")])
     cell = planned(text=MINIMAL.replace("{mixer: identity}", "{mixer: 'run_out.py:RunOut'}"))
     record = run(ResultsFolder(tmp_path / "r"), cell, Hit(0, signal.SIGTERM, step=NEVER))
     assert (record.status, record.phase) == ("oom", "train"), record.message

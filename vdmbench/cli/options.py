@@ -59,19 +59,12 @@ def load_cells(
 
 
 def refuse_code(cells: list[Cell], origin: str, *, allow_code: bool) -> None:
-    """Refuse cells that name Python files, unless ``allow_code``; what will be run is said."""
-    named = _code_named(cells)
+    """Refuse cells that name Python files, unless ``allow_code``, which opens the gate for these; what will be run is said."""
+    from vdmbench.user_code import allow, code_in
+
+    named = {name: sha256 for cell in cells for name, sha256 in code_in(cell.inputs.model_dump()).items()}
     if named and not allow_code:
         raise ValueError(f"{origin} would run {', '.join(named)}: read the code, then add --allow-code")
     for name, sha256 in named.items():
         say(f"runs {name} (SHA-256 {sha256})", err=True)
-
-
-def _code_named(cells: list[Cell]) -> dict[str, str]:
-    """Each ``path.py:Class`` that a cell names, those inside a pair included, with the hash of its file."""
-    from vdmbench.suite.pattern import mixers_of
-    from vdmbench.user_code import is_code
-
-    mixers = [mixer for cell in cells for mixer in mixers_of(cell.inputs.temporal)]
-    mixers += [part for mixer in mixers for part in mixer.values() if isinstance(part, dict) and "name" in part]
-    return {mixer["name"]: mixer["sha256"] for mixer in mixers if is_code(mixer["name"])}
+    allow(named.values())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vdmbench.file_digests import digest_of, sha256_of
 from vdmbench.metrics.extractor import Extractor
 from vdmbench.metrics.video import InvalidVideo, check_uint8
-from vdmbench.user_code import InvalidUserCode, fingerprint, is_code, load_class
+from vdmbench.user_code import InvalidUserCode, allow, fingerprint, is_code, load_class
 
 RESERVED = {"fvd", "i3d", "ste"}
 
@@ -80,6 +80,7 @@ def load_user_extractor(spec: str, *, allow_code: bool = False) -> tuple[Extract
 def _of_code(spec: str) -> tuple[Any, str]:
     try:
         code = fingerprint(spec)
+        allow([code])
         extractor = load_class(spec, sha256=code)()
     except InvalidUserCode as cause:
         raise InvalidExtractor(f"extractor {cause}") from cause

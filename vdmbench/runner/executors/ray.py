@@ -25,6 +25,7 @@ from vdmbench.runner.executors.lost import close_lost_attempts
 from vdmbench.runner.executors.ray_task import LOCK_SECONDS, Board, supervise
 from vdmbench.runner.planning import Planned
 from vdmbench.suite.blocks import Run
+from vdmbench.user_code import allowed
 
 LOSSES = 3
 """Nodes that may go away under one cell before it is left for another run."""
@@ -118,7 +119,7 @@ class RayExecutor:
         gpus = devices if self._gpus(self._ray.cluster_resources()) else 0
         reference = self._task.options(num_cpus=self._cpus, num_gpus=gpus, max_retries=0).remote(
             self._board, self._results.path, self._token, Path.cwd(), given.planned, self._run, self._retry,
-            LOCK_SECONDS if given.losses else 0.0,
+            LOCK_SECONDS if given.losses else 0.0, allowed(),
         )  # fmt: skip
         self._given[reference] = given
 

@@ -18,6 +18,7 @@ from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite.blocks import Run
+from vdmbench.user_code import allow
 
 _ASK_SECONDS = 1.0
 LOCK_SECONDS = 60.0
@@ -64,15 +65,18 @@ def supervise(
     run: Run,
     retry: frozenset[Status],
     patience: float,
+    allowed_code: frozenset[str],
 ) -> tuple[Record | None, bytes | None]:
     """Run one cell on this node; the record, and where ``results`` is not to be seen from here the attempt as an archive.
 
     :param token: name of a file in ``results`` by which it is recognised.
     :param folder: working directory of whoever runs the suite.
     :param patience: seconds to wait for the cell's lock.
+    :param allowed_code: fingerprints of users' code that whoever runs the suite has allowed to run.
     """
     import ray
 
+    allow(allowed_code)
     if folder.is_dir():
         os.chdir(folder)  # a suite may name a user's file from there
     shared = (results / token).exists()

@@ -27,6 +27,7 @@ from vdmbench.runner.one_cell import ATTEMPT_STARTED
 from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.suite.blocks import Run
+from vdmbench.user_code import allowed
 
 MANY = 1000
 """Cells in the queue at a time, unless fewer are asked for: the largest array that Slurm takes as it comes."""
@@ -100,7 +101,10 @@ class SlurmExecutor:
             gpus = devices if self._run.device == "cuda" else 0
             self._executor.update_parameters(**_for(self._cluster, {**self._parameters, "gpus_per_node": gpus}))
             known = {p.cell.identity: {f.path for f in self._results.attempt_folders(p.cell.identity)} for p in alike}
-            tasks = [CellJob(self._results.path, self._wishes, Path.cwd(), p, self._run, self._retry) for p in alike]
+            tasks = [
+                CellJob(self._results.path, self._wishes, Path.cwd(), planned, self._run, self._retry, allowed())
+                for planned in alike
+            ]
             try:
                 with self._executor.batch():
                     jobs = [self._executor.submit(task) for task in tasks]

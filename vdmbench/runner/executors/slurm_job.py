@@ -16,6 +16,7 @@ from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite.blocks import Run
+from vdmbench.user_code import allow
 
 _ASK_SECONDS = 2.0
 PREEMPTED = "Slurm takes the job's node back, or its time is over; it is queued again"
@@ -33,10 +34,13 @@ class CellJob:
     planned: Planned
     run: Run
     retry: frozenset[Status]
+    allowed_code: frozenset[str]
+    """Fingerprints of users' code that whoever submitted has allowed to run."""
 
     def __call__(self) -> str | None:
         """The status that the cell ended with; None where another supervisor holds it."""
         os.chdir(self.folder)
+        allow(self.allowed_code)
         self._stop, outcome = Stop(), _Outcome()
         # In a thread: submitit hears of preemption in a signal handler of the main one, and waits there for the checkpoint.
         self._thread = threading.Thread(target=outcome.of, args=(self._supervise,), name=self.planned.cell.label, daemon=True)
@@ -67,7 +71,8 @@ class CellJob:
         self._stop.ask(PREEMPTED)
         self._thread.join(2 * GRACE_SECONDS)
         return submitit.helpers.DelayedSubmission(CellJob(
-            self.results, self.wishes, self.folder, self.planned, self.run, self.retry))  # fmt: skip
+            self.results, self.wishes, self.folder, self.planned, self.run, self.retry,
+            self.allowed_code))  # fmt: skip
 
 
 class _Outcome:
