@@ -6,10 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from vdmbench.home import home
+
 
 def user_cache() -> Path:
-    """``vdmbench`` in ``XDG_CACHE_HOME``, or in ``~/.cache``; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vdmbench"
+    """``vdmbench`` in ``XDG_CACHE_HOME``, or in ``~/.cache``; it need not exist. Raises :class:`~vdmbench.home.NoHome`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "vdmbench"
 
 
 def writable(folder: Path) -> Path | None:

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from vdmbench.file_digests import digest_of, sha256_of
+from vdmbench.home import expanded
 
 
 class InvalidUserCode(ValueError):
@@ -71,7 +72,7 @@ def _split(name: str) -> tuple[Path, str]:
     file, _, attribute = name.rpartition(".py:")
     if not file or not attribute.isidentifier():
         raise InvalidUserCode(f"'{name}' is no path.py:Class")
-    return Path(file + ".py").expanduser(), attribute
+    return expanded(file + ".py"), attribute
 
 
 def fingerprint(name: str) -> str:

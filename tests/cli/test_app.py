@@ -86,3 +86,61 @@ def test_doctor_tells_what_is_there_and_how_to_get_the_rest(vdmbench):
         status["backend"] for status in found["backends"] if status["why_not"] is None and status["op"] == "selective_scan"
     }
     assert {"reference", "numba"} <= usable
+
+
+def test_a_fault_of_our_own_is_one_line_and_a_report(vdmbench, suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("vdmbench.suite.expand", lambda *_: 1 // 0)
+    outcome = vdmbench("plan", suite)
+    assert (outcome.code, outcome.out) == (70, "")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: ZeroDivisionError: integer division or modulo by zero (a fault of vdmbench, not of what you")
+    (report,) = (tmp_path / "cache" / "vdmbench" / "faults").iterdir()
+    assert str(report) in line
+    text = report.read_text()
+    assert f"vdmbench plan {suite}" in text
+    assert "in <lambda>" in text
+    monkeypatch.setattr(sys, "argv", ["vdmbench", "--debug", "plan", str(suite)])
+    from vdmbench.cli.app import main
+
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_a_fault_where_nothing_can_be_written_is_one_line_too(vdmbench, suite, monkeypatch):
+    monkeypatch.setattr("vdmbench.suite.expand", lambda *_: 1 // 0)
+    monkeypatch.setattr("pathlib.Path.write_text", refused)
+    outcome = vdmbench("plan", suite)
+    assert outcome.code == 70
+    assert "run it again with --debug" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def refused(*_: object, **__: object) -> None:
+    raise OSError("read-only")
+
+
+def test_a_working_directory_that_is_gone_is_one_line(vdmbench, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    outcome = vdmbench("plan", "tiny")
+    assert outcome == (2, "", "error: the working directory is gone: go to one that exists, and start again there\n")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(vdmbench, suite, monkeypatch):
+    def unknown(*_: object) -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", unknown)
+    monkeypatch.setattr("pathlib.Path.expanduser", unknown)
+    outcome = vdmbench("plan", suite, "--no-memory")
+    assert outcome.code == 2
+    assert "has no home folder here: set HOME, or XDG_CACHE_HOME" in outcome.err
+    assert outcome.err.count("\n") == 1
+    outcome = vdmbench("plan", suite, "data.source={name: folder, path: ~nobody/walks}")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1

@@ -132,6 +132,17 @@ def test_archives_that_lead_elsewhere_are_refused(name: str, kind: str, tmp_path
     assert not list(tmp_path.rglob("evil.mp4"))
 
 
+@pytest.mark.parametrize("name", [".", "./.", "././"])
+def test_a_member_of_an_archive_that_names_no_file_is_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(DataError, match=r"a\.tar\.gz holds .* which names no file"):
+        prepare("folder", tmp_path / "out" / "store", source=file)
+
+
 def test_links_in_archives_are_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "link.tar", "w") as archive:
         member = tarfile.TarInfo("train/0.mp4")

@@ -152,3 +152,12 @@ def test_a_tilde_is_the_home_folder_where_it_is_used_and_stays_as_written_in_wha
     declared, _ = parse_suite(MINIMAL, "s", ["data.source={name: folder, path: ~/set}"])
     assert declared.data.source.path == "~/set"
     assert len(Folder(path="~/set", split="train", frames=6, size=16)) == 1
+
+
+@pytest.mark.parametrize("escape", ["\\U00110000", "\\UFFFFFFFF"])
+def test_an_escape_that_names_no_character_is_refused_with_its_line(escape: str):
+    (problem,) = refusals(MINIMAL.replace("name: minimal", f'name: minimal\ntitle: "{escape}"'))
+    assert problem.startswith("s.yaml:3: an escape in this text names no character")
+    for written in (f'"{escape}"', f'["{escape}"]'):
+        with pytest.raises(YamlError, match="names no character"):
+            parse_value(written)

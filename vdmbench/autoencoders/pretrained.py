@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from vdmbench.autoencoders.autoencoder import Autoencoder
+from vdmbench.home import expanded
 
 
 class MissingDiffusers(ImportError):
@@ -33,7 +34,7 @@ class DiffusersAutoencoder(Autoencoder):
     together = 16
 
     def __init__(self, path: str | Path) -> None:
-        model = _loaded(Path(path).expanduser())
+        model = _loaded(expanded(path))
         super().__init__(factor=2 ** (len(model.config.block_out_channels) - 1), channels=model.config.latent_channels)
         self.model = model
         self.eval().requires_grad_(False)

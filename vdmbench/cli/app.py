@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,8 @@ from vdmbench.cli import (
 from vdmbench.cli.terminal import say
 
 EXIT_USAGE = 2
+EXIT_FAULT = 70
+"""sysexits.h calls it an internal software error."""
 
 app = typer.Typer(
     name="vdmbench",
@@ -76,12 +79,31 @@ def options(
 
 
 def main() -> None:
-    """Entry point: an error that the user can mend is one line and exit code 2; ``--debug`` shows where it came from."""
+    """Entry point: whatever goes wrong is one line.
+
+    What the user can mend ends with exit code 2; a fault of our own with 70, and a report of it in a file. ``--debug`` shows
+    where either came from.
+    """
     debug = "--debug" in sys.argv
     try:
+        _require_working_directory()
         app()
     except (ValueError, OSError) as error:
         if debug:
             raise
         say(f"error: {error}", err=True)
         sys.exit(EXIT_USAGE)
+    except Exception as error:
+        if debug:
+            raise
+        from vdmbench.cli.fault_report import in_a_line
+
+        say(f"error: {in_a_line(error)}", err=True)
+        sys.exit(EXIT_FAULT)
+
+
+def _require_working_directory() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise FileNotFoundError("the working directory is gone: go to one that exists, and start again there") from None

@@ -31,6 +31,7 @@ from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.events import NonFinite
 from vdmbench.engine.finite import not_finite, require_finite
 from vdmbench.engine.training import draw_seed
+from vdmbench.home import expanded
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.networks.initial_draws import drawn_by_path
 from vdmbench.records import Encoding, write_atomically
@@ -70,7 +71,7 @@ def built_autoencoder(declared: AutoencoderBlock) -> Autoencoder:
     :class:`~vdmbench.autoencoders.MissingDiffusers`.
     """
     if isinstance(declared, DiffusersAutoencoderBlock):
-        found = read_autoencoder_folder(Path(declared.path).expanduser())
+        found = read_autoencoder_folder(expanded(declared.path))
         if found != (declared.factor, declared.channels, declared.sha256):
             raise DataError(
                 f"{declared.path} has changed since it was declared: plan again, for another autoencoder is another cell"

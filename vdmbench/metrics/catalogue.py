@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from vdmbench.home import expanded
 from vdmbench.metrics.i3d.network import MINIMUM_FRAMES as I3D_MINIMUM_FRAMES
 from vdmbench.metrics.protocol import FVD_PRESETS, STE, InvalidProtocol, Protocol, WindowRule
 from vdmbench.metrics.spatio_temporal_energy import SpatioTemporalEnergy
@@ -56,7 +57,7 @@ def fvd(
 
     declared = fvd_protocol(protocol, frames=frames, window=window, precision=precision)
     extractor = I3DFeatures(
-        weights=None if weights is None else Path(weights).expanduser(),
+        weights=None if weights is None else expanded(weights),
         resize=declared.resize or "half-pixel",
         value_range=declared.value_range,
         precision=precision,

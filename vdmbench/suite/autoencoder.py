@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from vdmbench.home import expanded
 from vdmbench.suite.diffusers_folder import read_autoencoder_folder
 from vdmbench.suite.errors import closest, problem_at, union_tag
 from vdmbench.suite.model import Declared
@@ -63,7 +63,7 @@ class DiffusersAutoencoderBlock(Declared):
         if all(given.get(field) for field in ("factor", "channels", "sha256")):  # read before, perhaps on another machine
             return given
         try:
-            found = read_autoencoder_folder(Path(given["path"]).expanduser())._asdict()
+            found = read_autoencoder_folder(expanded(given["path"]))._asdict()
         except (OSError, ValueError) as error:
             raise problem_at(("path",), str(error)) from None
         for field, value in found.items():

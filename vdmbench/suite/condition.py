@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from vdmbench.file_digests import digest_of, digests
 from vdmbench.file_tree import file_tree
+from vdmbench.home import expanded
 from vdmbench.suite.errors import problem_at, union_tag
 from vdmbench.suite.model import Declared
 from vdmbench.suite.options.metrics import FaithfulnessOptions
@@ -56,9 +57,9 @@ class PretrainedText(Declared):
             return value
         value = dict(value)
         if not value.get("features"):
-            value["features"] = _features(Path(value["path"]).expanduser())
+            value["features"] = _features(expanded(value["path"]))
         if not value.get("sha256"):
-            value["sha256"] = fingerprint_of_folder(Path(value["path"]).expanduser())
+            value["sha256"] = fingerprint_of_folder(expanded(value["path"]))
         return value
 
 

@@ -27,6 +27,14 @@ class YamlError(ValueError):
 class _Loader(yaml.SafeLoader):
     """The safe loader, with its YAML 1.1 readings of plain words taken out below."""
 
+    def scan_flow_scalar(self, style: str) -> Any:
+        """A text in quotes; what Python refuses in its escapes (``"\\U00110000"`` is no character) is an error of its line."""
+        line = self.line + 1
+        try:
+            return super().scan_flow_scalar(style)
+        except (ValueError, OverflowError) as error:
+            raise YamlError(f"an escape in this text names no character ({error}); write the character itself", line) from None
+
     def construct_decimal(self, node: yaml.ScalarNode) -> int:
         """A leading zero means nothing; YAML 1.1 would read octal."""
         return int(node.value)

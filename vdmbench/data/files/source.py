@@ -14,6 +14,7 @@ from vdmbench.data.files.video_file import VideoFile, check_rows
 from vdmbench.data.resize import fit_square
 from vdmbench.data.source import DataError, Description, Source, Split
 from vdmbench.file_digests import digest_of, digests
+from vdmbench.home import expanded
 
 
 class StoredVideo(NamedTuple):
@@ -39,7 +40,7 @@ class FileSource(Source):
 
     def __init__(self, *, split: Split, frames: int, size: int, path: Path | str) -> None:
         super().__init__(split=split, frames=frames, size=size)
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.videos = self.find(self.path, split)
         check_alike([video.file for video in self.videos], frames)
 

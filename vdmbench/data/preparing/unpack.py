@@ -89,6 +89,8 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Open]]:
 
 def _target(archive: Path, into: Path, name: str) -> Path:
     path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts:
+        raise _refused(archive, name, "names no file")
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
         raise _refused(archive, name, "leads out of the folder to unpack into")
     return into / path

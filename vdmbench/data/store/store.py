@@ -12,6 +12,7 @@ from vdmbench.data.resize import fit_square
 from vdmbench.data.source import CHANNELS, DataError, Description, Source, Split
 from vdmbench.data.store.index import INDEX, Index, Video, file_of
 from vdmbench.file_digests import digest_of, digests
+from vdmbench.home import expanded
 
 
 class Store(Source):
@@ -29,7 +30,7 @@ class Store(Source):
 
     def __init__(self, *, split: Split, frames: int, size: int, path: Path | str) -> None:
         super().__init__(split=split, frames=frames, size=size)
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.index = open_index(self.path)
         self.videos = self.index.videos[split]
         if not self.videos:

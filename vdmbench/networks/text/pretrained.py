@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vdmbench.home import expanded
+
 
 class MissingTransformers(ImportError):
     """The extra is not installed; the message says how it is."""
@@ -37,7 +39,7 @@ class PretrainedEncoder:
 
     def __init__(self, path: str | Path, *, length: int) -> None:
         transformers = _transformers()
-        folder, local = Path(path).expanduser(), {"local_files_only": True, "trust_remote_code": False}
+        folder, local = expanded(path), {"local_files_only": True, "trust_remote_code": False}
         try:
             config = transformers.AutoConfig.from_pretrained(folder, **local)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
