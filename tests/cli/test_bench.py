@@ -12,7 +12,7 @@ FIGURES = {f"{name}.{kind}" for name in ("seconds", "memory") for kind in ("png"
 
 def test_ops_leave_a_folder_that_holds_every_round(vdmbench, tmp_path: Path) -> None:
     sizes = ("--frames", "64..128", "--sites", 16, "--channels", 32, "--rounds", 3)
-    outcome = vdmbench("bench", "ops", "fft_convolution", *sizes, "--out", tmp_path, "--json")
+    outcome = vdmbench("bench", "ops", "linear_attention", *sizes, "--out", tmp_path, "--json")
     assert outcome.code == 0, outcome.err
     assert {path.name for path in tmp_path.iterdir()} == FILES | FIGURES
 
@@ -28,7 +28,7 @@ def test_ops_leave_a_folder_that_holds_every_round(vdmbench, tmp_path: Path) -> 
     rounds = list(csv.DictReader((tmp_path / "rounds.csv").read_text().splitlines()))
     assert [float(line["seconds"]) for line in rounds] == [second for row in printed["rows"] for second in row["samples"]]
     table = (tmp_path / "tables.md").read_text()
-    assert "| fft_convolution | torch | torch | " in table
+    assert "| linear_attention | torch | torch | " in table
     assert "Share of the roofline (training, 16 sites, 32 channels, float32, cpu, 1 thread)" in table
 
 

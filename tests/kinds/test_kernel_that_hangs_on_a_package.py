@@ -19,6 +19,7 @@ TAKEN = {
     "quasi_separable_scan": ["triton", "chunked", "reference"],
     "gated_delta_scan": ["triton", "chunked", "reference"],
     "causal_conv1d": ["triton", "torch"],
+    "long_convolution": ["triton", "fft", "reference"],
 }
 
 

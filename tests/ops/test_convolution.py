@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdmbench.ops import BackendUnavailable, causal_conv1d, fft_convolution, s4d_kernel, simulating
+from vdmbench.ops import BackendUnavailable, causal_conv1d, long_convolution, s4d_kernel, simulating
 
 SHAPES = [(2, 9, 5), (1, 1, 1), (3, 2, 4), (2, 64, 3)]
 
@@ -35,16 +35,16 @@ def test_causal_conv1d_is_the_sum_over_taps(shape, taps):
 def test_reverse_is_flip_convolve_flip(shape):
     x, weight, kernel = normal(*shape), normal(shape[-1], 4, seed=1), normal(shape[-1], shape[1], seed=2)
     torch.testing.assert_close(causal_conv1d(x, weight, reverse=True), causal_conv1d(x.flip(1), weight).flip(1))
-    torch.testing.assert_close(fft_convolution(x, kernel, reverse=True), fft_convolution(x.flip(1), kernel).flip(1))
+    torch.testing.assert_close(long_convolution(x, kernel, reverse=True), long_convolution(x.flip(1), kernel).flip(1))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
-def test_fft_convolution_is_the_sum_over_the_past(shape, dtype, tolerance, relative_error):
+def test_long_convolution_is_the_sum_over_the_past(shape, dtype, tolerance, relative_error):
     x, kernel = normal(*shape, dtype=dtype), normal(shape[-1], shape[1], seed=1, dtype=dtype)
     wide, wide_kernel = x.double(), kernel.double()
     want = torch.stack([sum(wide_kernel[:, t - s] * wide[:, s] for s in range(t + 1)) for t in range(shape[1])], 1)
-    got = fft_convolution(x, kernel)
+    got = long_convolution(x, kernel)
     assert got.dtype is dtype
     assert relative_error(got, want) < tolerance
     gotten, wanted = (torch.autograd.grad(y.sum(), (x, kernel)) for y in (got, want))
@@ -52,9 +52,9 @@ def test_fft_convolution_is_the_sum_over_the_past(shape, dtype, tolerance, relat
         assert relative_error(one, other) < tolerance
 
 
-@pytest.mark.parametrize("convolve", [causal_conv1d, fft_convolution])
+@pytest.mark.parametrize("convolve", [causal_conv1d, long_convolution])
 def test_gradcheck_and_causality(convolve):
-    x, weight = normal(2, 6, 3), normal(3, 6 if convolve is fft_convolution else 4, seed=1)
+    x, weight = normal(2, 6, 3), normal(3, 6 if convolve is long_convolution else 4, seed=1)
     assert torch.autograd.gradcheck(convolve, (x, weight))
     assert torch.autograd.gradcheck(lambda *a: convolve(*a, reverse=True), (x, weight))
     later = x.detach().clone()
@@ -91,8 +91,8 @@ def test_shapes_that_do_not_fit_are_refused():
     x = torch.randn(2, 5, 3)
     with pytest.raises(ValueError, match=r"weight \(channels, taps\), neither empty, got \(2, 5, 3\) and \(4, 4\)"):
         causal_conv1d(x, torch.randn(4, 4))
-    with pytest.raises(ValueError, match=r"kernel \(channels, frames\), got \(2, 5, 3\) and \(3, 4\)"):
-        fft_convolution(x, torch.randn(3, 4))
+    with pytest.raises(ValueError, match=r"kernel \(channels, frames\), none empty, got \(2, 5, 3\) and \(3, 4\)"):
+        long_convolution(x, torch.randn(3, 4))
 
 
 @pytest.mark.gpu

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_every_backend import EITHER_WAY, LAYOUTS, OPS, TOLERANCE, compare
 
-from vdmbench.ops import BackendUnavailable, triton_conv, triton_delta, triton_ssd
+from vdmbench.ops import BackendUnavailable, triton_conv, triton_delta, triton_long_conv, triton_ssd
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -27,6 +27,7 @@ SIZES: dict[str, list[tuple[int, ...]]] = {
     "quasi_separable_scan": SSD_SIZES,
     "gated_delta_scan": [(1, 7, 3, 5, 3), (1, 1, 1, 1, 1), (1, 2, 1, 2, 9)],
     "causal_conv1d": [(3, 9, 5, 4), (1, 1, 1, 1), (1, 2, 3, 7)],
+    "long_convolution": [(3, 37, 5), (1, 1, 1), (1, 17, 4)],
 }
 CONVOLUTIONS = [
     {"silu": silu, "ahead": ahead, "reverse": reverse} for silu, ahead in ((False, 0), (True, 1)) for reverse in (False, True)
@@ -36,6 +37,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "quasi_separable_scan": [{}],
     "gated_delta_scan": EITHER_WAY,
     "causal_conv1d": CONVOLUTIONS,
+    "long_convolution": EITHER_WAY,
 }
 
 
@@ -45,6 +47,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         (triton_ssd, {"_CHUNK": 16, "_WIDTH": 16, "_WIDTH_OF_FLOAT32": 16, "_PROGRAMS": 2}),
         (triton_delta, {"_ROOM": 64, "_BLOCK": 4}),
         (triton_conv, {"_SLOTS": 2, "_ROWS": 8, "_BLOCK": 4}),
+        (triton_long_conv, {"_CLIPS": 2, "_CLIPS_OF_FLOAT32": 2, "_CHANNELS": 2, "_PROGRAMS": 4}),
     ):
         for name, value in sizes.items():
             monkeypatch.setattr(module, name, value)

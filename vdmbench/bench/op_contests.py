@@ -185,13 +185,6 @@ def _fft_flops(workload: Workload) -> int:
     return workload.sites * flops.fft_convolution(workload.frames, workload.channels)
 
 
-def _direct_convolution(x: Tensor, kernel: Tensor) -> Tensor:
-    """The definition, with all lags in memory."""
-    frames = x.shape[1]
-    lags = torch.arange(frames, device=x.device)[:, None] - torch.arange(frames, device=x.device)
-    return torch.einsum("cts,bsc->btc", kernel[:, lags.clamp(min=0)] * (lags >= 0), x)
-
-
 CASES = {
     "attention": OpCase(_queries_keys_values, ops.attention, _full_attention_flops),
     "sliding_attention": OpCase(_queries_keys_values, _sliding, _window_flops),
@@ -204,7 +197,7 @@ CASES = {
     "quasi_separable_scan": OpCase(_quasi_separable_inputs, _quasi_separable, _quasi_separable_flops),
     "gated_delta_scan": OpCase(_delta_inputs, ops.gated_delta_scan, _delta_flops),
     "causal_conv1d": OpCase(_sequence_and_taps, ops.causal_conv1d, _conv_flops),
-    "fft_convolution": OpCase(_sequence_and_kernel, ops.fft_convolution, _fft_flops, _direct_convolution),
+    "long_convolution": OpCase(_sequence_and_kernel, ops.long_convolution, _fft_flops),
 }
 """In the order of the tables and figures."""
 

@@ -57,9 +57,7 @@ class Core(nn.Module):
         """This core along time on ``past`` and another against it on ``future``, merged, then times SiLU of ``gate``."""
         delayed = merge == "quasi-separable"
         y = merge_directions(self(past, delayed=delayed), against(future, reverse=True, delayed=delayed), merge)
-        if gate is None:
-            return y
-        return y * F.silu(gate).repeat(1, 1, y.shape[-1] // gate.shape[-1])
+        return y if gate is None else recomputed(gated, y, gate)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first frame: :attr:`state_size` numbers for each element of the batch."""
@@ -209,6 +207,13 @@ def merge_directions(
 
 def _merged(merge: Merge, past: Tensor, future: Tensor) -> Tensor:
     return torch.cat([past, future], -1) if merge == "concat" else past * future
+
+
+def gated(y: Float[Tensor, "batch frames width"], gate: Float[Tensor, "batch frames channels"]) -> Tensor:
+    """y times SiLU of the gate, which is repeated where directions lie side by side."""
+    weight = F.silu(gate)
+    beside = y.shape[-1] // gate.shape[-1]
+    return y * (weight if beside == 1 else weight.repeat(1, 1, beside))
 
 
 def delay(y: Float[Tensor, "batch frames *features"], *, reverse: bool) -> Float[Tensor, "batch frames *features"]:

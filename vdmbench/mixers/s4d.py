@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers import flops
-from vdmbench.mixers.directions import Core, delay
+from vdmbench.mixers.directions import Core, gated
 from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import SSMMixer
 from vdmbench.mixers.weight_decay import undecayed
-from vdmbench.ops import fft_convolution, s4d_kernel
+from vdmbench.ops import long_convolution, s4d_kernel
+from vdmbench.ops.recompute import recomputed
 
 DT_RANGE = (1e-3, 1e-1)
 """Initial step sizes, log-uniform."""
@@ -57,11 +58,10 @@ class S4DCore(Core):
         reverse: bool = False,
         delayed: bool = False,
     ) -> Float[Tensor, "batch frames channels"]:
-        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)
-        kernel = s4d_kernel(torch.exp(self.log_dt), A, torch.view_as_complex(self.C), x.shape[1])
-        y = fft_convolution(x, kernel, reverse=reverse)
-        y = (delay(y, reverse=reverse) if delayed else y) + self.D.to(x.dtype) * x
-        return y if gate is None else y * F.silu(gate)
+        response = partial(_impulse_response, x.shape[1], delayed)
+        kernel = recomputed(response, self.log_dt, self.log_A_real, self.A_imag, self.C, self.D)
+        y = long_convolution(x, kernel, reverse=reverse)
+        return y if gate is None else recomputed(gated, y, gate)
 
     def initial_state(self, batch: int) -> State:
         """Complex modes as (real, imaginary), (batch, channels, modes, 2), in float32 at least."""
@@ -81,6 +81,19 @@ class S4DCore(Core):
         """The convolution and D u; the kernel is computed once for all sites."""
         channels = len(self.D)
         return flops.fft_convolution(frames, channels) + 2 * frames * channels
+
+
+def _impulse_response(
+    frames: int, delayed: bool, log_dt: Tensor, log_A_real: Tensor, A_imag: Tensor, C: Tensor, D: Tensor
+) -> Tensor:
+    """What a frame gives to itself and to those after it (channels, frames): the state's response, delayed by one frame where
+    asked for, and D to itself."""
+    A = torch.complex(-torch.exp(log_A_real), A_imag)
+    kernel = s4d_kernel(torch.exp(log_dt), A, torch.view_as_complex(C), frames)
+    itself = D[:, None]
+    if delayed:
+        return torch.cat([itself, kernel[:, :-1]], 1)
+    return torch.cat([kernel[:, :1] + itself, kernel[:, 1:]], 1)
 
 
 class S4D(SSMMixer):

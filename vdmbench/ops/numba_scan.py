@@ -61,7 +61,7 @@ def _scan(ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int
     gate_padded = padding.channels(gate) if gate is not None else first[0]
     batch, frames, channels = first[0].shape
     out = np.empty((batch, frames, 2 * channels if how == _MERGES["concat"] else channels), padding.dtype)
-    _run(scan_kernels.forward, first[0].size, out, first, second, gate_padded, gate is not None, how, softplus, reverse)
+    run_kernel(scan_kernels.forward, first[0].size, out, first, second, gate_padded, gate is not None, how, softplus, reverse)
     return padding.merged(out, how).to(ahead[0].dtype)
 
 
@@ -87,7 +87,7 @@ def _scan_backward(
     d_first = padding.gradients(first, groups)
     d_second = padding.gradients(second, groups) if back else d_first
     d_padded = padding.split(d_out, how)
-    _run(
+    run_kernel(
         scan_kernels.backward,
         first[0].size,
         d_padded,
@@ -134,8 +134,8 @@ def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Any, ...]:
 torch.library.register_autograd("vdmbench::numba_scan", _differentiate, setup_context=_setup)
 
 
-def _run(kernel: Any, elements: int, *arguments: Any) -> None:
-    """Run a kernel on as many threads as PyTorch uses, or fewer where x has few elements."""
+def run_kernel(kernel: Any, elements: int, *arguments: Any) -> None:
+    """Run a Numba kernel on as many threads as PyTorch uses, or fewer where x has few elements."""
     import numba
 
     threads = torch.get_num_threads()
