@@ -7,6 +7,7 @@ import json
 import pytest
 
 from vdmbench.cli.options import shipped_suites
+from vdmbench.ops import backends
 from vdmbench.suite import expand, load_suite
 
 # Matching by memory simulates every setting tried: one budget, short clips and two variants, so that it takes seconds.
@@ -85,9 +86,27 @@ def test_memory_is_simulated_told_and_held_against_cards(vdmbench, suite, tmp_pa
             assert sum(memory["holders"].values()) == memory["allocated_peak_bytes"]
 
 
+def test_a_package_that_is_not_installed_is_planned_where_it_is_asked_for_and_both_plans_are_shown(vdmbench, suite):
+    """The suite names a kernel of a package; one that is installed here changes nothing."""
+    installed = backends.optional_packages()["mamba-ssm"]
+    by_name = ["variants.uni.mixer.backend=mamba_ssm", "--json"]
+    here = json.loads(vdmbench("plan", suite, *by_name).out)
+    named = [cell["solved"] for cell in here["cells"] if cell["variant"] == "uni"]
+    assert all(bool(solved["memory"]) == installed for solved in named)
+    assert installed or all("without the package mamba-ssm" in solved["not_simulated"] for solved in named)
+    every = json.loads(vdmbench("plan", suite, *by_name, "--with-packages").out)
+    assert {cell["variant"] for cell in every["without_packages"]} == (set() if installed else {"uni"})
+    for cell in every["cells"]:
+        used = {package for phase in cell["solved"]["memory"].values() for package in phase["packages"]}
+        assert used == {"uni": {"mamba-ssm", "triton"}, "bi": {"triton"}, "floor": set()}[cell["variant"]]
+    shown = vdmbench("plan", suite, *by_name[:1], "--with-packages").out
+    assert installed or "Where optional packages change the plan" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--with-packages", "--no-memory"], "speak of simulated memory: leave out --no-memory"),
         (["--devices", "h20"], "unknown device 'h20', did you mean 'h200'?"),
         (["--devices", "16Gb"], "'16Gb' is not a size; write a number with one of B, kB, MB, GB, TB, KiB"),
         (["--devices", "h200", "--no-memory"], "speak of simulated memory: leave out --no-memory"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vdmbench.ops import BackendUnavailable, UnknownBackend, attention, backends, recording, simulating
+from vdmbench.runner.plan_cache import _DEPENDED_ON
 
 Q = torch.randn(1, 2, 3, 4)
 
@@ -80,6 +81,30 @@ def test_a_simulated_device_chooses_as_that_device_would():
         with pytest.raises(BackendUnavailable, match="runs on cpu tensors, not on cuda"):
             backends.choose("selective_scan", "numba", Q)
     assert backends.choose("selective_scan", "auto", Q).name == "numba"
+
+
+def test_a_simulated_machine_without_a_package_has_none_of_its_kernels():
+    """Neither by ``auto``, which goes on to the next, nor by name, which says what would have it."""
+    with simulating("cuda", packages=()):
+        assert backends.choose("selective_scan", "auto", Q).name == "reference"
+        with pytest.raises(BackendUnavailable, match="without the package mamba-ssm, which is not installed here; plan --with"):
+            backends.choose("selective_scan", "mamba_ssm", Q)
+    with simulating("cuda", packages=("mamba-ssm",)):
+        assert backends.choose("selective_scan", "mamba_ssm", Q).name == "mamba_ssm"
+
+
+def test_every_backend_that_may_be_missing_names_its_package():
+    """But for what comes with vdmbench: a plan would count on it where it is not."""
+    for op, table in backends._ops.items():
+        for backend in table:
+            optional = backend.missing is not backends.Backend.__dataclass_fields__["missing"].default
+            assert (backend.package is not None) == (optional and backend.name != "numba"), f"{backend.name} of {op}"
+    assert set(backends.optional_packages()) <= {"triton", *_DEPENDED_ON}, "a kept plan is made anew where one is installed"
+
+
+def test_packages_are_those_of_the_kernels_that_ran():
+    used = {"selective_scan": {"mamba_ssm"}, "attention": {"sdpa-flash", "xformers (flash)"}, "causal_conv1d": {"torch"}}
+    assert backends.packages_of(used) == {"mamba-ssm", "xformers"}
 
 
 def test_statuses_list_every_backend_and_each_op_has_one_that_runs():

@@ -85,3 +85,18 @@ def fits_table(cells: Sequence[Planned], devices: Sequence[Device]) -> Table:
         marks = [styled("fits", style="green") if group[0].fits(each) else styled("no", style="red") for each in devices]
         table.add_row(variant, point, gib(needs), *marks)
     return table
+
+
+def packages_table(unlike: Sequence[tuple[Planned, Planned]]) -> Table:
+    """The peaks of cells that optional packages change: with those that are installed here, and with all."""
+    table = simple_table(
+        "Where optional packages change the plan: peak allocated (reserved) in GiB",
+        ["variant", "point", "packages", " train GiB", " sample GiB"],
+    )
+    here, every = (by_point(planned) for planned in zip(*unlike, strict=True))
+    for place, group in here.items():
+        for packages, planned in (("installed", group[0]), ("all", every[place][0])):
+            phases = planned.solved.memory if planned.solved else {}
+            peaks = (_peak(phases[phase]) if phase in phases else "not planned" for phase in ("train", "sample"))
+            table.add_row(*place, packages, *peaks)
+    return table

@@ -13,7 +13,7 @@ from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.memory.devices import Device
-    from vdmbench.runner.planning import Plan
+    from vdmbench.runner.planning import Plan, Planned
     from vdmbench.suite import SourceLines, Suite
 
 
@@ -26,6 +26,9 @@ def plan(
     devices: Annotated[
         str | None, typer.Option(help="Also say what fits where: names (h200, rtx4090, ...) or amounts (16GiB), with commas.")
     ] = None,
+    with_packages: Annotated[
+        bool, typer.Option("--with-packages", help="Plan as if every optional package were installed, not those that are.")
+    ] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures of the simulated memory.", file_okay=False)] = None,
     tiny: Tiny = False,
     allow_code: AllowCode = False,
@@ -33,31 +36,35 @@ def plan(
 ) -> None:
     """Show every cell with its solved knobs, parameters, cost and simulated GPU memory. Needs no GPU and no data.
 
-    Examples: vdmbench plan suites/tiny.yaml | vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
+    Examples: vdmbench plan suites/tiny.yaml | vdmbench plan hth_5b --with-packages |
+    vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
     """
-    from vdmbench.cli.memory_tables import devices_named, fits_table, memory_table, not_simulated
+    from vdmbench.cli import memory_tables as tables
     from vdmbench.cli.tables import plan_table
     from vdmbench.runner.planning import plan as solve
     from vdmbench.suite.warnings import suite_warnings
 
-    if not memory and (devices or figures):
-        raise ValueError("--devices and --figures speak of simulated memory: leave out --no-memory")
-    cards = devices_named(devices)
+    if not memory and (devices or figures or with_packages):
+        raise ValueError("--devices, --figures and --with-packages speak of simulated memory: leave out --no-memory")
+    cards = tables.devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
-    solved = solve(cells, memory=memory, lines=lines)
+    solved = solve(cells, memory=memory, lines=lines, with_packages=with_packages)
+    here = solve(cells, memory=memory, lines=lines) if with_packages else None
     refuse_unreachable(solved, declared, lines)
     warnings = suite_warnings(cells, declared.run)
     few = said_beforehand(declared, warnings)
     if as_json:
-        say_json(plan_as_json(solved, declared, warnings, few, cards))
+        say_json(plan_as_json(solved, declared, warnings, few, cards, here))
     else:
         print_table(plan_table(solved.cells, declared.name))
         if memory:
-            print_table(memory_table(solved.cells))
-            for line in not_simulated(solved.cells):
+            print_table(tables.memory_table(solved.cells))
+            for line in tables.not_simulated(solved.cells):
                 say(line)
+            if here is not None and (unlike := unlike_without_packages(solved, here)):
+                print_table(tables.packages_table(unlike))
         if cards:
-            print_table(fits_table(solved.cells, cards))
+            print_table(tables.fits_table(solved.cells, cards))
     if figures is not None:
         from vdmbench.report.planned_memory import write_figures
 
@@ -77,15 +84,30 @@ def said_beforehand(declared: Suite, warnings: Sequence[str]) -> str | None:
     return few
 
 
+def unlike_without_packages(solved: Plan, here: Plan) -> list[tuple[Planned, Planned]]:
+    """Each cell whose plan with every package differs from the one with what is installed, after that one."""
+    return [
+        (installed, every)
+        for every, installed in zip(solved.cells, here.cells, strict=True)
+        if (every.solved, every.infeasible) != (installed.solved, installed.infeasible)
+    ]
+
+
 def plan_as_json(
-    solved: Plan, declared: Suite, warnings: Sequence[str], few: str | None, cards: Sequence[Device] = ()
+    solved: Plan,
+    declared: Suite,
+    warnings: Sequence[str],
+    few: str | None,
+    cards: Sequence[Device] = (),
+    here: Plan | None = None,
 ) -> dict[str, Any]:
-    """What `vdmbench plan --json` and a dry run print."""
+    """What `vdmbench plan --json` and a dry run print; ``here`` is the plan with the packages that are installed."""
     return {
         "suite": declared.name,
         "cells": [planned.as_json(cards) for planned in solved.cells],
         "warnings": list(warnings),
         "notes": [few] if few else [],
+        **({"without_packages": [each.as_json(cards) for each, _ in unlike_without_packages(solved, here)]} if here else {}),
     }
 
 

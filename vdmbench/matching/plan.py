@@ -22,6 +22,7 @@ from vdmbench.matching.solver import (
     multiples,
     shortest_decimal,
 )
+from vdmbench.matching.target import Target
 from vdmbench.matching.workload import Workload
 from vdmbench.records import Matched, Probe, Solved
 from vdmbench.suite import CellInputs
@@ -48,19 +49,20 @@ class Solution:
     solved: Solved
 
 
-def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
+def solve(inputs: CellInputs, *, memory: bool = False, target: Target | None = None) -> Solution:
     """Move the declared knobs until the declared quantities meet their goals.
 
     :param memory: simulate the peaks of the answer also where no match asks for them; not of a network that is sharded.
+    :param target: the machine that memory is simulated for; None for the usual card, with the packages installed here.
     :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
     :raises CannotMeasure: a measured match without a CUDA device.
     :raises CannotSimulate: a match of memory whose memory cannot be simulated; without one, the answer says why not.
     :raises ValueError: the declared sizes do not fit together, or clips are to be sampled at a length that the network cannot
         have learned.
     """
-    search = _Search(inputs)
+    search = _Search(inputs, target or Target())
     matched = search.run()
-    resolved = resolve(inputs, search.knobs)
+    resolved = resolve(inputs, search.knobs, search.target)
     refuse_untrained_length(resolved)
     data = resolved.inputs.data
     priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=resolved.inputs.denoised_size)
@@ -95,8 +97,8 @@ def solve(inputs: CellInputs, *, memory: bool = False) -> Solution:
 class _Search:
     """The knobs of one cell, moved until its matches are met."""
 
-    def __init__(self, inputs: CellInputs) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: CellInputs, target: Target) -> None:
+        self.inputs, self.target = inputs, target
         self.knobs: dict[str, int | float] = {}
         self.probes: list[Probe] = []
         self._matches = [match for match in (inputs.match, inputs.match and inputs.match.also) if match]
@@ -117,7 +119,11 @@ class _Search:
             goal = match.target if match.target is not None else match.budget
         else:
             assert self.inputs.reference is not None, "a match by reference comes with it"
-            goal = _value(match, _of_reference(self.inputs.reference, self.inputs.diffusion), match.source or "simulated")
+            goal = _value(
+                match,
+                _of_reference(self.inputs.reference, self.inputs.diffusion, self.target),
+                match.source or "simulated",
+            )
             if goal is None:
                 raise Unreachable(f"the reference '{match.reference}' runs out of memory itself")
         assert goal is not None, "the suite's validator asks for one goal"
@@ -180,10 +186,10 @@ class _Search:
         return found.below.setting
 
     def _at(self, knob: str, setting: float) -> Resolved:
-        return resolve(self.inputs, {**self.knobs, knob: setting})
+        return resolve(self.inputs, {**self.knobs, knob: setting}, self.target)
 
     def _matched(self, match: Match, goal: int) -> Matched:
-        resolved = resolve(self.inputs, self.knobs)
+        resolved = resolve(self.inputs, self.knobs, self.target)
         achieved = _value(match, resolved.workload, match.source or "simulated")
         assert achieved is not None, "the chosen setting has a value"
         what = f"{_named(match)} of {described(self.inputs.temporal)}"
@@ -212,7 +218,7 @@ def _value(match: Match, workload: Workload, source: Source) -> int | None:
     return priced.flops_temporal if match.of == "temporal" else priced.flops_forward
 
 
-def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
+def _of_reference(reference: Reference, diffusion: Diffusion, target: Target) -> Workload:
     data, autoencoder = reference.data, reference.autoencoder
     size = data.size // (autoencoder.factor if autoencoder else 1)
     return Workload(
@@ -224,6 +230,7 @@ def _of_reference(reference: Reference, diffusion: Diffusion) -> Workload:
         reference.sample,
         diffusion,
         autoencoder is not None,
+        target,
     )
 
 

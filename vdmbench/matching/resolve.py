@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vdmbench.matching.cost import Choice
+from vdmbench.matching.target import Target
 from vdmbench.matching.workload import Workload
 from vdmbench.suite import CellInputs
 from vdmbench.suite.cells import Reference
@@ -25,6 +26,7 @@ class Resolved:
     network: dict[str, Any]
     mixer: dict[str, Any]
     """Of one mixer, or of each by place or block of a pattern."""
+    target: Target = field(default_factory=Target)
 
     @property
     def workload(self) -> Workload:
@@ -32,11 +34,11 @@ class Resolved:
         inputs = self.inputs
         return Workload(
             self.network, self.mixer, inputs.data.frames, inputs.denoised_size, inputs.train, inputs.sample, inputs.diffusion,
-            inputs.autoencoder is not None)  # fmt: skip
+            inputs.autoencoder is not None, self.target)  # fmt: skip
 
 
-def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
-    """Set the knobs that are given; the rest is as declared."""
+def resolve(inputs: CellInputs, knobs: Knobs, target: Target | None = None) -> Resolved:
+    """Set the knobs that are given; the rest is as declared. ``target`` is where memory is planned, None for the default."""
     network, mixer = network_of(inputs, inputs.network), inputs.temporal
     if "base_channels" in knobs:
         network["base_channels"] = knobs["base_channels"]
@@ -48,7 +50,7 @@ def resolve(inputs: CellInputs, knobs: Knobs) -> Resolved:
     if "batch_size" in knobs:
         block = batch_block(inputs)
         changed[block] = getattr(inputs, block).model_copy(update={"batch_size": int(knobs["batch_size"])})
-    return Resolved(inputs.model_copy(update=changed), network, mixer)
+    return Resolved(inputs.model_copy(update=changed), network, mixer, target or Target())
 
 
 def network_of(inputs: CellInputs | Reference, network: Any) -> dict[str, Any]:

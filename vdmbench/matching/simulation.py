@@ -35,7 +35,8 @@ from vdmbench.networks import build
 from vdmbench.networks.conditional import Conditional, Told
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.streaming import Stream
-from vdmbench.ops import simulating
+from vdmbench.ops import recording, simulating
+from vdmbench.ops.backends import packages_of
 from vdmbench.records import PlannedMemory
 from vdmbench.suite.blocks import Sample
 from vdmbench.suite.diffusion import DiscreteDiffusion
@@ -63,7 +64,8 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
     refuse_sharded(workload)
     _refuse_compiled(workload, phases)
     temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
-    trace = trace_workload(workload, phases)
+    with recording() as used:
+        trace = trace_workload(workload, phases)
     replayed = replay(trace)
     return {
         phase.name: PlannedMemory(
@@ -71,6 +73,7 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
             reserved_peak_bytes=replayed[phase.name].reserved_peak,
             least_capacity_bytes=least_capacity(trace, phase),
             holders=_by_kind(replayed[phase.name].holders, temporal),
+            packages=sorted(packages_of(used)),
         )
         for phase in trace.phases
     }
@@ -97,7 +100,11 @@ def _refuse_compiled(workload: Workload, phases: Collection[str]) -> None:
 def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, device: str = "cuda") -> MemoryTrace:
     """Births and deaths of all storages on ``cuda``, whether there is one or not, or on ``cpu``; nothing is computed."""
     try:
-        with stand_in_device(device) as stand_in, simulating(device), StorageTracker(stand_in.type) as tracker:
+        with (
+            stand_in_device(device) as stand_in,
+            simulating(device, workload.target.packages),
+            StorageTracker(stand_in.type) as tracker,
+        ):
             return run_steps(workload, stand_in, tracker, phases)
     except Exception as error:  # a user's mixer may do anything, and fake tensors answer in as many ways
         raise CannotSimulate(f"the memory of {described(workload.mixer)} cannot be simulated: {_why(error)}") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vdmbench.matching.cost import Choice, structure
+from vdmbench.matching.target import Target
 from vdmbench.suite.blocks import Sample, Train
 from vdmbench.suite.diffusion import Diffusion, DiscreteDiffusion
 
@@ -39,6 +40,8 @@ class Workload:
     diffusion: Diffusion = field(default_factory=DiscreteDiffusion)
     latents: bool = False
     """Whether training reads latents instead of pixels; size is theirs then, and channels are the network's."""
+    target: Target = field(default_factory=Target)
+    """The machine that its memory is planned for; what is measured takes no notice of it."""
 
     @property
     def sampled_frames(self) -> int:
@@ -73,6 +76,8 @@ class Workload:
             sample,
             process,
             shapes,
+            self.target.card,
+            sorted(self.target.packages),
         ]
         return json.dumps(declared, sort_keys=True)
 

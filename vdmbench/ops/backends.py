@@ -8,7 +8,7 @@ a record can say which kernel produced a number.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Recorder = dict[str, set[str]]
 """What ran: op name to the names of the backends that computed it."""
 
 _recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("vdmbench_ops_recorders", default=())
-_simulated_device: ContextVar[str | None] = ContextVar("vdmbench_ops_simulated_device", default=None)
+_simulated: ContextVar[_Simulated | None] = ContextVar("vdmbench_ops_simulated", default=None)
 
 
 class BackendUnavailable(ValueError):
@@ -39,6 +39,7 @@ class Backend:
         run: computes the op from its arguments.
         devices: the device types it runs on, empty for all of them.
         missing: None where the software it needs is present, else one line that says what is absent and how to install it.
+        package: the optional package that brings its kernel, as pip names it; None where vdmbench and PyTorch have it.
         by_name_only: ``auto`` never takes it.
         refuses: None where it takes these arguments of ``run``, else the reason in one line.
         ran: the kernel that took these arguments, where it hands them to another library's choice.
@@ -51,12 +52,28 @@ class Backend:
     by_name_only: bool = False
     refuses: Callable[..., str | None] | None = None
     ran: Callable[..., str] | None = None
+    package: str | None = None
 
-    def why_not(self, device: str, *, installed: bool = False) -> str | None:
-        """None where it can run on tensors of that device type, else the reason; ``installed`` assumes its software is."""
+    def why_not(self, device: str, packages: Collection[str] | None = None) -> str | None:
+        """None where it can run on tensors of that device type, else the reason.
+
+        ``packages`` are the optional packages of another machine; None is this machine, with what is installed here.
+        """
         if self.devices and device not in self.devices:
             return f"it runs on {' and '.join(self.devices)} tensors, not on {device}"
-        return None if installed else self.missing()
+        if packages is None:
+            return self.missing()
+        if self.package is None or self.package in packages:
+            return None
+        return f"memory is planned without the package {self.package}, which is not installed here; plan --with-packages has it"
+
+
+@dataclass(frozen=True)
+class _Simulated:
+    """The machine that backends are chosen for where none runs."""
+
+    device: str
+    packages: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -89,11 +106,11 @@ def choose(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Backend:
     Raises :class:`UnknownBackend` for a name that the op does not have, :class:`BackendUnavailable` for one that cannot run.
     """
     backends = {backend.name: backend for backend in _ops[op]}
-    simulated = _simulated_device.get()
-    device = simulated or tensor.device.type
+    simulated = _simulated.get()
+    device = simulated.device if simulated else tensor.device.type
 
     def why_not(backend: Backend) -> str | None:
-        reason = backend.why_not(device, installed=simulated is not None)
+        reason = backend.why_not(device, simulated.packages if simulated else None)
         if reason is None and arguments and backend.refuses is not None:
             reason = backend.refuses(*arguments)
         return reason
@@ -137,21 +154,38 @@ def recording() -> Iterator[Recorder]:
 
 
 @contextmanager
-def simulating(device: str) -> Iterator[None]:
-    """Choose as a machine would that has ``device`` and every package, whatever the tensors' own device is.
+def simulating(device: str, packages: Collection[str] | None = None) -> Iterator[None]:
+    """Choose as a machine would that has ``device`` and these optional packages, every one where none are named.
 
     For planning memory with fake tensors, where no kernel runs and none need be installed.
     """
-    token = _simulated_device.set(device)
+    token = _simulated.set(_Simulated(device, frozenset(optional_packages() if packages is None else packages)))
     try:
         yield
     finally:
-        _simulated_device.reset(token)
+        _simulated.reset(token)
 
 
 def simulated_device() -> str | None:
     """The device type of :func:`simulating`, None outside it."""
-    return _simulated_device.get()
+    simulated = _simulated.get()
+    return simulated.device if simulated else None
+
+
+def optional_packages() -> dict[str, bool]:
+    """Every package that brings a kernel of an op, and whether all its kernels can be loaded here."""
+    found: dict[str, bool] = {}
+    for backend in (each for backends in _ops.values() for each in backends):
+        if backend.package is not None:
+            found[backend.package] = found.get(backend.package, True) and backend.missing() is None
+    return found
+
+
+def packages_of(used: Recorder) -> set[str]:
+    """The optional packages whose kernels computed what :func:`recording` saw."""
+    tables = {op: {backend.name: backend for backend in backends} for op, backends in _ops.items()}
+    chosen = [tables[op].get(name.partition(" ")[0]) for op, names in used.items() for name in names]
+    return {backend.package for backend in chosen if backend is not None and backend.package is not None}
 
 
 def statuses(device: str) -> list[Status]:

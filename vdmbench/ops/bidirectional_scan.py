@@ -107,8 +107,8 @@ def _triton_refuses(ahead: Direction, back: Direction, gate: Tensor | None, merg
 
 declare(
     "bidirectional_selective_scan",
-    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
-    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_missing, by_name_only=True),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_missing, by_name_only=True, package="mamba-ssm"),
     Backend("reference", _reference),
 )

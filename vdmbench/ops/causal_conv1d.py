@@ -126,7 +126,15 @@ def _triton_refuses(x: Tensor, *_: Any) -> str | None:
 
 declare(
     "causal_conv1d",
-    Backend("triton", triton_conv, DEVICES, triton_missing, refuses=_triton_refuses),
-    Backend("causal_conv1d", _package, ("cuda",), causal_conv1d_missing, by_name_only=True, refuses=_refuses),
+    Backend("triton", triton_conv, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
+    Backend(
+        "causal_conv1d",
+        _package,
+        ("cuda",),
+        causal_conv1d_missing,
+        by_name_only=True,
+        refuses=_refuses,
+        package="causal-conv1d",
+    ),
     Backend("torch", _torch),
 )

@@ -164,7 +164,7 @@ def _states(passed: Tensor, added: Tensor, reverse: bool) -> Tensor:
 
 declare(
     "gated_delta_scan",
-    Backend("triton", triton_delta, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", triton_delta, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("chunked", _chunked),
     Backend("reference", _reference),
 )

@@ -85,9 +85,11 @@ def _two_scans(backend: str, x: Tensor, past: Side, future: Side, A: Tensor, dt_
 
 declare(
     "quasi_separable_scan",
-    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", partial(_two_scans, "numba"), ("cpu",), numba_missing),
     Backend("chunked", partial(_two_scans, "chunked")),
-    Backend("mamba_ssm", partial(_two_scans, "mamba_ssm"), ("cuda",), mamba_ssm_ssd_missing, by_name_only=True),
+    Backend(
+        "mamba_ssm", partial(_two_scans, "mamba_ssm"), ("cuda",), mamba_ssm_ssd_missing, by_name_only=True, package="mamba-ssm"
+    ),
     Backend("reference", partial(_two_scans, "reference")),
 )

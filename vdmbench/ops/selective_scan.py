@@ -97,8 +97,8 @@ def _triton_refuses(direction: Direction, gate: Tensor | None, softplus: bool, r
 
 declare(
     "selective_scan",
-    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
-    Backend("mamba_ssm", mamba_ssm_scan, ("cuda",), mamba_ssm_missing, by_name_only=True),
+    Backend("mamba_ssm", mamba_ssm_scan, ("cuda",), mamba_ssm_missing, by_name_only=True, package="mamba-ssm"),
     Backend("reference", reference_scan),
 )

@@ -221,9 +221,9 @@ def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
 
 declare(
     "ssd_scan",
-    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
     Backend("chunked", _chunked),
-    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_ssd_missing, by_name_only=True),
+    Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_ssd_missing, by_name_only=True, package="mamba-ssm"),
     Backend("reference", _reference),
 )

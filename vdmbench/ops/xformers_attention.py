@@ -66,5 +66,7 @@ def _refuses(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool)
     return "it takes no float64" if q.dtype is torch.float64 else None
 
 
-XFORMERS = Backend("xformers", _run, ("cuda",), xformers_missing, by_name_only=True, refuses=_refuses, ran=_ran)
+XFORMERS = Backend(
+    "xformers", _run, ("cuda",), xformers_missing, by_name_only=True, refuses=_refuses, ran=_ran, package="xformers"
+)
 """A backend of :func:`vdmbench.ops.attention`."""

@@ -73,6 +73,8 @@ class PlannedMemory(Recorded):
     """The smallest memory in which it runs, to 1 %: the allocator gives back what it keeps. Without context and libraries."""
     holders: dict[str, int] = Field(default_factory=dict)
     """Who holds the bytes at the moment of the allocated peak; they sum to it."""
+    packages: list[str] = Field(default_factory=list)
+    """Optional packages whose kernels it counts, in order of name: on a machine without one of them it is another number."""
 
 
 class Probe(Recorded):

@@ -24,14 +24,14 @@ from vdmbench.suite.pattern import mixers_of
 from vdmbench.user_cache import user_cache, writable
 from vdmbench.user_code import is_code
 
-_DEPENDED_ON = ("torch", "triton", "numpy")
+_DEPENDED_ON = ("torch", "triton", "numpy", "mamba-ssm", "causal-conv1d", "xformers")
 
 
 class PlanCache:
     """Solved or infeasible, by identity; equal answers are held once."""
 
-    def __init__(self, suite: str, *, memory: bool) -> None:
-        kind = "with-memory" if memory else "without-memory"
+    def __init__(self, suite: str, *, memory: bool, with_packages: bool = False) -> None:
+        kind = ("with-memory" if memory else "without-memory") + ("-with-packages" if with_packages else "")
         self._prefix = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', suite)}.{kind}."
         folder = writable(user_cache() / "plans")
         self._path = folder / f"{self._prefix}{code_digest()}.json" if folder else None

@@ -98,7 +98,12 @@ class Plan:
 
 
 def plan(
-    cells: Sequence[Cell], *, preflight: Run | None = None, memory: bool = False, lines: SourceLines | None = None
+    cells: Sequence[Cell],
+    *,
+    preflight: Run | None = None,
+    memory: bool = False,
+    lines: SourceLines | None = None,
+    with_packages: bool = False,
 ) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
@@ -106,12 +111,13 @@ def plan(
 
     :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
     :param lines: where the suite was written, for errors.
+    :param with_packages: plan memory as if every optional package were installed, not those that are.
     :raises CannotBuild: a cell's network cannot be built as declared, or the engine would refuse to run it.
     :raises PlanningFailed: the child ended abnormally.
     """
     if not cells:
         return Plan([], [])
-    cache = PlanCache(cells[0].suite, memory=memory)
+    cache = PlanCache(cells[0].suite, memory=memory, with_packages=with_packages)
     unknown = [cell for cell in cells if cache.get(cell.identity) is None]
     solved: dict[str, tuple[Solved | None, str | None]] = {}
     problems: list[str] = []
@@ -122,6 +128,7 @@ def plan(
             "checked": [inputs.model_dump(mode="json") for inputs in _distinct(cells)] if preflight else [],
             "preflight": preflight and preflight.model_dump(mode="json"),
             "memory": memory,
+            "with_packages": with_packages,
         })  # fmt: skip
         if answer["refused"]:
             raise CannotBuild(
