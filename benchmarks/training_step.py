@@ -9,8 +9,8 @@ averaged weights. The networks are those of suites/tiny.yaml at its widths, at 9
 clips of 16 frames of 16x16 in batches of 4, base 8 and 16, every mixer at its default width.
 
 Each tree trains in a process of its own, on one thread, and the processes take turns: in a round each takes the same number of
-steps, and the ratio is of CPU seconds within the round, which other work on the machine moves little, and both alike. The commit
-is checked out beside this tree and removed afterwards.
+steps, and the ratio is of CPU seconds within the round, which other work on the machine moves little, and both alike. The
+commit is checked out beside this tree and removed afterwards.
 """
 
 from __future__ import annotations
@@ -95,8 +95,12 @@ def serve(overrides: list[str]) -> None:
     import torch
 
     import vdmbench
+    from vdmbench.measure import process_memory
 
+    # As the worker of a cell begins; the older tree's may not keep the heap.
     torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    getattr(process_memory, "keep_heap", lambda: None)()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     training: Any = None
@@ -214,7 +218,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--against", default="HEAD", help="the other commit, or '.' for this tree")
     arguments.add_argument(
-        "--only", nargs="+", default=[], help="networks whose name begins so, such as tiny-16 or study-8/mamba"
+        "--only", nargs="+", default=[], help="networks whose name begins so: tiny-16, study-8/mamba"
     )
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--steps", type=int, default=3, help="steps of each process in a round")

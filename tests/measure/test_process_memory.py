@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import time
@@ -117,3 +118,28 @@ def test_trimming_the_heap_leaves_no_more_resident_than_before():
     before = psutil.Process().memory_info().rss
     trim_heap()
     assert psutil.Process().memory_info().rss <= before + 2**20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's: run on a Linux that has it")
+def test_a_kept_heap_takes_no_pages_anew():
+    """In a process of its own, since it cannot be undone: blocks of 16 MiB, written and freed together again and again."""
+    script = """
+import resource, sys
+import numpy as np
+from vdmbench.measure.process_memory import keep_heap
+if "kept" in sys.argv:
+    keep_heap()
+def write():
+    for _ in range(5):
+        [np.ones(2**21) for _ in range(4)]
+write()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+write()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = [
+        int(subprocess.run([sys.executable, "-c", script, *words], check=True, capture_output=True, text=True).stdout)
+        for words in ([], ["kept"])
+    ]
+    assert faults[0] > 20 * 100
+    assert faults[1] < faults[0] / 10

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 from vdmbench.networks.conditional import Conditional
 from vdmbench.networks.denoiser import Denoiser
@@ -74,9 +74,13 @@ class Ranks:
         """average <- decay * average + (1 - decay) * network."""
         if self.sharded:  # a parameter at a time: lists of shards have no fused form
             average.avg_fn = get_ema_avg_fn(decay)
-        else:
-            average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        average.update_parameters(network)
+            average.update_parameters(network)
+            return
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.module.parameters()), list(network.parameters()), 1 - decay)
+            for ours, theirs in zip(average.module.buffers(), network.buffers(), strict=True):
+                ours.copy_(theirs)
+        average.n_averaged += 1
 
     def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
         """What is called in place of ``network``, so that backward passes leave the gradient of the global batch's mean."""

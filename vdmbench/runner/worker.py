@@ -86,6 +86,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     from vdmbench import engine
     from vdmbench.matching import resolve
     from vdmbench.measure import capture, hardware_cohort
+    from vdmbench.measure.process_memory import keep_heap
     from vdmbench.runner.artifacts import ROLLOUT
     from vdmbench.runner.checkpoint import Checkpoints
     from vdmbench.runner.memory_limit import enforce
@@ -97,6 +98,8 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
         torch.set_num_threads(max(1, torch.get_num_threads() // ranks.count))
     # Where an op has no deterministic form the run still goes on: its warning stands in stderr.log.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type == "cpu":
+        keep_heap()
     environment = capture()
     if task.run.memory_limit is not None:
         enforce(task.run.memory_limit, str(device))
