@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vdmbench.records import (
+    HeldOutLoss,
     MetricResult,
     Prediction,
     PredictionScore,
@@ -129,6 +130,16 @@ def _score(name: str, label: str, unit: str, better: Better, how: str, *, scale:
     )  # fmt: skip
 
 
+def _held_out_loss(record: Record) -> HeldOutLoss | None:
+    training = training_of(record)
+    return training.val_loss if training else None
+
+
+def _clips_trained_on(record: Record) -> int | None:
+    training = training_of(record)
+    return training.clips if training else None
+
+
 def _recall(record: Record) -> Any:
     return record.prediction.recall if record.prediction else None
 
@@ -136,6 +147,15 @@ def _recall(record: Record) -> Any:
 # ------------------------------------------------------------------------------------------------ the list
 
 BUILT_IN: tuple[Quantity, ...] = (
+    Quantity(
+        "val_loss", "Held-out loss", "", "lower", "portable",
+        "The training loss of the weights that are sampled, on clips of the test split, at the same clips, noise levels and "
+        "noise for every variant and seed.",
+        lambda record: finite(found.values[-1]) if (found := _held_out_loss(record)) else None,
+        "val_loss.protocol",
+        lambda record: f"test, n={found.clips}, {found.levels} levels" if (found := _held_out_loss(record)) else None,
+        main=True, limit="val_loss", tells_collapse=True,
+    ),
     _score(
         "psnr", "PSNR", "dB", "higher",
         "Of predicted frames against the true ones: mean over frames and clips, one continuation a clip.",
@@ -195,6 +215,19 @@ BUILT_IN: tuple[Quantity, ...] = (
         "final_loss", "Final loss", "", "lower", "portable", "Training loss, mean over the last tenth of the steps.",
         lambda record: finite(found.final_loss) if (found := training_of(record)) else None,
         limit="final_loss", tells_collapse=True,
+    ),
+    Quantity(
+        "train_flops", "Training FLOPs", "FLOPs", "lower", "exact",
+        "Forward FLOPs times three (a backward pass counts as two) times the clips of all steps; what is computed again to "
+        "save memory is not counted.",
+        lambda record: None if (clips := _clips_trained_on(record)) is None or record.solved is None
+        else 3 * record.solved.flops_forward * clips,
+    ),
+    Quantity(
+        "train_seconds", "Training time", "s", "lower", "machine",
+        "Seconds of all optimiser steps, those of earlier attempts included; judging along training is not in it.",
+        lambda record: found.train_seconds if (found := training_of(record)) else None,
+        limit="time", gated=False,  # the sum of a time that is judged
     ),
     Quantity(
         "parameters", "Parameters", "parameters", "neither", "exact", "Trainable parameters of the whole network, counted.",

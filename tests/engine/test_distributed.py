@@ -41,6 +41,12 @@ def test_the_loss_curve_is_that_of_one_process_at_the_same_global_batch(found, c
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_the_held_out_loss_is_that_of_one_process(found, case):
+    alone, together = found[case]["held out"]
+    assert together == pytest.approx(alone, rel=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_ranks_go_on_from_a_checkpoint_as_if_they_had_not_stopped(found, case):
     assert found[case]["resumed"] == found[case]["together"]
     assert found[case]["weights after resuming"] == 0

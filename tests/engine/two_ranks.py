@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import torch
 
 from vdmbench import engine
 from vdmbench.data.loading import TrainingBatches
 from vdmbench.diffusion import Diffusion
+from vdmbench.engine.held_out_loss import HeldOutExamples
 from vdmbench.networks import build
 from vdmbench.records import PhaseReading
-from vdmbench.suite.blocks import Train
+from vdmbench.suite.blocks import Train, ValLoss
 
 STEPS, BATCH, FRAMES, SIZE = 20, 4, 4, 8
 CPU = torch.device("cpu")
@@ -60,6 +63,15 @@ def largest_difference(one: engine.TrainingState, other: engine.TrainingState) -
     return max(float((a[name] - b[name]).abs().max()) for a, b in pairs for name in a)
 
 
+def held_out_loss(network: torch.nn.Module, ranks: engine.Ranks) -> float:
+    """Of 5 clips at 3 levels: 15 examples, of which the last batch leaves one rank none."""
+    evaluate = SimpleNamespace(val_loss=ValLoss(clips=5, levels=3), real_clips=5)
+    train = Train(steps=1, batch_size=BATCH, devices=ranks.count)
+    inputs = SimpleNamespace(evaluate=evaluate, train=train, data=SimpleNamespace(frames=FRAMES))
+    cell = SimpleNamespace(inputs=inputs, test_source=Videos(), diffusion=Diffusion(steps=8), device=CPU, latents=None)
+    return HeldOutExamples(cast(engine.Experiment, cell), ranks, None).loss(network)
+
+
 def main(answer: Path) -> None:
     joined = engine.Ranks.join(CPU, "none")
     found = {}
@@ -71,6 +83,7 @@ def main(answer: Path) -> None:
         half = losses(together, train, ranks, STEPS // 2) and together.state()
         at_once = losses(together, train, ranks)
         end = together.state()
+        held_out = held_out_loss(together.sampled_network, ranks)
         # Every rank reads the checkpoint that the leading one wrote.
         box = [half]
         torch.distributed.broadcast_object_list(box, src=0)
@@ -81,10 +94,12 @@ def main(answer: Path) -> None:
         if ranks.leads:
             alone_train = Train(**{**declared, "sharding": "none"})
             alone = trainer(mixer, alone_train, engine.Ranks())
+            curve = losses(alone, alone_train, engine.Ranks())
             found[name] = {
-                "alone": losses(alone, alone_train, engine.Ranks()),
+                "alone": curve,
                 "together": at_once,
                 "resumed": resumed,
+                "held out": [held_out_loss(alone.sampled_network, engine.Ranks()), held_out],
                 "weights": largest_difference(alone.state(), end),
                 "weights after resuming": largest_difference(end, again_end),
             }

@@ -20,6 +20,7 @@ from vdmbench.metrics.bootstrap import VideoDraws, interval_over_videos
 
 SITES = {
     "diffusion/discrete.py:Diffusion._draw": "noise levels, independent by design",
+    "engine/held_out_loss.py:levels_of": "which level of a part each held-out clip has, fixed; no interval rests on it",
     "metrics/bootstrap.py:VideoDraws.__call__": "videos, each with all of its windows",
     "metrics/bootstrap.py:bootstrap_interval": "videos",
     "metrics/bootstrap.py:interval_over_videos": "videos",

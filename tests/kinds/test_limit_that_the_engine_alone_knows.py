@@ -50,6 +50,7 @@ MET: dict[str, str] = {
     r"engine/finite\.py:require_finite": OUTCOME,
     r"engine/latents\.py:built_autoencoder": START,
     r"engine/latents\.py:(_refuse_full_disk|trained_autoencoder|_normalise)": OUTCOME,
+    r"engine/held_out_loss\.py:held_out_windows": START,
     r"engine/real_clips\.py:choose_real_clips": START,
     r"engine/train_phase\.py:TrainPhase\.train": OUTCOME,
     r"engine/training\.py:Trainer\.(step|state)": OUTCOME,

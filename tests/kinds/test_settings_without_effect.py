@@ -13,7 +13,7 @@ import pytest
 from tests.suite.texts import MINIMAL
 from vdmbench.suite import expand, parse_suite
 from vdmbench.suite.autoencoder import ConvAutoencoderBlock, DiffusersAutoencoderBlock
-from vdmbench.suite.blocks import Data, Evaluate, Match, Rollout, Run, Sample, Train
+from vdmbench.suite.blocks import Data, Evaluate, Match, Rollout, Run, Sample, Train, ValLoss
 from vdmbench.suite.condition import ByteText, Conditioning, PretrainedText
 from vdmbench.suite.diffusion import DiscreteDiffusion, EDMDiffusion, FlowDiffusion
 from vdmbench.suite.warnings import suite_warnings
@@ -70,7 +70,8 @@ FIELDS = {
     },
     DiffusersAutoencoderBlock: {"refused": {"path", "factor", "channels", "sha256"}, "acts": {"name"}},
     Data: {"warned": {"frames"}, "refused": {"source"}, "acts": {"size"}},
-    Evaluate: {"refused": {"metrics", "lpips", "cuts", "real_clips"}},
+    Evaluate: {"refused": {"metrics", "lpips", "cuts", "real_clips"}, "acts": {"val_loss"}},
+    ValLoss: {"refused": {"clips"}, "acts": {"levels", "points"}},
     Run: {
         "warned": {"wall_limit", "suite_wall_limit", "memory_snapshot"},
         "refused": {"device", "memory_limit", "trackers"},

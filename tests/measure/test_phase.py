@@ -25,6 +25,36 @@ def test_a_phase_has_its_own_time_and_peak():
     assert train["rss_source"] == ("VmHWM" if sys.platform.startswith("linux") else train["rss_source"])
 
 
+def test_what_interrupts_a_phase_is_no_part_of_it():
+    meter = PhaseMeter()
+    began = time.perf_counter()
+    with meter.phase("train") as train:
+        first = bytearray(b"x") * (64 * MIB)
+        del first
+        with meter.interrupted():
+            held = bytearray(b"x") * (256 * MIB)
+            time.sleep(0.2)
+            del held
+        time.sleep(0.01)
+    passed = time.perf_counter() - began
+    with meter.phase("bare") as bare:
+        pass
+    assert 0.01 <= train["seconds"] <= passed - 0.2
+    assert 50 * MIB < train["rss_peak_bytes"] - bare["rss_peak_bytes"] < 128 * MIB
+    with meter.interrupted():
+        pass  # outside a phase nothing is measured
+    assert meter.phase("next").__enter__() == {}
+
+
+def test_a_phase_that_fails_while_it_is_interrupted_is_read_and_the_next_can_begin():
+    meter = PhaseMeter()
+    with pytest.raises(MemoryError), meter.phase("train") as failed, meter.interrupted():
+        raise MemoryError
+    assert failed["seconds"] >= 0
+    with meter.phase("sample"):
+        pass
+
+
 def test_on_a_cpu_the_device_fields_are_none():
     with PhaseMeter("cpu").phase("build") as reading:
         assert reading == {}

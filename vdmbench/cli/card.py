@@ -60,6 +60,8 @@ def _lines(record: Record, results: Path) -> Iterator[str]:
     measured: dict[str, Any] = {name: f"{result.value:.6g} ({result.name})" for name, result in record.metrics.items()}
     if record.training is not None:
         measured |= {"training steps": record.training.steps, "final loss": record.training.final_loss}
+        held_out = record.training.val_loss
+        measured |= {"held-out loss": None if held_out is None else held_out.values[-1]}
         measured |= {"resumed from step": record.training.first_step or None}
         measured |= {"training measured in attempt": record.training.measured_in}
     yield from _table(measured)

@@ -84,6 +84,8 @@ def outcome(record: Record) -> str:
     parts: list[str] = [record.status]
     if record.training and record.training.final_loss is not None:
         parts.append(f"loss {record.training.final_loss:.4f}")
+    if record.training and record.training.val_loss is not None:
+        parts.append(f"held-out loss {record.training.val_loss.values[-1]:.4f}")
     parts += [f"{result.name} {result.value:.4g}" for result in record.metrics.values()]
     if record.status == "ok":
         reading = record.phases.get("train")

@@ -40,6 +40,8 @@ def _told(event: Event) -> str:
             return f"on {event['cohort']}"
         case "data":
             return f"data {event['split']}: {event['fingerprint']}"
+        case "held_out_loss":
+            return f"held-out loss {float(event['value']):.4f} after step {event['step']}"
         case "judged":
             return f"{event['metric']} {float(event['result']['value']):.4g}"
         case "outcome":

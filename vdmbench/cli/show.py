@@ -80,4 +80,6 @@ def _facts(record: Record) -> dict[str, str]:
         facts[phase] = f"{reading.seconds:.2f} s" + ("" if peak is None else f", peak {peak / 2**20:,.1f} MiB")
     if record.training is not None and record.training.final_loss is not None:
         facts["final loss"] = f"{record.training.final_loss:.6g}"
+    if record.training is not None and record.training.val_loss is not None:
+        facts["held-out loss"] = f"{record.training.val_loss.values[-1]:.6g}"
     return facts | {name: f"{result.value:.6g} ({result.name})" for name, result in record.metrics.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vdmbench.diffusion.parameterisation import Coefficient
@@ -44,6 +44,9 @@ class Diffusion(Process):
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Int[Tensor, " *shape"]:
         # Ho et al. 2020, Algorithm 1: t ~ Uniform{0 .. T-1}.
         return torch.randint(self.steps, shape, generator=generator, device=generator.device)
+
+    def level_at(self, share: Float[Tensor, " *shape"]) -> Int[Tensor, " *shape"]:
+        return (share * self.steps).long().clamp(max=self.steps - 1)
 
     def visited(self, steps: int | None = None) -> list[Level]:
         """All T levels, or ``steps`` of them; see :func:`trailing_levels`."""

@@ -50,6 +50,9 @@ class EDM(Process):
         # Karras et al. 2022, Table 1: ln(sigma) ~ N(P_mean, P_std^2).
         return (self.p_mean + self.p_std * torch.randn(shape, generator=generator, device=generator.device)).exp()
 
+    def level_at(self, share: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
+        return (self.p_mean + self.p_std * torch.special.ndtri(share)).exp()
+
     def visited(self, steps: int | None = None) -> list[Level]:
         """``steps`` values of sigma from ``sigma_max`` to ``sigma_min``; 1 step is ``sigma_max`` alone."""
         if steps is None or steps < 1:

@@ -56,6 +56,11 @@ class FlowMatching(Process):
             t = torch.sigmoid(self.logit_mean + self.logit_std * normal)
         return self._shifted(t)
 
+    def level_at(self, share: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
+        if self.timestep_sampling == "logit-normal":
+            share = torch.sigmoid(self.logit_mean + self.logit_std * torch.special.ndtri(share))
+        return self._shifted(share)
+
     def visited(self, steps: int | None = None) -> list[Level]:
         """``steps`` times in equal parts from 1, then shifted."""
         if steps is None or steps < 1:

@@ -61,6 +61,10 @@ class Process(ABC):
         """Levels of training, on the generator's device."""
 
     @abstractmethod
+    def level_at(self, share: Float[Tensor, " *shape"]) -> Num[Tensor, " *shape"]:
+        """The level below which training draws that share of its levels, from 0 to 1: the inverse of their distribution."""
+
+    @abstractmethod
     def visited(self, steps: int | None = None) -> list[Level]:
         """The ``steps`` levels that sampling visits, from noise down; behind the last lies the clean clip."""
 

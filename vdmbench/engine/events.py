@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -59,12 +59,25 @@ class Built:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """The held-out loss after ``step`` steps, which took ``seconds`` together."""
+
+    step: int
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class TrainingState:
     """Everything that training needs to go on from a step as if it had never stopped. Tensors are on the CPU."""
 
     step: int
     tensors: dict[str, Any]
     losses: list[float]
+    seconds: float = 0.0
+    """Of all steps until then."""
+    held_out: list[HeldOut] = field(default_factory=list)
+    """Held-out losses until then."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,7 @@ EngineEvent = (
     | Progress
     | PhaseEnded
     | Built
+    | HeldOut
     | CheckpointDue
     | Trained
     | Sampled

@@ -24,6 +24,7 @@ from vdmbench.diffusion import Process
 from vdmbench.engine.acceleration import prepared_for_sampling, prepared_for_training
 from vdmbench.engine.conditioning import check_condition
 from vdmbench.engine.experiment import make_source
+from vdmbench.engine.held_out_loss import held_out_windows
 from vdmbench.engine.process import make_process
 from vdmbench.engine.real_clips import choose_real_clips
 from vdmbench.engine.sampling import sampler_of
@@ -150,6 +151,12 @@ def _of_procedural_data(inputs: CellInputs, _: Built) -> Iterator[Refusal]:
         choose_real_clips(test, inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
     except DataError as error:
         yield Refusal(("evaluate", "real_clips"), _said(error))
+        return
+    try:
+        if inputs.evaluate.val_loss is not None:
+            held_out_windows(inputs, test)
+    except DataError as error:
+        yield Refusal(("evaluate", "val_loss"), _said(error))
         return
     try:
         check_condition(inputs)

@@ -81,7 +81,7 @@ class _Run:
             held_out=self.inputs.sample.clips,
         )
         self.continued = Continued.of(self.inputs, self.real_clips, cell.diffusion, cell.device)
-        self.training = TrainPhase(cell, emit, ranks, teller, checkpoint_every, stop)
+        self.training = TrainPhase(cell, emit, ranks, teller, self.meter.interrupted, checkpoint_every, stop)
         self.sampling = SamplePhase(cell, emit, self.real_clips, teller, self.continued, rollout_file)
 
     def all(self, resume: TrainingState | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 import torch
@@ -13,13 +14,14 @@ from vdmbench.data.loading import TrainingBatches
 from vdmbench.engine.acceleration import graph_breaks
 from vdmbench.engine.conditioning import Teller
 from vdmbench.engine.distributed import Ranks
-from vdmbench.engine.events import CheckpointDue, Emit, Progress, Stopped, Trained, TrainingState
+from vdmbench.engine.events import CheckpointDue, Emit, HeldOut, Progress, Stopped, Trained, TrainingState
 from vdmbench.engine.experiment import Experiment
+from vdmbench.engine.held_out_loss import HeldOutExamples, points_of
 from vdmbench.engine.latents import Batches, LatentBatches
 from vdmbench.engine.training import Trainer, thin
 from vdmbench.measure import StepTimer
 from vdmbench.networks.conditional import Told
-from vdmbench.records import Spread, Training
+from vdmbench.records import HeldOutLoss, Spread, Training
 
 
 class TrainPhase:
@@ -28,6 +30,7 @@ class TrainPhase:
     Args:
         ranks: this process among those that take every step together.
         teller: what the network is told of each batch; None where it has no condition.
+        apart: a context whose body is no part of what the phase measures.
         checkpoint_every: steps between states that are told.
         stop: asked after every step that counts.
     """
@@ -38,13 +41,17 @@ class TrainPhase:
         emit: Emit,
         ranks: Ranks,
         teller: Teller | None,
+        apart: Callable[[], AbstractContextManager[None]],
         checkpoint_every: int,
         stop: Callable[[], bool],
     ) -> None:
-        self.cell, self.emit, self.ranks, self.teller = cell, emit, ranks, teller
+        self.cell, self.emit, self.ranks, self.teller, self.apart = cell, emit, ranks, teller, apart
         self.checkpoint_every, self.stop = checkpoint_every, stop
         self.settings = cell.inputs.train
         self.compile_seconds: float | None = None
+        declared = cell.inputs.evaluate.val_loss
+        self.held_out = None if declared is None else HeldOutExamples(cell, ranks, teller)
+        self.held_out_after = [] if declared is None else points_of(self.settings.steps, declared.points)
         frames, batch_size, seed = cell.inputs.data.frames, self.settings.batch_size, cell.inputs.seed
         self.batches: Batches
         if cell.latents is not None:
@@ -73,7 +80,10 @@ class TrainPhase:
             told = self._told(step)
             with timer.step():
                 loss = trainer.step(clips, told)
+            trainer.seconds += timer.seconds[-1]
             self.emit(Progress("train", step + 1, steps, loss))
+            if step + 1 in self.held_out_after:
+                self._take_held_out_loss(trainer)
             stopping = self.ranks.any(self.stop())
             due = stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps
             if due and (state := trainer.state()) is not None:
@@ -84,23 +94,45 @@ class TrainPhase:
         ends, means = thin(trainer.losses)
         tail = trainer.losses[-max(1, steps // 10) :]
         spread = timer.spread()
-        frames = self.settings.batch_size * self.settings.accumulate * self.cell.inputs.data.frames
+        clips = self.settings.batch_size * self.settings.accumulate
         self.emit(
             Trained(
                 Training(
                     steps=steps,
                     first_step=first,
                     step_seconds=Spread(**asdict(spread)) if spread else None,
-                    frames_per_second=timer.per_second(frames),
+                    frames_per_second=timer.per_second(clips * self.cell.inputs.data.frames),
                     final_loss=sum(tail) / len(tail),
                     loss_steps=ends,
                     loss=means,
+                    clips=clips * steps,
+                    train_seconds=trainer.seconds,
+                    val_loss=self._curve(trainer),
                     compile_seconds=self.compile_seconds,
                     graph_breaks=graph_breaks() if self.settings.compile else None,
                 )
             )
         )
         return trainer.sampled_network
+
+    def _take_held_out_loss(self, trainer: Trainer) -> None:
+        """Of the weights that would be sampled now; apart from what the phase measures."""
+        assert self.held_out is not None, "taken where it is declared"
+        with self.apart():
+            taken = HeldOut(trainer.done, self.held_out.loss(trainer.sampled_network), trainer.seconds)
+        trainer.held_out.append(taken)
+        self.emit(taken)
+
+    def _curve(self, trainer: Trainer) -> HeldOutLoss | None:
+        if self.held_out is None:
+            return None
+        return HeldOutLoss(
+            clips=self.held_out.clips,
+            levels=self.held_out.levels,
+            steps=[taken.step for taken in trainer.held_out],
+            values=[taken.value for taken in trainer.held_out],
+            train_seconds=[taken.seconds for taken in trainer.held_out],
+        )
 
     def _step_batches(self, first: int, steps: int) -> Iterator[list[torch.Tensor]]:
         """The batches of each step. Beside a GPU they are made ahead of use; a CPU has no core that is not measured."""

@@ -16,7 +16,7 @@ from vdmbench.data.loading import to_model_range
 from vdmbench.diffusion import Denoiser, Process
 from vdmbench.engine.acceleration import compiled, prepared_for_training
 from vdmbench.engine.distributed import Ranks, mapped
-from vdmbench.engine.events import NonFiniteLoss, NonFiniteState, TrainingState
+from vdmbench.engine.events import HeldOut, NonFiniteLoss, NonFiniteState, TrainingState
 from vdmbench.engine.finite import spoiled
 from vdmbench.mixers.weight_decay import decayed_names
 from vdmbench.networks.conditional import Told
@@ -64,6 +64,10 @@ class Trainer:
         self.drop = drop
         self.done = 0
         self.losses: list[float] = []
+        self.seconds = 0.0
+        """Of all steps, as whoever times them says."""
+        self.held_out: list[HeldOut] = []
+        """Held-out losses, as whoever takes them says."""
         self.average = None if train.ema is None else self.ranks.average_of(network)
         decayed = decayed_names(network)  # read from the parameters themselves, which sharding replaces
         self._parallel = self.ranks.parallel(network, device)
@@ -181,7 +185,8 @@ class Trainer:
         if not (self.ranks.leads or self.ranks.sharded):
             return None
         kept = mapped(tensors, self._to_cpu)
-        return TrainingState(self.done, kept, list(self.losses)) if self.ranks.leads else None
+        state = TrainingState(self.done, kept, list(self.losses), self.seconds, list(self.held_out))
+        return state if self.ranks.leads else None
 
     def _to_cpu(self, tensor: Tensor) -> Tensor | None:
         whole = self.ranks.whole(tensor.detach())
@@ -204,6 +209,7 @@ class Trainer:
         if self.average is not None:
             self._load(self.average, state.tensors["average"])
         self.done, self.losses = state.step, list(state.losses)
+        self.seconds, self.held_out = state.seconds, list(state.held_out)
 
     def _load(self, module: nn.Module, whole: dict[str, Tensor]) -> None:
         here = module.state_dict()

@@ -159,6 +159,21 @@ class Spread(Recorded):
     count: int
 
 
+class HeldOutLoss(Recorded):
+    """The training loss of the weights that are sampled, on clips of the test split that no step has seen, along training."""
+
+    clips: int
+    """Clips; the same ones in every variant, at every seed and at every point."""
+    levels: int
+    """Noise levels of each."""
+    steps: list[int]
+    """Optimiser steps done at each point; the last point is the end."""
+    values: list[float]
+    """Mean over clips and levels; NaN or infinite where the network gives such numbers."""
+    train_seconds: list[float]
+    """Seconds of all optimiser steps until then, those of earlier attempts included."""
+
+
 class Training(Recorded):
     """What training did."""
 
@@ -175,6 +190,12 @@ class Training(Recorded):
     loss_steps: list[int] = Field(default_factory=list)
     loss: list[float] = Field(default_factory=list)
     """Training curve, thinned to at most 200 points, each the mean since the one before."""
+    clips: int | None = None
+    """Clips that all steps were made of, the same ones again included; null in records from before they were counted."""
+    train_seconds: float | None = None
+    """Seconds of all optimiser steps, those of earlier attempts included; null in records from before they were summed."""
+    val_loss: HeldOutLoss | None = None
+    """Null where none was declared."""
     compile_seconds: float | None = None
     """Of the first warm-up step, in which kernels are compiled; null where they are not."""
     graph_breaks: int | None = None

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from dataclasses import astuple
 from pathlib import Path
 
 import torch
 
-from vdmbench.engine import TrainingState
+from vdmbench.engine import HeldOut, TrainingState
 from vdmbench.engine.finite import spoiled
 from vdmbench.records import write_atomically
 from vdmbench.suite import NUMBERS
@@ -33,7 +34,9 @@ class Checkpoints:
         """Make ``state`` durable, then drop all but the two latest."""
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        torch.save({"numbers": NUMBERS, "step": state.step, "tensors": state.tensors, "losses": state.losses}, buffer)
+        content = {"numbers": NUMBERS, "step": state.step, "tensors": state.tensors, "losses": state.losses}
+        held_out = [astuple(taken) for taken in state.held_out]
+        torch.save({**content, "seconds": state.seconds, "held_out": held_out}, buffer)
         payload = buffer.getvalue()
         write_atomically(self.folder / f"step-{state.step:09d}.ckpt", _MAGIC + hashlib.sha256(payload).digest() + payload)
         for old in self._files()[:-_KEPT]:
@@ -54,7 +57,8 @@ class Checkpoints:
             if broken := spoiled(state["tensors"]):
                 _log.warning("%s holds NaN or infinite values in %s; passing it over", file, broken[0])
                 continue
-            return TrainingState(state["step"], state["tensors"], state["losses"])
+            held_out = [HeldOut(*taken) for taken in state["held_out"]]
+            return TrainingState(state["step"], state["tensors"], state["losses"], state["seconds"], held_out)
         return None
 
     def _files(self) -> list[Path]:

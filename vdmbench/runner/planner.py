@@ -120,14 +120,16 @@ def _once(cells: list[CellInputs], fields: tuple[str, ...], check: Callable[[Cel
 def _check_data(inputs: CellInputs) -> None:
     from vdmbench.engine import choose_real_clips, make_metrics, make_source
     from vdmbench.engine.conditioning import check_condition
+    from vdmbench.engine.held_out_loss import held_out_windows
     from vdmbench.metrics.cuts import load_cut_detector
     from vdmbench.metrics.extractor import extract
     from vdmbench.metrics.lpips import load_lpips
 
     make_source(inputs, "train")
-    choose_real_clips(
-        make_source(inputs, "test"), inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips
-    )
+    test = make_source(inputs, "test")
+    choose_real_clips(test, inputs.sampled_frames, real=inputs.evaluate.real_clips, held_out=inputs.sample.clips)
+    if inputs.evaluate.val_loss is not None:
+        held_out_windows(inputs, test)
     check_condition(inputs)
     if inputs.evaluate.cuts:
         load_cut_detector()

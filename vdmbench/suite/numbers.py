@@ -25,7 +25,7 @@ CHANGES: dict[int, tuple[str, ...]] = {
     ),
     3: (
         "kernels round differently: mixers, the step of the optimiser and the averaging of weights, the norms of networks",
-        "attention at small widths has several heads of equal size where 'heads' and 'head_dim' are left out; before, one of 64",
+        "attention at small widths has several heads where 'heads' and 'head_dim' are left out; before, one of 64",
         "training begins with a linear warm-up of the learning rate where a suite declares none",
         "a branch of a temporal layer ends in a learnt gain where a suite does not decline it",
     ),

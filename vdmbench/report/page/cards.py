@@ -145,6 +145,7 @@ def _run_facts(record: Record) -> list[tuple[str, Any]]:
             ("resumed at step", training.first_step or None),
             ("training measured in attempt", training.measured_in),
             ("final loss", None if training.final_loss is None else f"{training.final_loss:.5g}"),
+            ("held-out loss", None if training.val_loss is None else f"{training.val_loss.values[-1]:.5g}"),
             ("compiling for training (s)", training.compile_seconds and shown_value(training.compile_seconds)),
             ("graph breaks", training.graph_breaks),
         ]

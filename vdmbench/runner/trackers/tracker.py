@@ -26,7 +26,7 @@ class Tracker(Protocol):
 
 def scalars_of(event: Event) -> dict[str, float]:
     """The numbers of an event, by the names that viewers group by: ``train/loss``, ``seconds/sample``,
-    ``memory/train/allocated_peak_bytes``, ``metrics/ste-fd``. What is unknown is left out."""
+    ``memory/train/allocated_peak_bytes``, ``held-out/loss``, ``metrics/ste-fd``. What is unknown is left out."""
     match event["type"]:
         case "progress" if event["loss"] is not None:
             return {f"{event['phase']}/loss": float(event["loss"])}
@@ -36,6 +36,8 @@ def scalars_of(event: Event) -> dict[str, float]:
             return {f"seconds/{phase}": float(reading["seconds"])} | {
                 f"memory/{phase}/{name}": float(value) for name, value in peaks.items()
             }
+        case "held_out_loss":
+            return {"held-out/loss": float(event["value"])}
         case "judged":
             return {f"metrics/{event['metric']}": float(event["result"]["value"])}
     return {}
