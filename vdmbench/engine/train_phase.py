@@ -94,18 +94,18 @@ class TrainPhase:
         ends, means = thin(trainer.losses)
         tail = trainer.losses[-max(1, steps // 10) :]
         spread = timer.spread()
-        clips = self.settings.batch_size * self.settings.accumulate
+        in_a_step = self.settings.batch_size * self.settings.accumulate
         self.emit(
             Trained(
                 Training(
                     steps=steps,
                     first_step=first,
                     step_seconds=Spread(**asdict(spread)) if spread else None,
-                    frames_per_second=timer.per_second(clips * self.cell.inputs.data.frames),
+                    frames_per_second=timer.per_second(in_a_step * self.cell.inputs.data.frames),
                     final_loss=sum(tail) / len(tail),
                     loss_steps=ends,
                     loss=means,
-                    clips=clips * steps,
+                    clips=in_a_step * steps,
                     train_seconds=trainer.seconds,
                     val_loss=self._curve(trainer),
                     compile_seconds=self.compile_seconds,
