@@ -121,3 +121,21 @@ def test_what_the_package_has_no_kernel_for_is_refused_by_name():
             x, weight = normal(*shape, dtype=torch.float32), normal(shape[-1], taps, seed=1, dtype=torch.float32)
             with pytest.raises(BackendUnavailable, match=why):
                 causal_conv1d(x, weight, backend="causal_conv1d")
+
+
+@pytest.mark.parametrize(("frames", "channels", "taps", "ahead"), [(5, 3, 7, 3), (40, 160, 5, 2), (1, 24, 3, 1), (9, 16, 4, 3)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_short_convolution_on_the_cpu_is_that_of_torch(frames, channels, taps, ahead, reverse):
+    """Windows on both sides of a frame, and clips of several blocks; and the same bits on one thread and on two."""
+    x, weight, bias = normal(70, frames, channels), normal(channels, taps, seed=1), normal(channels, seed=2)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for backend, count in (("torch", threads), ("numba", 1), ("numba", 2)):
+            torch.set_num_threads(count)
+            y = causal_conv1d(x, weight, bias, silu=True, ahead=ahead, reverse=reverse, backend=backend)
+            results.append((y, *torch.autograd.grad(y.sin().sum(), (x, weight, bias))))
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(results[1], results[0])
+    assert all(torch.equal(one, two) for one, two in zip(results[1], results[2], strict=True))

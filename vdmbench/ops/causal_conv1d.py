@@ -13,6 +13,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from vdmbench.ops.backends import Backend, compute, declare
+from vdmbench.ops.numba_scan import numba_missing
+from vdmbench.ops.numba_short_conv import numba_short_conv
 from vdmbench.ops.parts import check_parts
 from vdmbench.ops.triton_conv import refuses, triton_conv
 from vdmbench.ops.triton_scan import DEVICES, triton_missing
@@ -41,8 +43,8 @@ def causal_conv1d(
         silu: y = SiLU of that.
         ahead: later frames that it sees as well; of 2 ``ahead`` + 1 taps the middle one weighs the present frame.
         reverse: see the present and the future instead; equals flip over frames, convolve, flip.
-        backend: ``triton`` (CUDA), ``torch``, or ``auto``, the first of these that can run; by name alone ``causal_conv1d``
-            (the package of that name; CUDA, 2 to 4 taps, channels a multiple of 8).
+        backend: ``triton`` (CUDA), ``numba`` (CPU), ``torch``, or ``auto``, the first of these that can run; by name alone
+            ``causal_conv1d`` (the package of that name; CUDA, 2 to 4 taps, channels a multiple of 8).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown, cannot run, or does not take these.
@@ -136,5 +138,6 @@ declare(
         refuses=_refuses,
         package="causal-conv1d",
     ),
+    Backend("numba", numba_short_conv, ("cpu",), numba_missing),
     Backend("torch", _torch),
 )

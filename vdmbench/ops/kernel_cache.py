@@ -20,7 +20,14 @@ import numba
 
 from vdmbench.user_cache import user_cache, writable
 
-_SOURCES = ("kernel_cache.py", "row_kernels.py", "frame_kernels.py", "scan_kernels.py", "long_conv_kernels.py")
+_SOURCES = (
+    "kernel_cache.py",
+    "row_kernels.py",
+    "frame_kernels.py",
+    "scan_kernels.py",
+    "long_conv_kernels.py",
+    "short_conv_kernels.py",
+)
 _settings: Any = numba.config
 
 
