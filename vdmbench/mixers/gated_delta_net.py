@@ -18,6 +18,7 @@ from vdmbench.mixers.mamba2 import HeadSteps
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import gated_delta_scan
+from vdmbench.ops.linear import Linear
 from vdmbench.ops.recompute import recomputed
 
 A_RANGE = (0.0, 16.0)
@@ -65,7 +66,7 @@ class DeltaBranch(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.dim, self.backend = heads, dim, backend
-        self.to_dt_and_beta = nn.Linear(channels, 2 * heads, bias=False)
+        self.to_dt_and_beta = Linear(channels, 2 * heads, bias=False)
         self.conv = ShortConv(3 * heads * dim, conv, alignment=conv_alignment, bias=False)
         self.steps = HeadSteps(heads, A_range=A_RANGE)
         self.register_parameter("D", nn.Parameter(torch.ones(heads)) if delayed else None)
@@ -169,13 +170,13 @@ class GatedDeltaNet(Mixer):
             delayed = merge == "quasi-separable"
             return DeltaBranch(channels, heads, dim, conv=conv, conv_alignment=conv_alignment, delayed=delayed, backend=backend)
 
-        self.to_qkv = nn.Linear(channels, 3 * inner, bias=False)
-        self.to_gate = nn.Linear(channels, inner, bias=False) if gate else None
+        self.to_qkv = Linear(channels, 3 * inner, bias=False)
+        self.to_gate = Linear(channels, inner, bias=False) if gate else None
         self.along = branch()
         self.against = branch() if self.both and not shared else None
         widths = 2 if merge == "concat" else 1
         self.norm = GatedRMSNorm(widths * dim, group=dim, gate_first=False)
-        self.out = nn.Linear(widths * inner, channels, bias=False)
+        self.out = Linear(widths * inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         qkv = self.to_qkv(x)

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers.mixer import GRANULARITY
+from vdmbench.ops.linear import Linear
 
 
 def split_width(inner: float, usual: float, head_dim: int, *, groups: int = 1) -> tuple[int, int]:
@@ -49,8 +50,8 @@ class Heads(nn.Module):
         else:
             self.count, self.dim = heads, head_dim
         self.inner = self.count * self.dim
-        self.to_qkv = nn.Linear(channels, 3 * self.inner, bias=False)
-        self.to_out = nn.Linear(self.inner, channels, bias=False)
+        self.to_qkv = Linear(channels, 3 * self.inner, bias=False)
+        self.to_out = Linear(self.inner, channels, bias=False)
 
     def split(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (batch, heads, frames, head_dim)."""

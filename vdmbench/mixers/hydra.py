@@ -15,6 +15,7 @@ from vdmbench.mixers.mamba2 import EXPAND, HeadSteps, ssd_flops
 from vdmbench.mixers.mixer import Mixer
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import Side, quasi_separable_scan
+from vdmbench.ops.linear import Linear
 from vdmbench.ops.recompute import recomputed
 
 A_RANGE = (1.0, 1.0)
@@ -63,13 +64,13 @@ class Hydra(Mixer):
         self.state, self.groups, self.backend = state, groups, backend
         self.maps = 4 * groups * state  # B and C of the past, B and C of the future, of each group
         self.gate_width = inner if gate else 0
-        self.to_inner = nn.Linear(channels, self.gate_width + inner + self.maps + 2 * self.heads, bias=False)
+        self.to_inner = Linear(channels, self.gate_width + inner + self.maps + 2 * self.heads, bias=False)
         self.conv = ShortConv(inner + self.maps, conv, alignment=conv_alignment)
         self.steps = HeadSteps(self.heads, A_range=A_RANGE)
         self.D = nn.Parameter(torch.ones(self.heads))
-        self.to_diagonal = nn.Linear(inner, self.heads, bias=False)
+        self.to_diagonal = Linear(inner, self.heads, bias=False)
         self.norm = GatedRMSNorm(inner, group=inner, gate_first=False)
-        self.out = nn.Linear(inner, channels, bias=False)
+        self.out = Linear(inner, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         """Every frame from those before and behind it, by one quasi-separable matrix a head."""

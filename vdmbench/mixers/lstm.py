@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vdmbench.mixers import flops
 from vdmbench.mixers.directions import TimeDirection, check_directions
 from vdmbench.mixers.mixer import Mixer, State, inner_width
+from vdmbench.ops.linear import Linear
 
 
 class LSTM(Mixer):
@@ -32,7 +33,7 @@ class LSTM(Mixer):
         self.inner_width = hidden = inner_width(channels, expand)
         self.directions, self.reverse = (2 if direction == "both" else 1), direction == "backward"
         self.lstm = nn.LSTM(channels, hidden, batch_first=True, bidirectional=direction == "both")
-        self.out = nn.Linear(self.directions * hidden, channels)
+        self.out = Linear(self.directions * hidden, channels)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         with torch.autocast(x.device.type, enabled=False):

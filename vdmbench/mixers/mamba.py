@@ -16,6 +16,7 @@ from vdmbench.mixers.mixer import State
 from vdmbench.mixers.ssm_blocks import SSMMixer
 from vdmbench.mixers.weight_decay import undecayed
 from vdmbench.ops import Direction, bidirectional_selective_scan, selective_scan
+from vdmbench.ops.linear import Linear, linear
 from vdmbench.ops.recompute import recomputed
 
 DT_RANGE = (1e-3, 1e-1)
@@ -48,8 +49,8 @@ class S6Core(Core):
         rank = math.ceil(channels / CHANNELS_PER_DT_RANK)
         self.widths = (rank, state, state)
         self.backend = backend
-        self.x_proj = nn.Linear(channels, sum(self.widths), bias=False)  # to dt (low rank), B, C
-        self.dt_proj = nn.Linear(rank, channels)
+        self.x_proj = Linear(channels, sum(self.widths), bias=False)  # to dt (low rank), B, C
+        self.dt_proj = Linear(rank, channels)
         nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
         low, high = map(math.log, DT_RANGE)
         dt = torch.empty(channels).uniform_(low, high).exp()
@@ -89,7 +90,7 @@ class S6Core(Core):
     def _scanned(self, x: Tensor) -> Direction:
         dt, B, C = self.x_proj(x).split(self.widths, -1)
         return Direction(
-            x, recomputed(F.linear, dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias
+            x, recomputed(linear, dt, self.dt_proj.weight), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias
         )
 
     def initial_state(self, batch: int) -> State:

@@ -18,6 +18,7 @@ from vdmbench.mixers.heads import split_width
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
+from vdmbench.ops.linear import Linear
 from vdmbench.ops.recompute import recomputed
 
 DT_RANGE = (1e-3, 1e-1)
@@ -72,7 +73,7 @@ class SSDBranch(nn.Module):
         self.heads, self.inner, self.state, self.groups = heads, heads * head_dim, state, groups
         self.delayed, self.backend = delayed, backend
         self.maps = 2 * groups * state  # B and C of each group
-        self.to_maps = nn.Linear(channels, self.maps + heads, bias=False)
+        self.to_maps = Linear(channels, self.maps + heads, bias=False)
         self.conv = ShortConv(self.inner + self.maps, conv, alignment=conv_alignment)
         self.steps = HeadSteps(heads, A_range=A_RANGE)
         self.D = nn.Parameter(torch.ones(heads))
@@ -191,12 +192,12 @@ class Mamba2(Mixer):
                 backend=backend,
             )
 
-        self.to_x_and_gate = nn.Linear(channels, 2 * inner if gate else inner, bias=False)
+        self.to_x_and_gate = Linear(channels, 2 * inner if gate else inner, bias=False)
         self.along = branch()
         self.against = branch() if self.both and not shared else None
         widths = 2 if merge == "concat" else 1
         self.norm = GatedRMSNorm(widths * inner, group=inner // groups, gate_first=True)
-        self.out = nn.Linear(widths * inner, channels, bias=False)
+        self.out = Linear(widths * inner, channels, bias=False)
 
     def forward(self, u: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         x, gate = self._enter(u)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.mixer import Mixer, State, inner_width
+from vdmbench.ops.linear import Linear
 
 
 class MLP(Mixer):
@@ -27,8 +28,8 @@ class MLP(Mixer):
     def __init__(self, channels: int, *, expand: float = 4.0) -> None:
         super().__init__(channels, causal=True)
         self.inner_width = inner_width(channels, expand)
-        self.fc1 = nn.Linear(channels, self.inner_width)
-        self.fc2 = nn.Linear(self.inner_width, channels)
+        self.fc1 = Linear(channels, self.inner_width)
+        self.fc2 = Linear(self.inner_width, channels)
 
     def forward(self, x: Float[Tensor, "*places channels"]) -> Float[Tensor, "*places channels"]:
         return self.fc2(F.gelu(self.fc1(x)))

@@ -19,6 +19,7 @@ from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Branch, Core, Directions, Merge, TimeDirection, check_directions
 from vdmbench.mixers.mixer import Mixer, State, inner_width
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
+from vdmbench.ops.linear import Linear
 
 BlockName = Literal["mlp", "glu", "gss", "mamba"]
 InTime = Callable[[Callable[[], Branch]], Directions]
@@ -61,8 +62,8 @@ class MLPBlock(Block):
     def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
         super().__init__()
         self.directions = in_time(lambda: Branch(core(channels), after=nn.GELU()))
-        self.fc1 = nn.Linear(widths * channels, inner)
-        self.fc2 = nn.Linear(inner, channels)
+        self.fc1 = Linear(widths * channels, inner)
+        self.fc2 = Linear(inner, channels)
 
     def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
         return self.fc2(F.gelu(self.fc1(through(x))))
@@ -79,10 +80,10 @@ class GLUBlock(Block):
 
         def branch() -> Branch:
             ssm = core(channels)
-            return Branch(ssm, after=nn.Sequential(ssm.glu_activation(), nn.Linear(channels, 2 * channels), nn.GLU()))
+            return Branch(ssm, after=nn.Sequential(ssm.glu_activation(), Linear(channels, 2 * channels), nn.GLU()))
 
         self.directions = in_time(branch)
-        self.out = nn.Linear(widths * channels, channels) if widths > 1 else nn.Identity()
+        self.out = Linear(widths * channels, channels) if widths > 1 else nn.Identity()
 
     def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
         return self.out(through(x))
@@ -94,16 +95,16 @@ class GSSBlock(Block):
 
     def __init__(self, channels: int, core: MakeCore, in_time: InTime, widths: int, *, inner: int) -> None:
         super().__init__()
-        self.to_gate = nn.Linear(channels, inner)
+        self.to_gate = Linear(channels, inner)
         self.directions = in_time(
             lambda: Branch(
                 core(channels),
-                before=nn.Sequential(nn.Linear(channels, channels), nn.GELU()),
-                after=nn.Linear(channels, channels),
+                before=nn.Sequential(Linear(channels, channels), nn.GELU()),
+                after=Linear(channels, channels),
             )
         )
-        self.to_inner = nn.Linear(widths * channels, inner)
-        self.out = nn.Linear(inner, channels)
+        self.to_inner = Linear(widths * channels, inner)
+        self.out = Linear(inner, channels)
 
     def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
         return self.out(F.gelu(self.to_inner(through(x))) * F.gelu(self.to_gate(x)))
@@ -127,9 +128,9 @@ class MambaBlock(Block):
     ) -> None:
         super().__init__()
         self.gated = gate
-        self.to_x_and_gate = nn.Linear(channels, 2 * inner if gate else inner)
+        self.to_x_and_gate = Linear(channels, 2 * inner if gate else inner)
         self.directions = in_time(lambda: Branch(core(inner), conv=ShortConv(inner, conv, alignment=conv_alignment)))
-        self.out = nn.Linear(widths * inner, channels)
+        self.out = Linear(widths * inner, channels)
 
     def around(self, x: Float[Tensor, "... channels"], through: ThroughTime) -> Float[Tensor, "... channels"]:
         x = self.to_x_and_gate(x)

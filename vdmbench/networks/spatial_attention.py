@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.networks.norms import ChannelNorm
 from vdmbench.ops import attention, linear_attention
+from vdmbench.ops.linear import Linear, linear
 
 HEAD_DIM = 32
 
@@ -25,8 +25,8 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.heads, self.linear = heads, linear
         self.norm = ChannelNorm(channels)
-        self.to_qkv = nn.Linear(channels, 3 * heads * HEAD_DIM, bias=False)
-        self.to_out = nn.Linear(heads * HEAD_DIM, channels, bias=linear)
+        self.to_qkv = Linear(channels, 3 * heads * HEAD_DIM, bias=False)
+        self.to_out = Linear(heads * HEAD_DIM, channels, bias=linear)
 
     def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images channels height width"]:
         last = x.permute(0, 2, 3, 1)  # (images, height, width, channels), as it lies in memory
@@ -39,4 +39,4 @@ class SpatialAttention(nn.Module):
         mixed = linear_attention(q, k, v) if self.linear else attention(q, k, v)
         # The scale is applied to the map, which is smaller than the activations.
         weight = self.to_out.weight * HEAD_DIM**-0.5 if self.linear else self.to_out.weight
-        return F.linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias).unflatten(1, x.shape[1:3])
+        return linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias).unflatten(1, x.shape[1:3])
