@@ -103,6 +103,9 @@ def finite(value: float | None) -> float | None:
 
 # ------------------------------------------------------------------------------------------------ scores of predicted frames
 
+PREDICTION_PROTOCOL = "prediction.protocol"
+"""Column that says how predicted frames were scored."""
+
 
 def _prediction_protocol(record: Record) -> str | None:
     found = record.prediction
@@ -125,7 +128,7 @@ def _score(name: str, label: str, unit: str, better: Better, how: str, *, scale:
         return found.interval if found else None
 
     return Quantity(
-        name, label, unit, better, "portable", how, value, "prediction.protocol", _prediction_protocol, interval,
+        name, label, unit, better, "portable", how, value, PREDICTION_PROTOCOL, _prediction_protocol, interval,
         scale=scale, main=True, limit=limit,
     )  # fmt: skip
 
@@ -173,7 +176,7 @@ BUILT_IN: tuple[Quantity, ...] = (
         "recall", "Recall", "dB", "higher", "portable",
         "PSNR of predicted frames that show a view of the known ones, minus that of frames whose view was never seen.",
         lambda record: found.gain if (found := _recall(record)) else None,
-        "prediction.protocol", _prediction_protocol, lambda record: found.interval if (found := _recall(record)) else None,
+        PREDICTION_PROTOCOL, _prediction_protocol, lambda record: found.interval if (found := _recall(record)) else None,
         scale="difference", main=True, limit="decibels",
     ),
     Quantity(

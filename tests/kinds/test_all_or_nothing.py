@@ -24,7 +24,7 @@ from vdmbench.report.page import page
 
 TABLES = [
     "main_table", "comparison_table", "frontier_table", "levels_table", "improvement_table", "scaling_table",
-    "encodings_table", "streaming_table", "behaviour_table", "copies_table", "failures_table",
+    "tuning_table", "begun_table", "encodings_table", "streaming_table", "behaviour_table", "copies_table", "failures_table",
 ]  # fmt: skip
 SECTIONS = [
     "summary_section",

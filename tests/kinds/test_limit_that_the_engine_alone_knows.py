@@ -48,6 +48,7 @@ MET: dict[str, str] = {
     r"engine/experiment\.py:pick_device": START,
     r"engine/experiment\.py:prepare": CALL,
     r"engine/finite\.py:require_finite": OUTCOME,
+    r"engine/initial_weights\.py:take_over": PLAN,
     r"engine/latents\.py:built_autoencoder": START,
     r"engine/latents\.py:(_refuse_full_disk|trained_autoencoder|_normalise)": OUTCOME,
     r"engine/held_out_loss\.py:held_out_windows": START,

@@ -28,7 +28,7 @@ ROOMS = (
 
 SITES = {
     "suite/block_pattern.py:_repeated": "digits matched by a pattern",
-    "suite/cells.py:_decides_reference": "the first part of an axis, which is the name of a block",
+    "suite/expansion.py:_decides_reference": "the first part of an axis, which is the name of a block",
     "suite/choice.py:_choice_name": "a registered name, not a user's text",
     "suite/claims.py:_side": "a number token of the grammar",
     "suite/claims.py:_amount": "a number token of the grammar",
@@ -42,6 +42,7 @@ SITES = {
     "suite/quantities.py:_parse_count": "decimal arithmetic; what is not whole is refused",
     "suite/quantities.py:parse_bytes": "decimal arithmetic, rounded to a byte",
     "suite/quantities.py:_parse_fraction": "a percentage; bounds of the field refuse NaN and infinity",
+    "suite/tuning.py:_parse_steps": "ASCII digits matched by a pattern; bounds of the field follow",
     "suite/warnings.py:_amplification": "a number that was computed",
     "suite/yaml_lines.py:_Loader.construct_decimal": "base ten",
     "suite/yaml_lines.py:_Loader.construct_finite": "neither infinity nor a vanished zero",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.memory.devices import Device
+    from vdmbench.records import Tuned
     from vdmbench.runner.planning import Plan, Planned
     from vdmbench.suite import SourceLines, Suite
 
@@ -30,46 +31,69 @@ def plan(
         bool, typer.Option("--with-packages", help="Plan as if every optional package were installed, not those that are.")
     ] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures of the simulated memory.", file_okay=False)] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", "-r", help="Where trials may have been run; by default results/<name of the suite>."),
+    ] = None,
     tiny: Tiny = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show every cell with its solved knobs, parameters, cost and simulated GPU memory. Needs no GPU and no data.
 
+    Where trials of a tuning have been run, what they chose is shown too.
+
     Examples: vdmbench plan suites/tiny.yaml | vdmbench plan hth_5b --with-packages |
     vdmbench plan memory_scaling --devices rtx4090,a100-80gb,h200 --figures plan
     """
     from vdmbench.cli import memory_tables as tables
-    from vdmbench.cli.tables import plan_table
+    from vdmbench.cli.plan_beginnings import choice_table, choices
     from vdmbench.runner.planning import plan as solve
+    from vdmbench.suite import with_dependencies
     from vdmbench.suite.warnings import suite_warnings
 
     if not memory and (devices or figures or with_packages):
         raise ValueError("--devices, --figures and --with-packages speak of simulated memory: leave out --no-memory")
     cards = tables.devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
+    cells = with_dependencies(cells)
     solved = solve(cells, memory=memory, lines=lines, with_packages=with_packages)
     here = solve(cells, memory=memory, lines=lines) if with_packages else None
     refuse_unreachable(solved, declared, lines)
     warnings = suite_warnings(cells, declared.run)
     few = said_beforehand(declared, warnings)
+    shown = [planned for planned in solved.cells if not planned.cell.for_tuning]
+    tried_in = results or Path("results") / declared.name
+    chosen = choices(shown, tried_in)
     if as_json:
-        say_json(plan_as_json(solved, declared, warnings, few, cards, here))
+        say_json(plan_as_json(solved, declared, warnings, few, cards, here, chosen))
     else:
-        print_table(plan_table(solved.cells, declared.name))
+        print_plan(solved, declared)
+        if chosen:
+            print_table(choice_table(shown, chosen, tried_in))
         if memory:
-            print_table(tables.memory_table(solved.cells))
-            for line in tables.not_simulated(solved.cells):
+            print_table(tables.memory_table(shown))
+            for line in tables.not_simulated(shown):
                 say(line)
             if here is not None and (unlike := unlike_without_packages(solved, here)):
                 print_table(tables.packages_table(unlike))
         if cards:
-            print_table(tables.fits_table(solved.cells, cards))
+            print_table(tables.fits_table(shown, cards))
     if figures is not None:
         from vdmbench.report.planned_memory import write_figures
 
-        for path in write_figures([(planned.cell, planned.solved) for planned in solved.cells], figures):
+        for path in write_figures([(planned.cell, planned.solved) for planned in shown], figures):
             say(f"figure: {path}", err=True)
+
+
+def print_plan(solved: Plan, declared: Suite) -> None:
+    """The table of a plan, and what its cells wait for."""
+    from vdmbench.cli.plan_beginnings import begin_lines, tuning_line
+    from vdmbench.cli.tables import plan_table
+
+    print_table(plan_table([planned for planned in solved.cells if not planned.cell.for_tuning], declared.name))
+    for line in filter(None, (tuning_line(solved.cells, declared), *begin_lines(solved.cells))):
+        say(line)
 
 
 def said_beforehand(declared: Suite, warnings: Sequence[str]) -> str | None:
@@ -89,7 +113,7 @@ def unlike_without_packages(solved: Plan, here: Plan) -> list[tuple[Planned, Pla
     return [
         (installed, every)
         for every, installed in zip(solved.cells, here.cells, strict=True)
-        if (every.solved, every.infeasible) != (installed.solved, installed.infeasible)
+        if not every.cell.for_tuning and (every.solved, every.infeasible) != (installed.solved, installed.infeasible)
     ]
 
 
@@ -100,11 +124,16 @@ def plan_as_json(
     few: str | None,
     cards: Sequence[Device] = (),
     here: Plan | None = None,
+    chosen: Mapping[str, Tuned] | None = None,
 ) -> dict[str, Any]:
     """What `vdmbench plan --json` and a dry run print; ``here`` is the plan with the packages that are installed."""
     return {
         "suite": declared.name,
-        "cells": [planned.as_json(cards) for planned in solved.cells],
+        "cells": [
+            planned.as_json(cards) | ({"tuned": tuned.model_dump(mode="json")} if tuned is not None else {})
+            for planned in solved.cells
+            for tuned in [(chosen or {}).get(planned.cell.identity)]
+        ],
         "warnings": list(warnings),
         "notes": [few] if few else [],
         **({"without_packages": [each.as_json(cards) for each, _ in unlike_without_packages(solved, here)]} if here else {}),

@@ -14,6 +14,8 @@ from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.records import Status
+    from vdmbench.runner.supervisor import Summary
+    from vdmbench.suite import Cell
 
 
 def run(
@@ -64,7 +66,8 @@ def run(
 ) -> None:
     """Run a suite, one worker process a cell. Finished cells are kept; the same command goes on where it stopped.
 
-    Cells that --only, --exclude, --max-cells or --wall-limit leave out are left: another command on the same folder runs them.
+    Trials of a tuning, and cells whose weights others begin with, run first, also where --only names the others alone. Cells
+    that --only, --exclude, --max-cells or --wall-limit leave out are left: another command on the same folder runs them.
     With --jobs or --gpus several run at a time, the longest first; two never share a device or a core. Ctrl-C lets running
     cells leave a checkpoint, a second one does not wait for it. With --executor they run on a Ray cluster or as Slurm jobs.
 
@@ -73,8 +76,8 @@ def run(
     Examples: vdmbench run tiny train.steps=20 | vdmbench run tiny --only 'mamba frames=16*' | vdmbench run tiny --gpus all
     """
     from vdmbench.cli.display import display
-    from vdmbench.cli.plan import plan_as_json, refuse_unreachable, said_beforehand
-    from vdmbench.cli.tables import outcome_table, plan_table
+    from vdmbench.cli.plan import plan_as_json, print_plan, refuse_unreachable, said_beforehand
+    from vdmbench.cli.tables import outcome_table
     from vdmbench.records import ResultsFolder
     from vdmbench.records.index import StatusIndex
     from vdmbench.runner.devices import refuse_shared_gpus
@@ -85,33 +88,41 @@ def run(
     from vdmbench.runner.settled import is_open
     from vdmbench.runner.supervisor import Limits, run_suite
     from vdmbench.runner.trackers import Tracked, open_trackers
+    from vdmbench.suite import with_dependencies
     from vdmbench.suite.warnings import suite_warnings
 
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
-    chosen = select(cells, only or (), exclude or ())
+    everything = with_dependencies(cells)
+    chosen = select(everything, only or (), exclude or ())
+    left_out = {cell.identity for cell in (select(everything, exclude) if exclude else ())}
     settings = declared.run.model_copy(update={"memory_snapshot": memory_snapshot or declared.run.memory_snapshot})
-    warnings = suite_warnings(chosen, settings)
+    warnings = suite_warnings(with_dependencies(chosen, cells), settings)
     limits = Limits(max_cells, fail_fast, wall_limit or declared.run.suite_wall_limit)
     again = _statuses(retry or [])
     runs_it = Chosen(executor, gpus, jobs, address, cpus_per_cell, partition, account, slurm or ())
     folder = ResultsFolder(results or Path("results") / declared.name)
     with ending_well("the same command goes on where it stopped"):
         if dry_run:
-            solved = plan(chosen, lines=lines)
+            solved = plan(with_dependencies(chosen, cells), lines=lines)
             refuse_unreachable(solved, declared, lines)
             few = said_beforehand(declared, warnings)
             if as_json:
                 say_json(plan_as_json(solved, declared, warnings, few))
             else:
-                print_table(plan_table(solved.cells, declared.name))
+                print_plan(solved, declared)
             return
         devices = max(cell.inputs.train.devices for cell in chosen)
         places = divide(settings, gpus=gpus, jobs=jobs, devices=devices) if executor == "local" else []
         folder.prepare()
         trackers = open_trackers([*settings.trackers, *(track or ())], folder.path)
         index = StatusIndex(folder)
-        statuses = {cell.identity: index.status(cell.identity) for cell in chosen}
-        unfinished = [cell for cell in chosen if (status := statuses[cell.identity]) is None or is_open(status, again)]
+
+        def unfinished_of(among: list[Cell]) -> list[Cell]:
+            statuses = [(cell, index.status(cell.identity)) for cell in among]
+            return [cell for cell, status in statuses if status is None or is_open(status, again)]
+
+        needed = with_dependencies(unfinished_of([cell for cell in chosen if not cell.for_tuning] or chosen), cells)
+        unfinished = [cell for cell in unfinished_of(needed) if cell.identity not in left_out]
         solved = plan(unfinished, preflight=settings if runs_it.here else None, lines=lines)
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
@@ -126,7 +137,8 @@ def run(
         if unfinished and runs_it.here:
             refuse_shared_gpus(settings, places, devices)
         to_run = {cell.identity for cell in unfinished}
-        with display(declared.name, len(cells)) as shown, Tracked(shown, trackers) as observer:
+        counted = [*(cell for cell in unfinished if cell.for_tuning), *cells]
+        with display(declared.name, len(counted)) as shown, Tracked(shown, trackers) as observer:
             summary = run_suite(
                 folder,
                 solved.cells,
@@ -137,7 +149,7 @@ def run(
                 limits=limits,
             )
 
-    found = {cell.identity: summary.statuses[cell.identity] for cell in cells if cell.identity in summary.statuses}
+    found = {cell.identity: summary.statuses[cell.identity] for cell in counted if cell.identity in summary.statuses}
     left = {cell.identity for cell in summary.left}
     poor = [(cell, record) for cell, record in summary.records if record.status != "ok"]
     if as_json:
@@ -145,7 +157,8 @@ def run(
             "results": str(folder.path),
             "exit_code": summary.exit_code,
             "ran": summary.ran,
-            "left": [cell.identity for cell in cells if cell.identity in left],
+            "left": [cell.identity for cell in counted if cell.identity in left],
+            "waits": summary.waits,
             "cells": found,
             "not_ok": [
                 {
@@ -161,9 +174,20 @@ def run(
         say_json(told)
     elif poor:
         print_table(outcome_table(poor, "Cells that are not ok"))
+    for reason, waiting in _by_reason(summary).items():
+        say(f"left: {', '.join(waiting)}: {reason}", err=True)
     done = sum(status == "ok" for status in found.values())
-    say(f"{done} of {len(cells)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True)
+    say(f"{done} of {len(counted)} cells ok, {summary.ran} run now, {len(summary.left)} left; records: {folder.path}", err=True)
     raise typer.Exit(summary.exit_code)
+
+
+def _by_reason(summary: Summary) -> dict[str, list[str]]:
+    """Labels of the cells that are left waiting, by what they wait for."""
+    found: dict[str, list[str]] = {}
+    for cell in summary.left:
+        if cell.identity in summary.waits:
+            found.setdefault(summary.waits[cell.identity], []).append(cell.label)
+    return found
 
 
 def _statuses(names: list[str]) -> frozenset[Status]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vdmbench.cli.options import AsJson
-from vdmbench.cli.terminal import print_table, say, say_json, simple_table
+from vdmbench.cli.terminal import print_table, say, say_json, simple_table, styled
 
 if TYPE_CHECKING:
     from vdmbench.runner.survey import CellState, Survey
@@ -34,7 +34,9 @@ def status(
         say_json(_as_json(found, now))
         return
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("done", "failed", "running", "left"))
-    say(f"{found.suite}: {len(found.cells)} cells, {counts}; time left {duration(found.seconds_left(now))}")
+    tuning = sum(cell.for_tuning for cell in found.cells)
+    of_them = f" ({tuning} for tuning)" if tuning else ""
+    say(f"{found.suite}: {len(found.cells)} cells{of_them}, {counts}; time left {duration(found.seconds_left(now))}")
     if left := [cell.label for cell in found.cells if cell.state == "left"]:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         say(f"left: {', '.join(left[:MOST_NAMED])}{more}")
@@ -49,6 +51,11 @@ def status(
         table = simple_table("Running", ["cell", "phase", " step", " loss", " last event", " left"])
         for cell in running:
             table.add_row(*_row(cell, found.typical_seconds, now))
+        print_table(table)
+    if found.blocked:
+        table = simple_table("Blocked: left until what they wait for has ended well", ["cell", "cause"])
+        for cell in found.blocked:
+            table.add_row(cell.label, styled(cell.record.message or "–") if cell.record is not None else "–")
         print_table(table)
     if failed := [cell for cell in found.cells if cell.state == "failed" and cell.record is not None]:
         table = simple_table("Failed", ["cell", "status", "phase", "cause"])
@@ -95,6 +102,8 @@ def _cell_as_json(cell: CellState, typical: float | None, now: float) -> dict[st
         "label": cell.label,
         "state": cell.state,
         "status": cell.record and cell.record.status,
+        "for_tuning": cell.for_tuning,
+        **({"blocked": cell.record.message} if cell.record is not None and cell.record.status == "skipped" else {}),
     }
     if (progress := cell.progress) is not None:
         shown |= {

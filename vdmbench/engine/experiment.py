@@ -12,6 +12,7 @@ import torch
 from vdmbench import registry
 from vdmbench.data.source import Source
 from vdmbench.diffusion import Process
+from vdmbench.engine.initial_weights import TrainedElsewhere, match, take_over
 from vdmbench.engine.latents import LatentSpace, latent_space
 from vdmbench.engine.process import make_process
 from vdmbench.metrics.faithfulness import Faithfulness
@@ -19,6 +20,7 @@ from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.initial_draws import drawn_by_path
+from vdmbench.records import Initialised
 from vdmbench.suite import CellInputs
 from vdmbench.suite.cells import Reference
 
@@ -38,11 +40,36 @@ class Experiment:
     device: torch.device
     latents: LatentSpace | None = None
     """What is diffused in place of pixels."""
+    begins_with: TrainedElsewhere | None = None
+    """Weights of another cell; None where all are drawn."""
 
     def build_network(self, on: torch.device | None = None) -> Denoiser:
         """The same weights at every call, drawn on the CPU by seed and path, so that variants and devices begin alike in what
-        they have in common; on this cell's device unless another is given."""
-        return drawn_by_path(lambda: build(self.network, self.mixer), self.inputs.seed).to(on or self.device)
+        they have in common; on this cell's device unless another is given. Where the cell begins with another's weights, those
+        that agree in path and shape are taken over (:meth:`initialised` says which)."""
+        network = drawn_by_path(lambda: build(self.network, self.mixer), self.inputs.seed)
+        if self.begins_with is not None:
+            take_over(network, self.begins_with.read())
+        return network.to(on or self.device)
+
+    def initialised(self) -> Initialised | None:
+        """Which of the weights that the cell begins with are another's; None where none are."""
+        if (other := self.begins_with) is None:
+            return None
+        with torch.device("meta"):
+            network = build(self.network, self.mixer)
+        found = match(network, {path: tensor.shape for path, tensor in other.read().items()})
+        return Initialised(
+            cell=other.cell,
+            label=other.label,
+            attempt=other.attempt,
+            weights=other.weights,
+            matched_tensors=len(found.matched),
+            matched_parameters=found.parameters,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            initialised=found.initialised,
+            left=found.left,
+        )
 
     def fingerprints(self) -> dict[str, str]:
         """Content hash of the data, by split."""
@@ -91,6 +118,7 @@ def prepare(
     device: torch.device,
     *,
     latents_cache: Path | None = None,
+    begins_with: TrainedElsewhere | None = None,
 ) -> Experiment:
     """Open the data and make the process; and, of a cell with an autoencoder, the latents in ``latents_cache``, where they are
     not there yet. Raises ValueError subclasses that say what is missing."""
@@ -101,4 +129,4 @@ def prepare(
         if latents_cache is None:
             raise ValueError("a cell with an autoencoder needs a folder for its latents: give latents_cache")
         latents = latent_space(inputs.autoencoder, train, latents_cache, device)
-    return Experiment(inputs, network, mixer, diffusion, train, test, device, latents)
+    return Experiment(inputs, network, mixer, diffusion, train, test, device, latents, begins_with)

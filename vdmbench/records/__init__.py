@@ -6,6 +6,7 @@ from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, r
 from vdmbench.records.measured import ended_before, headline_memory, reading_of, sampling_of, training_of
 from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.metric_result import Memorisation, MetricResult
+from vdmbench.records.origin import Initialised, Trial, Tuned
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.progress import Progress, progress_of
@@ -53,6 +54,7 @@ __all__ = [
     "EventTail",
     "Exit",
     "HeldOutLoss",
+    "Initialised",
     "LayerCost",
     "Matched",
     "Memorisation",
@@ -81,6 +83,8 @@ __all__ = [
     "TemporalProfile",
     "TemporalProfiles",
     "Training",
+    "Trial",
+    "Tuned",
     "ended_before",
     "headline_memory",
     "merge_results",

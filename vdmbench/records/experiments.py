@@ -14,6 +14,9 @@ from typing import Any
 
 MIXER_FORMS = frozenset({"mixer", "pattern", "blocks"})
 """Fields that belong to each variant, whatever a suite declares."""
+_BEFORE = frozenset({"init_from", "tune"})
+"""What a variant begins with and chooses: its own too, for another one may begin with nothing, and lack the tuned field."""
+_BEGUN_FROM = "init_from."
 _OF_MATCHED = ("match", "reference")
 """Blocks that are null for the reference of a match and for variants that are exempt from it."""
 _NOT_COMPARED = ("variant", "seed")
@@ -123,14 +126,14 @@ def _fields_of(cells: Sequence[Declaration]) -> list[_Key]:
     shared = dict.fromkeys(path for leaves in every for path in leaves)
     of_variant: dict[str, dict[str, None]] = {}
     for cell, leaves in zip(cells, every, strict=True):
-        own = [path for path in leaves if _within(path, MIXER_FORMS | cell.own)]
+        own = [path for path in leaves if _within(path, MIXER_FORMS | _BEFORE | cell.own)]
         of_variant.setdefault(cell.variant, {}).update(dict.fromkeys(own))
     answer = []
     for cell, leaves in zip(cells, every, strict=True):
         key: _Key = {}
         swept = _swept(cell.point, cell.variant)
         for path in shared:
-            if _within(path, MIXER_FORMS | cell.own | swept) or path in _NOT_COMPARED:
+            if _within(path, MIXER_FORMS | _BEFORE | cell.own | swept) or path in _NOT_COMPARED:
                 continue
             block, _, rest = path.partition(".")
             unmatched = block in _OF_MATCHED and cell.inputs.get(block) is None
@@ -138,13 +141,21 @@ def _fields_of(cells: Sequence[Declaration]) -> list[_Key]:
                 continue
             key[None, path] = leaves.get(path, _UNSET)
         for path in of_variant[cell.variant]:
-            if not _within(path, swept):
+            inside = _of_the_first(path)
+            if not (_within(path, swept) or (inside != path and (_within(inside, free) or inside in _NOT_COMPARED))):
                 key[cell.variant, path] = leaves.get(path, _UNSET)
         for block in _OF_MATCHED:
             if block in cell.inputs and not _within(block, swept):
                 key[cell.variant, block] = _UNSET if cell.inputs[block] is None else "set"
         answer.append(key)
     return answer
+
+
+def _of_the_first(path: str) -> str:
+    """A field of what a cell begins with, or of what that begins with, as that cell has it; another field as it is."""
+    while path.startswith(_BEGUN_FROM):
+        path = path.removeprefix(_BEGUN_FROM)
+    return path
 
 
 def _swept(point: Mapping[str, Any], variant: str | None = None) -> frozenset[str]:

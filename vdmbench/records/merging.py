@@ -80,6 +80,8 @@ def _declared_otherwise(folders: Sequence[ResultsFolder]) -> list[str]:
     for folder in folders:
         own = folder.own_settings()
         for record in folder.records() if (folder.path / "folder.json").exists() else ():
+            if record.for_tuning:
+                continue
             declaration = Declaration(record.variant, record.point, record.declared, own.get(record.variant, frozenset()))
             declared.setdefault(record.suite, []).append(declaration)
     lines = []

@@ -13,6 +13,7 @@ from pydantic import Field
 from vdmbench.cell_label import cell_label
 from vdmbench.records.encoding import Encoding
 from vdmbench.records.metric_result import MetricResult
+from vdmbench.records.origin import Initialised, Tuned
 from vdmbench.records.prediction import Prediction
 from vdmbench.records.recorded import Recorded
 
@@ -320,6 +321,12 @@ class Record(Recorded):
     phase: Phase | None = None
     """Where it ended, if not ok."""
     message: str | None = None
+    for_tuning: bool = False
+    """Whether the cell only served to choose a tuned field of others; reports leave it out of tables and figures."""
+    tuned: Tuned | None = None
+    """What trials chose for the cell; null where nothing is tuned."""
+    initialised: Initialised | None = None
+    """The weights that it began with; null where all were drawn."""
     solved: Solved | None = None
     out_of_memory: OutOfMemory | None = None
     """Beside status ``oom``."""
@@ -364,4 +371,4 @@ class Record(Recorded):
     @property
     def label(self) -> str:
         """For people: variant, sweep coordinates, seed; as the cell was called when it was declared."""
-        return cell_label(self.variant, self.point, self.seed)
+        return cell_label(self.variant, self.point, self.seed, for_tuning=self.for_tuning)

@@ -183,7 +183,7 @@ def _judge_cell(
             )
         ]
     same_hardware = old.record.cohort == new.record.cohort
-    rows = []
+    rows = _choice(name, old.record, new.record)
     try:
         quantities = quantities_in([old.record, new.record])
     except MixedDirections as error:
@@ -224,6 +224,14 @@ def _judge_cell(
                 verdict, note = Verdict.UNCHANGED, "quartiles overlap"
             rows.append(Row(name, quantity.name, verdict, *values, note=note))
     return rows
+
+
+def _choice(name: str, old: Record, new: Record) -> list[Row]:
+    """That trials chose another value, of which all other rows are."""
+    if old.tuned is None or new.tuned is None or old.tuned.chosen == new.tuned.chosen:
+        return []
+    note = f"trials chose {old.tuned.chosen}, and now {new.tuned.chosen}: the cells are trained with different values"
+    return [Row(name, old.tuned.field, Verdict.PROTOCOL, note=note)]
 
 
 def _quartiles_overlap(quantity: Quantity, before: Values, after: Values, factor: float) -> bool:

@@ -57,7 +57,7 @@ def results_folders(path: Path) -> list[Path]:
 
 
 def read_results(paths: Iterable[Path]) -> list[Cell]:
-    """Every cell found under ``paths``, ordered by the start of its first attempt.
+    """Every cell found under ``paths`` but those that only serve tuning, ordered by the start of its first attempt.
 
     The same cell, from two folders or merged into one, counts once a hardware cohort: the last that is ok.
     Raises :class:`~vdmbench.records.ResultsError` where a path holds no results at all, or a damaged record.
@@ -73,6 +73,8 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
             for history in folder.histories():
                 started = history.attempts[0].attempt.started
                 for record in history.latest_by_cohort:
+                    if record.for_tuning:
+                        continue
                     cell = Cell(
                         record,
                         folder.folder_of(record).path,

@@ -22,6 +22,7 @@ from vdmbench.report.results import Cell, read_results
 from vdmbench.report.streaming import streaming_table
 from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import Table, column_scales, comparison_table, failures_table, main_table
+from vdmbench.report.tuning import begun_table, tuning_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def report_tables(study: Study, claims: Sequence[Claim] = (), items: Items | Non
     if study.reference is not None:
         makers["comparison"] = partial(comparison_table, study)
     derived = (frontier_table, levels_table, improvement_table, scaling_table)
-    described = (encodings_table, streaming_table, behaviour_table, copies_table, failures_table)
+    described = (tuning_table, begun_table, encodings_table, streaming_table, behaviour_table, copies_table, failures_table)
     for make in (*derived, *described):
         makers[make.__name__.removesuffix("_table")] = partial(make, study)
     made = [items.make(f"table {name}", make) for name, make in makers.items()]

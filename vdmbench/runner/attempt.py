@@ -16,8 +16,10 @@ from vdmbench.records import (
     ResultsFolder,
     Solved,
     Status,
+    Tuned,
     read_events,
 )
+from vdmbench.runner.beginning import Beginning, edge_warnings
 from vdmbench.runner.device_watch import DeviceWatch
 from vdmbench.runner.devices import choose_gpus, worker_environment
 from vdmbench.runner.fold import fold, utc_now
@@ -29,8 +31,9 @@ from vdmbench.runner.stopping import Stop
 from vdmbench.runner.task import Task
 from vdmbench.runner.trained_alike import find_trained, note_trained, training_key
 from vdmbench.runner.training_done import with_measured_training
-from vdmbench.suite import Cell
+from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.dependencies import with_value
 from vdmbench.suite.warnings import cell_warnings
 
 POLL_SECONDS = 0.05
@@ -38,9 +41,11 @@ POLL_SECONDS = 0.05
 Listener = Callable[[Event], None]
 
 
-def started_record(cell: Cell, solved: Solved | None, ordinal: int) -> Record:
+def started_record(cell: Cell, solved: Solved | None, ordinal: int, tuned: Tuned | None = None) -> Record:
     """What is known before anything ran."""
     me = ProcessIdentity.current()
+    chosen = tuned is not None and tuned.chosen is not None
+    inputs = with_value(cell.inputs, tuned.chosen) if tuned is not None and chosen else cell.inputs
     return Record(
         identity=cell.identity,
         suite=cell.suite,
@@ -48,8 +53,10 @@ def started_record(cell: Cell, solved: Solved | None, ordinal: int) -> Record:
         point=cell.point,
         seed=cell.seed,
         declared=cell.inputs.model_dump(mode="json"),
-        warnings=cell_warnings(cell.inputs),
+        warnings=[*cell_warnings(inputs), *edge_warnings(tuned)],
         status="started",
+        for_tuning=cell.for_tuning,
+        tuned=tuned,
         solved=solved,
         attempt=Attempt(
             id=secrets.token_hex(4),
@@ -63,9 +70,11 @@ def started_record(cell: Cell, solved: Solved | None, ordinal: int) -> Record:
     )
 
 
-def record_without_running(results: ResultsFolder, cell: Cell, ordinal: int, status: Status, message: str) -> Record:
+def record_without_running(
+    results: ResultsFolder, cell: Cell, ordinal: int, status: Status, message: str, tuned: Tuned | None = None
+) -> Record:
     """Leave the record of a cell that was decided before a worker was needed, such as an infeasible one."""
-    started = started_record(cell, None, ordinal)
+    started = started_record(cell, None, ordinal, tuned)
     folder = results.new_attempt(started)
     record = started.model_copy(
         update={"status": status, "message": message, "attempt": started.attempt.model_copy(update={"ended": utc_now()})}
@@ -75,26 +84,35 @@ def record_without_running(results: ResultsFolder, cell: Cell, ordinal: int, sta
 
 
 def run_attempt(
-    results: ResultsFolder, cell: Cell, solved: Solved, run: Run, ordinal: int, place: Place, listen: Listener, stop: Stop
+    results: ResultsFolder,
+    cell: Cell,
+    begins: Beginning,
+    solved: Solved,
+    run: Run,
+    ordinal: int,
+    place: Place,
+    listen: Listener,
+    stop: Stop,
 ) -> Record:
-    """Run one cell to an end in ``place``, and return the record that was made durable.
+    """Run one cell, as it ``begins``, to an end in ``place``, and return the record that was made durable.
 
     ``stop``, asked in another thread, ends the worker and leaves an ``interrupted`` record. A KeyboardInterrupt in this one,
     and :class:`Preempted` is one, does so too, and goes on up.
     """
-    started = started_record(cell, solved, ordinal)
+    started = started_record(cell, solved, ordinal, begins.tuned)
     folder = results.new_attempt(started)
-    key = training_key(cell.inputs, solved)
+    key = training_key(begins.inputs, solved, begins.weights)
     trained = find_trained(results, key, but=cell.identity)
     Task(
-        inputs=cell.inputs,
+        inputs=begins.inputs,
         solved=solved,
         run=run,
+        weights=begins.weights,
         checkpoint_folder=results.checkpoint_folder(cell.identity),
         reference_cache=results.path / "reference",
         trained_alike=trained[0] if trained else None,
     ).write(folder.path)
-    devices = cell.inputs.train.devices
+    devices = begins.inputs.train.devices
     gpus = choose_gpus(run, place, devices)
     gpu = next(iter(gpus), None)
     cut_short: tuple[Status, str] | None = None
@@ -139,7 +157,7 @@ def run_attempt(
     if record.status == "oom":
         capacity = run.memory_limit or (usable_bytes(gpu.total_bytes) if gpu is not None else None)
         try:
-            record = _with_what_would_fit(record, cell, solved, capacity, stop)
+            record = _with_what_would_fit(record, begins.inputs, solved, capacity, stop)
         except KeyboardInterrupt as interrupted:  # what would have fitted can be missed; what happened cannot
             interrupt = interrupted
     results.finish(folder, record)
@@ -154,10 +172,10 @@ def how_interrupted(interrupt: KeyboardInterrupt) -> str:
     return "the supervising process was told to end (SIGTERM)" if isinstance(interrupt, Preempted) else "from the keyboard"
 
 
-def _with_what_would_fit(record: Record, cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> Record:
+def _with_what_would_fit(record: Record, inputs: CellInputs, solved: Solved, capacity: int | None, stop: Stop) -> Record:
     """An attempt that ran out of memory also says what would have fitted; where that cannot be told, why not."""
     try:
-        found = what_would_fit(cell, solved, capacity, stop)
+        found = what_would_fit(inputs, solved, capacity, stop)
     except PlanningFailed as error:
         return record.model_copy(update={"message": f"{record.message} (what would have fitted is unknown: {error})"})
     settings = ", ".join(f"{knob} {setting}" for knob, setting in found.largest.items() if setting is not None)

@@ -11,12 +11,16 @@ import io
 import logging
 from dataclasses import astuple
 from pathlib import Path
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from vdmbench.engine import HeldOut, TrainingState
 from vdmbench.engine.finite import spoiled
+from vdmbench.engine.initial_weights import TrainedElsewhere
 from vdmbench.records import write_atomically
+from vdmbench.runner.trained_weights import TrainedWeights, checkpoint_name
 from vdmbench.suite import NUMBERS
 
 _MAGIC = b"vdmbench-checkpoint-1\n"
@@ -38,7 +42,7 @@ class Checkpoints:
         held_out = [astuple(taken) for taken in state.held_out]
         torch.save({**content, "seconds": state.seconds, "held_out": held_out}, buffer)
         payload = buffer.getvalue()
-        write_atomically(self.folder / f"step-{state.step:09d}.ckpt", _MAGIC + hashlib.sha256(payload).digest() + payload)
+        write_atomically(self.folder / checkpoint_name(state.step), _MAGIC + hashlib.sha256(payload).digest() + payload)
         for old in self._files()[:-_KEPT]:
             old.unlink(missing_ok=True)
 
@@ -63,3 +67,29 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.ckpt")) if self.folder.is_dir() else []
+
+
+def trained_elsewhere(weights: TrainedWeights) -> TrainedElsewhere:
+    """What the engine takes over of another cell's network: the averaged weights, which are judged, where there are some.
+
+    :raises ValueError: the checkpoint of the last step is damaged, or cannot be seen from here.
+    """
+
+    def read() -> dict[str, Tensor]:
+        state = Checkpoints(weights.checkpoint_folder).latest()
+        if state is None or state.step != weights.steps:
+            raise ValueError(
+                f"the weights of {weights.label} after {weights.steps} steps cannot be read from {weights.checkpoint_folder}: "
+                "on another machine share the results folder; where the file is damaged, train that cell again"
+            )
+        averaged = state.tensors["average"]
+        if averaged is None:
+            return dict(state.tensors["network"])
+        return {path.removeprefix(_AVERAGED): tensor for path, tensor in averaged.items() if path.startswith(_AVERAGED)}
+
+    kind: Literal["averaged", "raw"] = "averaged" if weights.averaged else "raw"
+    return TrainedElsewhere(weights.cell, weights.label, weights.attempt, kind, read)
+
+
+_AVERAGED = "module."
+"""Before the paths of a network inside PyTorch's AveragedModel."""

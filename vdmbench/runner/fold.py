@@ -12,6 +12,7 @@ from vdmbench.records import (
     Encoding,
     Event,
     Exit,
+    Initialised,
     MetricResult,
     PhaseReading,
     Prediction,
@@ -53,6 +54,8 @@ def fold(
         elif kind == "phase_ended":
             reading = PhaseReading.model_validate(event["reading"])
             found["phases"][event["phase"]] = reading.model_copy(update={"nvml_peak_bytes": peaks.get(event["phase"])})
+        elif kind == "initialised":
+            found["initialised"] = Initialised.model_validate(event["initialised"])
         elif kind == "trained":
             found["training"] = Training.model_validate(event["training"])
         elif kind == "sampled":

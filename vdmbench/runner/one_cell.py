@@ -9,10 +9,12 @@ from collections.abc import Callable
 from vdmbench.file_lock import try_lock
 from vdmbench.records import Event, Record, ResultsFolder, Status
 from vdmbench.runner.attempt import record_without_running, run_attempt
+from vdmbench.runner.beginning import Beginning, Blocked
 from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.settled import needs_running
 from vdmbench.runner.stopping import Stop
+from vdmbench.suite import Cell
 from vdmbench.suite.blocks import Run
 
 Listener = Callable[[Event], None]
@@ -48,6 +50,22 @@ def run_planned(
             return history.latest
         ordinal = results.next_ordinal(identity)
         listen({"at": round(time.time(), 3), "type": ATTEMPT_STARTED, "ordinal": ordinal, "place": place.as_environment()})
-        if planned.solved is None:
-            return record_without_running(results, planned.cell, ordinal, "infeasible", planned.infeasible or "")
-        return run_attempt(results, planned.cell, planned.solved, run, ordinal, place, listen, stop or Stop())
+        begins = planned.beginning or Beginning.as_planned(planned)
+        if begins.solved is None:
+            return record_without_running(results, planned.cell, ordinal, "infeasible", begins.infeasible or "")
+        return run_attempt(results, planned.cell, begins, begins.solved, run, ordinal, place, listen, stop or Stop())
+
+
+def leave_blocked(results: ResultsFolder, cell: Cell, blocked: Blocked) -> Record | None:
+    """Say in a record that the cell cannot begin, and why; once, however often it is found so.
+
+    None where another supervisor holds the cell. A run in which it can begin runs it.
+    """
+    message = f"blocked: {blocked.reason}"
+    with try_lock(results.cell_folder(cell.identity) / "lock") as mine:
+        if not mine:
+            return None
+        history = results.history(cell.identity)
+        if history is not None and (history.latest.status, history.latest.message) == ("skipped", message):
+            return history.latest
+        return record_without_running(results, cell, results.next_ordinal(cell.identity), "skipped", message, blocked.tuned)

@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 
+from vdmbench.engine.initial_weights import match
 from vdmbench.engine.rehearsal import refusals
 from vdmbench.matching import Unreachable, solve
+from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.largest import largest_that_fits
 from vdmbench.matching.resolve import resolve
 from vdmbench.matching.simulation import CannotSimulate
@@ -239,10 +241,34 @@ def _largest(question: dict[str, Any]) -> dict[str, Any]:
     return found.model_dump(mode="json")
 
 
+def _in_common(question: dict[str, Any]) -> dict[str, Any]:
+    """For each pair of a cell and the one whose weights it begins with: what it takes over."""
+
+    def network(each: dict[str, Any]) -> torch.nn.Module:
+        resolved = resolve(CellInputs.model_validate(each["inputs"]), each["knobs"])
+        return built_on_meta(resolved.network, resolved.mixer)
+
+    answers = []
+    for heir, other in question["in_common"]:
+        built = network(heir)
+        found = match(built, {path: tensor.shape for path, tensor in network(other).state_dict().items()})
+        answers.append(
+            {
+                "matched_tensors": len(found.matched),
+                "matched_parameters": found.parameters,
+                "parameters": sum(parameter.numel() for parameter in built.parameters()),
+                "initialised": found.initialised,
+                "left": found.left,
+            }
+        )
+    return {"in_common": answers}
+
+
 def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's, whatever a user's file prints
         question = json.load(sys.stdin)
-        answer = _largest(question) if "capacity" in question else _answer(question)
+        ask = _largest if "capacity" in question else _in_common if "in_common" in question else _answer
+        answer = ask(question)
     json.dump(answer, sys.stdout)
 
 

@@ -11,18 +11,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from vdmbench.memory.devices import Device
 from vdmbench.records import OutOfMemory, Solved
+from vdmbench.runner.common_weights import CommonWeights, with_common_weights
 from vdmbench.runner.plan_cache import PlanCache, parse_answer
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite import Cell, CellInputs, SourceLines
 from vdmbench.suite.blocks import Run
-from vdmbench.suite.cells import problem_of
 from vdmbench.suite.errors import dotted
+from vdmbench.suite.expansion import problem_of
 from vdmbench.suite.pattern import FORMS
+
+if TYPE_CHECKING:
+    from vdmbench.runner.beginning import Beginning
 
 
 class PlanningFailed(RuntimeError):
@@ -60,6 +64,10 @@ class Planned:
     cell: Cell
     solved: Solved | None
     infeasible: str | None
+    beginning: Beginning | None = None
+    """What others gave it to begin with; None of a cell that waits for none, or still waits."""
+    common: CommonWeights | None = None
+    """What it takes over from the cell that it begins with; None where it begins with none, or that one was not planned."""
 
     def fits(self, device: Device) -> bool | None:
         """Whether both phases run on that device; None where their memory was not simulated."""
@@ -79,6 +87,8 @@ class Planned:
             "parameters": solved and solved["parameters"],
             "solved": solved,
             "infeasible": self.infeasible,
+            **({"for_tuning": True} if self.cell.for_tuning else {}),
+            **({"begins_with": asdict(self.common)} if self.common else {}),
             **({"fits": {device.name: self.fits(device) for device in devices}} if devices else {}),
         }
 
@@ -140,7 +150,11 @@ def plan(
         cache.save()
         problems, notes = answer["problems"], answer["notes"]
     answers = [solved.get(cell.identity) or cache.get(cell.identity) for cell in cells]
-    return Plan([Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None], problems, notes)
+    planned = [Planned(cell, *each) for cell, each in zip(cells, answers, strict=True) if each is not None]
+    planned, strangers = with_common_weights(planned, _ask)
+    if strangers:
+        raise CannotBuild([Refused(each.cell, ("init_from",), message) for each, message in strangers], lines)
+    return Plan(planned, problems, notes)
 
 
 INDIFFERENT = ("steps", "learning_rate", "warm_up")
@@ -162,12 +176,12 @@ def fingerprint(inputs: CellInputs, blocks: set[str]) -> str:
     return json.dumps(told, sort_keys=True)
 
 
-def what_would_fit(cell: Cell, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
+def what_would_fit(inputs: CellInputs, solved: Solved, capacity: int | None, stop: Stop) -> OutOfMemory:
     """After a cell ran out of memory; ``capacity`` is what it had, in bytes. Takes a simulation for each setting tried.
 
     :raises PlanningFailed: it cannot be simulated, the child ended abnormally, or ``stop`` was asked.
     """
-    answer = _ask({"cell": cell.inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity}, stop)
+    answer = _ask({"cell": inputs.model_dump(mode="json"), "knobs": solved.knobs, "capacity": capacity}, stop)
     if "unknown" in answer:
         raise PlanningFailed(answer["unknown"])
     return OutOfMemory.model_validate(answer)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vdmbench.records import UNFINISHED, Event, Progress, Record, ResultsFolder, Status
 from vdmbench.records.index import StatusIndex
 from vdmbench.runner.attempt import how_interrupted
+from vdmbench.runner.beginning import Blocked, Waits, beginning
 from vdmbench.runner.executors import Ended, Executor
-from vdmbench.runner.one_cell import ATTEMPT_STARTED
+from vdmbench.runner.one_cell import ATTEMPT_STARTED, leave_blocked
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.schedule import Estimates
 from vdmbench.runner.settled import FAILED, is_open
-from vdmbench.suite import Cell
+from vdmbench.suite import Cell, dependencies
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INCOMPLETE = 0, 1, 3
 _LISTEN_SECONDS = 0.5
@@ -54,6 +55,8 @@ class Summary:
     ran: int = 0
     left: list[Cell] = field(default_factory=list)
     """Not run: another supervisor has them, they were not selected, or the run ended before."""
+    waits: dict[str, str] = field(default_factory=dict)
+    """Why cells that are left could not begin, by identity: what they wait for was not run either."""
 
     @property
     def failed(self) -> list[tuple[Cell, Record]]:
@@ -90,7 +93,8 @@ def run_suite(
     retry: frozenset[Status] = frozenset(),
     limits: Limits | None = None,
 ) -> Summary:
-    """Have ``executor`` run every cell of ``plan`` that needs it: in order where it runs one at a time, else longest first.
+    """Have ``executor`` run every cell of ``plan`` that needs it: in order where it runs one at a time, else longest first, and
+    those first that others wait for. A cell that others keep from beginning is blocked, and left with the reason.
 
     Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. At a KeyboardInterrupt running
     cells leave a checkpoint and end as ``interrupted``, and it goes on up once their records are durable; a second one lets
@@ -100,7 +104,7 @@ def run_suite(
     waiting = [planned for planned in plan if _to_run(planned.cell, index, results, retry, summary)]
     unselected = [cell for cell in left_out if _to_run(cell, index, results, frozenset(), summary)]
     done = [planned for planned in plan if summary.statuses.get(planned.cell.identity) == "ok"]
-    going = _Going(waiting, done, executor, observer, summary)
+    going = _Going(results, waiting, done, executor, observer, summary)
     observer.found(Counter(summary.statuses.values()), going.waiting)
     with executor:
         try:
@@ -136,15 +140,27 @@ class _Going:
     """A run between its first cell and its last."""
 
     def __init__(
-        self, waiting: Sequence[Planned], done: Sequence[Planned], executor: Executor, observer: Observer, summary: Summary
+        self,
+        results: ResultsFolder,
+        waiting: Sequence[Planned],
+        done: Sequence[Planned],
+        executor: Executor,
+        observer: Observer,
+        summary: Summary,
     ) -> None:
+        self._results = results
+        self._needs = {
+            planned.cell.identity: {needed.identity for needed in dependencies(planned.cell)}
+            for planned in waiting
+            if planned.cell.waits
+        }
+        self._needed = set().union(*self._needs.values())
         self._executor, self._observer, self._summary = executor, observer, summary
         self._estimates = Estimates()
         for planned in done:
             self._estimates.begin(planned)
         self.waiting = list(waiting)
-        if executor.slots > 1:
-            self.waiting = self._estimates.longest_first(waiting)
+        self._order()
         self._total = len(waiting)
         self._running: dict[str, Planned] = {}
         self._begun: dict[str, float] = {}
@@ -175,12 +191,55 @@ class _Going:
         room = self._executor.slots - len(self._running)
         if max_cells is not None:
             room = min(room, max_cells - self._summary.ran - len(self._running))
-        cells, self.waiting = self.waiting[: max(0, room)], self.waiting[max(0, room) :]
+        cells = self._ready(max(0, room))
         for planned in cells:
             self._estimates.begin(planned)
         if cells:
             self._running |= {planned.cell.identity: planned for planned in cells}
             self._executor.submit(cells)
+
+    def _order(self) -> None:
+        """Several at a time go longest first, and before them those that others wait for."""
+        if self._executor.slots > 1:
+            longest = self._estimates.longest_first(self.waiting)
+            self.waiting = sorted(longest, key=lambda planned: planned.cell.identity not in self._needed)
+
+    def _ready(self, room: int) -> list[Planned]:
+        """Take up to ``room`` of the waiting cells, each with what it begins with; those that are blocked are left as such."""
+        if not self._needs:
+            ready, self.waiting = self.waiting[:room], self.waiting[room:]
+            return ready
+        ready, look = [], True
+        while look:  # again after a cell was blocked, for others may wait for it
+            look = False
+            pending = {*self._running, *(planned.cell.identity for planned in (*self.waiting, *ready))}
+            for planned in list(self.waiting):
+                if len(ready) == room:
+                    break
+                needs = self._needs.get(planned.cell.identity, set())
+                if needs & pending:
+                    continue
+                found = beginning(planned, self._results) if needs else None
+                if isinstance(found, Waits):
+                    self._summary.waits[planned.cell.identity] = found.reason
+                    continue
+                self.waiting.remove(planned)
+                if isinstance(found, Blocked):
+                    self._block(planned, found)
+                    look = True
+                else:
+                    ready.append(replace(planned, beginning=found))
+        return ready
+
+    def _block(self, planned: Planned, blocked: Blocked) -> None:
+        """Leave the record of a cell that cannot begin."""
+        record = leave_blocked(self._results, planned.cell, blocked)
+        if record is None:
+            self._summary.left.append(planned.cell)
+        else:
+            self._summary.statuses[planned.cell.identity] = record.status
+            self._summary.records.append((planned.cell, record))
+            self._observer.cell_ended(planned, record)
 
     def _listen(self, seconds: float) -> None:
         """Hear one message, if there is one."""
@@ -223,8 +282,7 @@ class _Going:
             self._summary.records.append((planned.cell, message.record))
             self._observer.cell_ended(planned, message.record)
             self._estimates.learn(planned, message.record)
-            if self._executor.slots > 1:
-                self.waiting = self._estimates.longest_first(self.waiting)
+            self._order()
         self._estimate(time.monotonic())
 
     def _stop(self, reason: str) -> None:

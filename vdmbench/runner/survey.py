@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from statistics import mean
@@ -31,6 +31,8 @@ class CellState:
     """The one that counts; None where nothing was tried."""
     progress: Progress | None = None
     """Of a running cell."""
+    for_tuning: bool = False
+    """Whether it only serves a choice of the suite's 'tune'."""
 
     def seconds_left(self, typical: float | None, now: float) -> float | None:
         """Of a running cell: what cells have typically taken less what it has, and never less than its phase still takes."""
@@ -57,6 +59,11 @@ class Survey:
 
     def count(self, state: State) -> int:
         return sum(cell.state == state for cell in self.cells)
+
+    @property
+    def blocked(self) -> list[CellState]:
+        """Cells that are left because of what others have come to; their records say how."""
+        return [cell for cell in self.cells if cell.record is not None and cell.record.status == "skipped"]
 
     def running(self) -> list[CellState]:
         return [cell for cell in self.cells if cell.state == "running"]
@@ -90,7 +97,7 @@ def survey(results: ResultsFolder) -> Survey:
     begun = {identity: history.latest.label for identity, history in histories.items()}
     kept = results.suite()
     name = next((history.latest.suite for history in histories.values()), results.path.name)
-    note, others = None, dict[str, list[str]]()
+    note, others, tuning = None, dict[str, list[str]](), set[str]()
     if kept is None:
         labels, note = begun, "no suite.json is kept here: cells that were never begun are not listed"
     else:
@@ -100,12 +107,32 @@ def survey(results: ResultsFolder) -> Survey:
         except ValueError as error:  # a user's Python file that is not here, or another version of vdmbench
             labels, note = begun, f"cells that were never begun are not listed: {error}"
         else:
-            name, labels = suite.name, {cell.identity: cell.label for cell in cells}
+            counted = _counted(cells, histories)
+            name, labels = suite.name, {cell.identity: cell.label for cell in counted}
+            tuning = {cell.identity for cell in counted if cell.for_tuning}
             for identity in begun.keys() - labels.keys():
                 record = histories[identity].latest
+                if record.for_tuning:
+                    continue
                 others.setdefault(_otherwise(record, suite, cells), []).append(record.label)
-    states = [_state(results, identity, label, histories.get(identity)) for identity, label in labels.items()]
+    states = [
+        replace(_state(results, identity, label, histories.get(identity)), for_tuning=identity in tuning)
+        for identity, label in labels.items()
+    ]
     return Survey(name, states, note, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
+
+
+def _counted(cells: Sequence[Cell], histories: Mapping[str, CellHistory]) -> list[Cell]:
+    """``cells`` and what they wait for: of those that have ended, only what was begun."""
+    from vdmbench.suite import with_dependencies
+
+    ended = {identity for identity, history in histories.items() if history.latest.status not in UNFINISHED}
+    still_needed = {cell.identity for cell in with_dependencies([cell for cell in cells if cell.identity not in ended], cells)}
+    return [
+        cell
+        for cell in with_dependencies(cells)
+        if not cell.for_tuning or cell.identity in histories or cell.identity in still_needed
+    ]
 
 
 def _otherwise(record: Record, suite: Suite, cells: Sequence[Cell]) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vdmbench.records import Solved
 from vdmbench.runner.trained_alike import TrainedNetwork
+from vdmbench.runner.trained_weights import TrainedWeights
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
 
@@ -26,7 +27,9 @@ class Task(BaseModel):
     reference_cache: Path
     """Folder of reference features, shared by the cells of a suite."""
     trained_alike: TrainedNetwork | None = None
-    """What another cell has trained, for a cell that has no checkpoint of its own."""
+    """What another cell has trained alike, for a cell that has no checkpoint of its own."""
+    weights: TrainedWeights | None = None
+    """What the network begins with; None where it is drawn."""
 
     def write(self, folder: Path) -> None:
         (folder / TASK_FILE).write_text(self.model_dump_json(indent=1))

@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import vdmbench
 from vdmbench.records import Record, ResultsFolder, Solved, write_atomically
+from vdmbench.runner.trained_weights import TrainedWeights
 from vdmbench.suite import CellInputs
 
 _OF_CLIPS = ("sample", "evaluate", "match", "reference")
 """Blocks that decide nothing of a trained network; of a match what the solver answered does."""
+_BEFORE = ("init_from", "tune")
+"""Blocks of what was done before; the value that was chosen stands in its field, and weights are named by who trained them."""
 
 
 _ALONG_TRAINING = ("val_loss",)
@@ -39,12 +42,13 @@ class TrainedNetwork(BaseModel):
     """Fingerprint of the training split."""
 
 
-def training_key(inputs: CellInputs, solved: Solved) -> str:
-    """Equal for cells whose networks this version trains alike."""
+def training_key(inputs: CellInputs, solved: Solved, weights: TrainedWeights | None = None) -> str:
+    """Equal for cells whose networks this version trains alike, from the same ``weights`` where they begin with some."""
     tree = inputs.model_dump(mode="json")
-    declared = {name: block for name, block in tree.items() if name not in _OF_CLIPS}
+    declared = {name: block for name, block in tree.items() if name not in (*_OF_CLIPS, *_BEFORE)}
     along = {name: tree["evaluate"].get(name) for name in _ALONG_TRAINING}
-    canonical = json.dumps([vdmbench.__version__, declared, solved.knobs, along], sort_keys=True)
+    begun = [] if weights is None else [weights.attempt]
+    canonical = json.dumps([vdmbench.__version__, declared, solved.knobs, along, *begun], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]
 
 

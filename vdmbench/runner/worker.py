@@ -88,7 +88,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     from vdmbench.measure import capture, hardware_cohort
     from vdmbench.measure.process_memory import keep_heap
     from vdmbench.runner.artifacts import ROLLOUT
-    from vdmbench.runner.checkpoint import Checkpoints
+    from vdmbench.runner.checkpoint import Checkpoints, trained_elsewhere
     from vdmbench.runner.memory_limit import enforce
     from vdmbench.runner.memory_snapshot import SNAPSHOT, memory_history
 
@@ -116,7 +116,12 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
         )
     resolved = resolve(task.inputs, task.solved.knobs)
     cell = engine.prepare(
-        resolved.inputs, resolved.network, resolved.mixer, device, latents_cache=task.reference_cache.parent / "latents"
+        resolved.inputs,
+        resolved.network,
+        resolved.mixer,
+        device,
+        latents_cache=task.reference_cache.parent / "latents",
+        begins_with=None if task.weights is None else trained_elsewhere(task.weights),
     )
     checkpoints = Checkpoints(task.checkpoint_folder)
     resumed, trained_by = checkpoints.latest(), None
@@ -129,6 +134,8 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     if ranks.leads:
         for split, fingerprint in fingerprints.items():
             log.append({"type": "data", "split": split, "fingerprint": fingerprint})
+        if (found := cell.initialised()) is not None:
+            log.append({"type": "initialised", "initialised": found.model_dump()})
         if resumed is not None:
             named = {} if trained_by is None else {"cell": trained_by.cell, "label": trained_by.label}
             log.append({"type": "resumed", "step": resumed.step, **named})

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vdmbench import registry
-from vdmbench.quantities import Quantity, metric_quantities
+from vdmbench.quantities import BUILT_IN, PREDICTION_PROTOCOL, Quantity, UnknownQuantity, metric_quantities, pick
 from vdmbench.suite.autoencoder import AutoencoderBlock
 from vdmbench.suite.blocks import (
     Data,
@@ -27,6 +27,7 @@ from vdmbench.suite.gate import Thresholds
 from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
 from vdmbench.suite.quantities import Seed
+from vdmbench.suite.tuning import Tune
 
 SUITE_SCHEMA = 1
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*\Z")
@@ -35,6 +36,8 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*\Z")
 class Variant(TemporalLayers):
     """A named choice of temporal mixers, and what else it needs to be set."""
 
+    init_from: str | None = None
+    """A variant whose trained weights this one begins with, at the same sweep point and seed; null: weights are drawn."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Fields that this variant has otherwise, by path, such as `train.learning_rate: 3e-4`."""
 
@@ -56,6 +59,8 @@ class Suite(Declared):
     """Values by field path (data.frames, mixer.backend, variants.attention.mixer.backend, ...): every combination is run."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
     """Repeats. A seed fixes batches, noise and initial samples alike for all variants, so that they are paired."""
+    tune: Tune | None = None
+    """A field that each variant chooses by short trials before it is trained; null: every field is as declared."""
     match: Match | None = None
     """What is held equal; null compares the variants as declared."""
     data: Data
@@ -139,6 +144,30 @@ class Suite(Declared):
         for name in self.gate.metrics:
             if name not in known:
                 raise problem_at(("gate", "metrics", name), f"the suite has no metric '{name}', {closest(name, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_can_choose(self) -> Suite:
+        if self.tune is None:
+            return self
+        shared = sorted(set(self.tune.seeds) & set(self.seeds))
+        if shared:
+            message = f"seed {shared[0]} is one of 'seeds' too: choose on seeds that are used for nothing else, such as 100"
+            raise problem_at(("tune", "seeds"), message)
+        try:
+            by = pick(self.tune.by, [*self._of_metrics(), *BUILT_IN])
+        except UnknownQuantity as error:
+            raise problem_at(("tune", "by"), str(error)) from None
+        if by.better == "neither":
+            message = f"'{by.name}' has no direction, neither more nor less of it is better: choose by val_loss, or by a metric"
+            raise problem_at(("tune", "by"), message)
+        if by.name == "val_loss" and self.evaluate.val_loss is None:
+            raise problem_at(("tune", "by"), "'val_loss' is not taken, for evaluate.val_loss is null: leave that out")
+        if by.source == PREDICTION_PROTOCOL and self.sample.known_frames is None:
+            message = (
+                f"'{by.name}' is of predicted frames, and none are: set sample.known_frames, or choose by another quantity"
+            )
+            raise problem_at(("tune", "by"), message)
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
 from vdmbench.report.figures.streaming import streaming_figure
 from vdmbench.report.figures.training import training_figure
+from vdmbench.report.figures.tuning import tuning_figure
 from vdmbench.report.study import Study
 
 __all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFigure", "draw", "find_style", "rendered", "save"]
@@ -47,6 +48,7 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
         "Clips made chunk by chunk, one batch of them: seconds a frame, memory, and what mixers carry, against frames made.",
     ),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
+    "tuning": (tuning_figure, "Mean score of the trials of each value of a tuned field; a ring is round the chosen one."),
     "differences": (
         differences_figure,
         "Paired differences to the reference: a dot a seed, the median with its 95 % interval (from six seeds on).",
