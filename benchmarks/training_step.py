@@ -217,9 +217,7 @@ def main() -> None:
     """Print a row a network, and with --out write all of them."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--against", default="HEAD", help="the other commit, or '.' for this tree")
-    arguments.add_argument(
-        "--only", nargs="+", default=[], help="networks whose name begins so: tiny-16, study-8/mamba"
-    )
+    arguments.add_argument("--only", nargs="+", default=[], help="networks whose name begins so: tiny-16, study-8/mamba")
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--steps", type=int, default=3, help="steps of each process in a round")
     arguments.add_argument("--set", action="append", default=[], help="a field of the suite in this tree, as in 'vdmbench run'")

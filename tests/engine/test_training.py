@@ -73,6 +73,25 @@ def test_how_much_of_an_average_was_never_trained():
     assert initial_share(0.9999, 100, warm_up=True) < 1e-6
 
 
+def test_the_learning_rate_of_a_step_is_what_the_optimiser_takes_and_goes_on_after_a_resume():
+    schedule = {"steps": 8, "learning_rate_warm_up": 3, "schedule": "cosine", "ema": None}
+    one, taken = trainer(**schedule), []
+    for _ in range(4):
+        one.step([clips(2)])
+        taken.append(one.optimiser.param_groups[0]["lr"])
+        if len(taken) == 1:
+            assert 1 - one.network.weight.item() == pytest.approx(0.1 / 3, rel=1e-3), (
+                "Adam's first step is as large as its rate"
+            )
+    assert taken == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.1])
+    again = trainer(**schedule)
+    again.restore(one.state())
+    for each in (one, again):
+        each.step([clips(2)])
+    assert again.optimiser.param_groups[0]["lr"] == one.optimiser.param_groups[0]["lr"] < 0.1
+    assert again.network.weight.item() == one.network.weight.item()
+
+
 class Mixed(nn.Module):
     """A parameter of every kind; what it computes does not matter."""
 

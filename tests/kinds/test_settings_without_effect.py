@@ -22,6 +22,7 @@ WARNED = {
     ("train.ema=0.9999", "train.steps=100"): "leaves 99% initial weights in the average that is sampled: set ema_warm_up: true",
     ("train.ema=0.05", "train.ema_warm_up=true"): "train.ema_warm_up begins at a decay of 0.1",
     ("train.ema=null", "train.ema_warm_up=true"): "train.ema is null: it does nothing",
+    ("train.learning_rate_warm_up=80%", "train.steps=10"): "takes 8 of 10 steps: lower it",
     ("train.optimiser=adamw",): "adamw with weight_decay 0 is adam",
     ("train.optimiser=adamw", "train.weight_decay=0.5", "train.learning_rate=1"): "takes 50% of every matrix at every step",
     ("diffusion={schedule: cosine, steps: 256}",): "multiplied 16,",
@@ -41,9 +42,9 @@ WARNED = {
 
 FIELDS = {
     Train: {
-        "warned": {"ema", "ema_warm_up", "optimiser", "weight_decay"},
-        "refused": {"devices", "sharding", "compile", "betas", "channels_last", "batch_size"},
-        "acts": {"steps", "accumulate", "learning_rate", "clip_norm", "precision", "warm_up", "checkpointing"},
+        "warned": {"ema", "ema_warm_up", "optimiser", "weight_decay", "learning_rate_warm_up"},
+        "refused": {"min_learning_rate", "devices", "sharding", "compile", "betas", "channels_last", "batch_size"},
+        "acts": {"schedule", "steps", "accumulate", "learning_rate", "clip_norm", "precision", "warm_up", "checkpointing"},
     },
     Sample: {
         "warned": {"sampler", "steps", "eta", "guidance", "rollout"},

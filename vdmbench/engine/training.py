@@ -22,6 +22,7 @@ from vdmbench.mixers.weight_decay import decayed_names
 from vdmbench.networks.conditional import Told
 from vdmbench.suite.averaging import ema_decay
 from vdmbench.suite.blocks import Precision, Train
+from vdmbench.suite.learning_rate import learning_rate
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -157,6 +158,8 @@ class Trainer:
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm, foreach=self.device.type != "cpu")
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.settings, self.done)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:

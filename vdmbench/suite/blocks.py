@@ -10,7 +10,7 @@ from vdmbench import registry
 from vdmbench.suite.choice import choice
 from vdmbench.suite.errors import problem_at
 from vdmbench.suite.model import Declared
-from vdmbench.suite.quantities import Bytes, Count, Fraction
+from vdmbench.suite.quantities import Bytes, Count, Fraction, StepsOrShare
 
 if TYPE_CHECKING:
     MixerChoice = Any
@@ -135,7 +135,13 @@ class Train(Declared):
     optimiser: Literal["adam", "adamw"] = "adam"
     """Adam, or Adam with decoupled weight decay."""
     learning_rate: float = Field(default=1e-4, gt=0)
-    """Constant."""
+    """The largest; what it is at each step, warm-up and schedule say."""
+    learning_rate_warm_up: StepsOrShare = 0.05
+    """Steps in which the learning rate rises linearly to its value, or below 1 their share of all, such as 5%; 0 is none."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate after its warm-up: as it is, or along half a cosine down to min_learning_rate."""
+    min_learning_rate: float = Field(default=0.0, ge=0, lt=1)
+    """With cosine: what is left at the end, as a share of learning_rate."""
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default=[0.9, 0.999])
     """Decay of Adam's two moments."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -149,7 +155,7 @@ class Train(Declared):
     precision: Precision = "fp32"
     """Arithmetic of the forward pass (autocast); weights stay fp32."""
     warm_up: int = Field(default=2, ge=0)
-    """Steps run before the first one that counts, to fill caches and tune kernels; their updates are undone."""
+    """Untimed steps run before the first one that counts, to fill caches and tune kernels; their updates are undone."""
     checkpointing: bool = False
     """Keep of each block its input alone and compute it again in the backward pass: less memory, a forward pass more."""
     compile: bool = False
@@ -183,6 +189,20 @@ class Train(Declared):
             raise ValueError("compile would fall in the steps that are timed: set 'warm_up' to 1 or more")
         if self.compile and self.devices > 1:
             raise ValueError("compile is of a network on one device: set 'devices' to 1, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _learning_rate_rises_and_falls(self) -> Train:
+        if self.learning_rate_warm_up >= max(1, self.steps):
+            raise problem_at(
+                ("learning_rate_warm_up",),
+                f"the learning rate would still rise at the last of {self.steps} steps, got {self.learning_rate_warm_up:g}: "
+                "lower it, or give a share of the steps such as 5%",
+            )
+        if self.min_learning_rate and self.schedule != "cosine":
+            raise problem_at(
+                ("min_learning_rate",), "a constant learning rate does not fall: set 'schedule: cosine', or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _COUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGB]?)\s*$")
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
@@ -38,6 +38,12 @@ def parse_bytes(value: Any) -> Any:
     if match is None or match[2] not in _BYTE_UNITS:
         raise ValueError(f"'{value}' is not a size; write a number with one of {', '.join(_BYTE_UNITS)}, such as 16GiB")
     return round(Decimal(match[1]) * _BYTE_UNITS[match[2]])
+
+
+def _whole_from_one_on(value: float) -> float:
+    if value >= 1 and value != int(value):
+        raise ValueError(f"from 1 on it counts steps, and {value:g} is no whole number; a share is below 1, such as 5%")
+    return value
 
 
 def _parse_fraction(value: Any) -> Any:
@@ -89,3 +95,12 @@ Fraction = Annotated[
     ),
 ]
 """A share between 0 and 1; the string ``2%`` is understood."""
+
+StepsOrShare = Annotated[
+    float,
+    Field(ge=0),
+    BeforeValidator(_parse_fraction),
+    AfterValidator(_whole_from_one_on),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"}]}),
+]
+"""From 1 on a number of steps; below it a share of all steps, which may be written ``5%``."""

@@ -13,6 +13,7 @@ from vdmbench.suite.averaging import initial_share
 from vdmbench.suite.blocks import Run, Sample, Train
 from vdmbench.suite.cells import Cell, CellInputs
 from vdmbench.suite.diffusion import DiscreteDiffusion, EDMDiffusion
+from vdmbench.suite.learning_rate import warm_up_steps
 
 UNTRAINED = 0.05
 """Share of initial weights in the average from which on it is said."""
@@ -44,6 +45,10 @@ def suite_warnings(cells: Sequence[Cell], run: Run) -> list[str]:
 
 def _of_training(train: Train) -> list[str]:
     lines = []
+    if warm_up_steps(train) > train.steps / 2:
+        lines.append(
+            f"train.learning_rate_warm_up takes {warm_up_steps(train):,} of {train.steps:,} steps: lower it, such as to 5%"
+        )
     if train.ema is not None:
         share = initial_share(train.ema, train.steps, warm_up=train.ema_warm_up)
         if share > UNTRAINED:
