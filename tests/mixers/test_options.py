@@ -15,6 +15,7 @@ UNFIT = [
     ("attention", {"heads": 4, "expand": 2.0}, "keep expand 1|leave expand at 1"),
     ("attention", {"relative_bias": True, "max_distance": 8}, "max_distance must be over 8"),
     ("attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
+    ("attention", {"backend": "blocks"}, "is for scores with a relative_bias"),
     ("linear-attention", {"heads": 2, "head_dim": 7}, "head_dim must be even"),
     ("linear-attention", {"causal": True}, "sees all of them: causal takes feature_map 'relu'"),
     ("linear-attention", {"causal": True, "feature_map": "relu", "rotary": "before-map"}, "takes rotary after-map or none"),

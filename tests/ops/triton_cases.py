@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_every_backend import EITHER_WAY, LAYOUTS, OPS, TOLERANCE, compare
 
-from vdmbench.ops import BackendUnavailable, triton_conv, triton_delta, triton_long_conv, triton_ssd
+from vdmbench.ops import BackendUnavailable, triton_attention, triton_conv, triton_delta, triton_long_conv, triton_ssd
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -28,6 +28,7 @@ SIZES: dict[str, list[tuple[int, ...]]] = {
     "gated_delta_scan": [(1, 7, 3, 5, 3), (1, 1, 1, 1, 1), (1, 2, 1, 2, 9)],
     "causal_conv1d": [(3, 9, 5, 4), (1, 1, 1, 1), (1, 2, 3, 7)],
     "long_convolution": [(3, 37, 5), (1, 1, 1), (1, 17, 4)],
+    "attention": [(3, 2, 37, 5), (1, 1, 1, 1), (5, 1, 16, 18)],
 }
 CONVOLUTIONS = [
     {"silu": silu, "ahead": ahead, "reverse": reverse} for silu, ahead in ((False, 0), (True, 1)) for reverse in (False, True)
@@ -38,6 +39,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "gated_delta_scan": EITHER_WAY,
     "causal_conv1d": CONVOLUTIONS,
     "long_convolution": EITHER_WAY,
+    "attention": OPS["attention"].taken_by("triton"),
 }
 
 
@@ -47,6 +49,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         (triton_ssd, {"_CHUNK": 16, "_WIDTH": 16, "_WIDTH_OF_FLOAT32": 16, "_PROGRAMS": 2}),
         (triton_delta, {"_ROOM": 64, "_BLOCK": 4}),
         (triton_conv, {"_SLOTS": 2, "_ROWS": 8, "_BLOCK": 4}),
+        (triton_attention, {"_TILE": 16, "_PROGRAMS": 4}),
         (triton_long_conv, {"_CLIPS": 2, "_CLIPS_OF_FLOAT32": 2, "_CHANNELS": 2, "_PROGRAMS": 4}),
     ):
         for name, value in sizes.items():
@@ -79,7 +82,8 @@ def test_inputs_of_half_precision_with_parameters_of_float32() -> None:
         parts = [torch.randn(shape).abs().neg() for shape in op.shapes(*size)]
         mixed = [part.to(torch.bfloat16) if part.dim() > 2 else part for part in parts]
         wide = [part.double() for part in mixed]
-        got, want = op.call(*mixed, backend="triton"), op.call(*wide, backend=op.reference)
+        options = OPTIONS[name][-1]
+        got, want = op.call(*mixed, backend="triton", **options), op.call(*wide, backend=op.reference, **options)
         assert got.dtype is torch.bfloat16
         assert float((got.double() - want).norm() / want.norm()) < 1e-2
 
@@ -87,5 +91,6 @@ def test_inputs_of_half_precision_with_parameters_of_float32() -> None:
 @pytest.mark.parametrize("name", SIZES)
 def test_float64_is_refused_by_name(name: str) -> None:
     op, size = OPS[name], SIZES[name][0]
+    parts = [torch.zeros(shape, dtype=torch.float64) for shape in op.shapes(*size)]
     with pytest.raises(BackendUnavailable, match=f"'triton' of {name} cannot run: it computes in float32"):
-        op.call(*(torch.zeros(shape, dtype=torch.float64) for shape in op.shapes(*size)), backend="triton")
+        op.call(*parts, backend="triton", **OPTIONS[name][-1])

@@ -16,6 +16,7 @@ from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.relative_bias import RelativeBias
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import attention
+from vdmbench.ops.recompute import recomputed
 
 
 class Attention(Mixer):
@@ -27,7 +28,7 @@ class Attention(Mixer):
         head_dim: features of a head.
         heads: number of heads at every width (the published form), or None to follow the channels.
         rotary: rotate queries and keys by their frame.
-        relative_bias: add a learned bias by distance; with it the fused kernels that take no mask are out of reach.
+        relative_bias: add a learned bias by distance; kernels ``triton`` and ``blocks`` are for it.
         buckets: distances that the bias tells apart.
         max_distance: frames from which on the bias tells distances apart no more.
         causal: a frame attends to itself and to earlier ones.
@@ -52,9 +53,13 @@ class Attention(Mixer):
         buckets: int = 32,
         max_distance: int = 1024,
         causal: bool = False,
-        backend: Literal["auto", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = "auto",
+        backend: Literal[
+            "auto", "triton", "blocks", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"
+        ] = "auto",
     ) -> None:
         super().__init__(channels, causal=causal)
+        if backend in ("triton", "blocks") and not relative_bias:
+            raise ValueError(f"backend '{backend}' is for scores with a relative_bias: set it to true, or take 'sdpa'")
         self.heads = Heads(channels, expand=expand, head_dim=head_dim, heads=heads)
         self.inner_width = self.heads.inner
         self.rotary = Rotary(self.heads.dim) if rotary else None
@@ -66,7 +71,7 @@ class Attention(Mixer):
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         q, k, v = self.heads.split(x)
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            q, k = recomputed(self.rotary, q), recomputed(self.rotary, k)
         bias = None if self.relative_bias is None else self.relative_bias(x.shape[1])
         return self.heads.join(attention(q, k, v, bias=bias, causal=self.causal, backend=self.backend))
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vdmbench.mixers.mixer import GRANULARITY
 from vdmbench.ops.linear import Linear
+from vdmbench.ops.recompute import recomputed
 
 
 def split_width(inner: float, usual: float, head_dim: int, *, groups: int = 1) -> tuple[int, int]:
@@ -60,4 +61,8 @@ class Heads(nn.Module):
 
     def join(self, mixed: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch frames channels"]:
         """Heads side by side, mapped to the channels."""
-        return self.to_out(mixed.transpose(1, 2).flatten(-2))
+        return self.to_out(recomputed(_side_by_side, mixed))
+
+
+def _side_by_side(mixed: Tensor) -> Tensor:
+    return mixed.transpose(1, 2).flatten(-2)

@@ -14,6 +14,7 @@ from vdmbench.mixers.heads import Heads
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import sliding_attention
+from vdmbench.ops.recompute import recomputed
 
 
 class SlidingAttention(Mixer):
@@ -56,7 +57,7 @@ class SlidingAttention(Mixer):
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         q, k, v = self.heads.split(x)
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            q, k = recomputed(self.rotary, q), recomputed(self.rotary, k)
         return self.heads.join(sliding_attention(q, k, v, window=self.window, causal=self.causal, backend=self.backend))
 
     def initial_state(self, batch: int) -> State:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from vdmbench.ops.attention_blocks import attention_by_blocks
 from vdmbench.ops.backends import Backend, compute, declare
-from vdmbench.ops.fused_attention import SDPA, future
+from vdmbench.ops.fused_attention import SDPA, future, kernel_inputs
 from vdmbench.ops.parts import check_heads, check_parts
+from vdmbench.ops.triton_attention import refuses as triton_refuses
+from vdmbench.ops.triton_attention import triton_attention
+from vdmbench.ops.triton_scan import DEVICES, triton_missing
 from vdmbench.ops.xformers_attention import XFORMERS
 
 
@@ -28,7 +32,10 @@ def attention(
         backend: ``math`` keeps the scores, (batch, heads, frames, frames), for the backward pass. ``sdpa`` is PyTorch's
             ``scaled_dot_product_attention``, whichever of its kernels it selects; what it selected is recorded.
             ``sdpa-flash``, ``sdpa-efficient`` and ``sdpa-cudnn`` are that function held to one kernel, ``xformers`` is
-            memory-efficient attention of that package. ``auto`` is ``sdpa``.
+            memory-efficient attention of that package. ``triton`` (CUDA; up to 128 features of a head) and ``blocks`` (CPU;
+            blocks of queries) are for scores with a bias: they make the softmax again in the backward pass, and sum the
+            bias' gradient as they go, where PyTorch's kernels write it for every batch element. ``auto`` is the first of
+            ``triton``, ``blocks`` and ``sdpa`` that can run.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown, cannot run, or does not take these.
@@ -49,4 +56,27 @@ def _math(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) ->
     return scores.softmax(-1).to(v.dtype) @ v
 
 
-declare("attention", *SDPA, XFORMERS, Backend("math", _math))
+def _without_bias(bias: Tensor | None) -> str | None:
+    return "it is for scores with a bias; use 'sdpa'" if bias is None else None
+
+
+def _triton_refuses(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> str | None:
+    return _without_bias(bias) or triton_refuses(kernel_inputs(q, k, v)[0])
+
+
+def _triton(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, causal: bool) -> Tensor:
+    return triton_attention(*kernel_inputs(q, k, v), bias, causal)
+
+
+def _blocks_refuses(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> str | None:
+    return _without_bias(bias)
+
+
+declare(
+    "attention",
+    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("blocks", attention_by_blocks, ("cpu",), refuses=_blocks_refuses),
+    *SDPA,
+    XFORMERS,
+    Backend("math", _math),
+)

@@ -11,6 +11,7 @@ from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.flex_attention import flex_attention, flex_refuses
 from vdmbench.ops.fused_attention import fused
 from vdmbench.ops.parts import check_heads
+from vdmbench.ops.recompute import recomputed
 
 
 def sliding_attention(
@@ -61,6 +62,11 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
     return fused(q, k, v, _band(q, window, causal)[None, None], False)
 
 
+def _padded(part: Tensor, before: int, after: int) -> Tensor:
+    """With frames of zeros before and after, heads joined to the batch."""
+    return F.pad(part, (0, 0, before, after)).flatten(0, 1)
+
+
 def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
     """Each block of ``window`` queries against its own keys and those of the blocks beside it.
 
@@ -72,10 +78,9 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tenso
     tail = blocks * window - frames
 
     def neighbourhood(part: Tensor) -> Tensor:  # (batch heads, blocks, window + back + ahead, head_dim)
-        padded = F.pad(part, (0, 0, window, tail + ahead)).flatten(0, 1)
-        return padded.unfold(1, 2 * window + ahead, window).mT
+        return recomputed(_padded, part, window, tail + ahead).unfold(1, 2 * window + ahead, window).mT
 
-    queries = F.pad(q, (0, 0, 0, tail)).flatten(0, 1).unflatten(1, (blocks, window))
+    queries = recomputed(_padded, q, 0, tail).unflatten(1, (blocks, window))
     inside = torch.arange(window, device=q.device)
     around = torch.arange(-window, window + ahead, device=q.device)
     near = _near(inside, around, window, causal)

@@ -51,18 +51,23 @@ class AttentionOptions(HeadOptions):
     rotary: bool = True
     """Rotate queries and keys by their frame."""
     relative_bias: bool = False
-    """Add a learned bias by distance in time (T5). Fused kernels that take no mask are out of reach then."""
+    """Add a learned bias by distance in time (T5). The fused kernel of PyTorch that takes no mask is out of reach then."""
     buckets: int = Field(32, ge=4, multiple_of=4)
     """Distances that the relative bias tells apart; only with relative_bias."""
     max_distance: int = Field(1024, ge=2)
     """Distance in frames from which on the relative bias tells no more apart: the clip's length or longer (published: 32)."""
     causal: bool = False
     """A frame attends to itself and to earlier ones only."""
-    backend: Literal["auto", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = "auto"
-    """Kernel: un-fused with all scores in memory (math); PyTorch's choice of a fused one (sdpa) or one of them; xformers."""
+    backend: Literal["auto", "triton", "blocks", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = (
+        "auto"
+    )
+    """Kernel: un-fused with all scores in memory (math); PyTorch's choice of a fused one (sdpa) or one of them; xformers; with
+    a relative bias, whose gradient they sum as they go, triton (CUDA) or blocks (CPU)."""
 
     @model_validator(mode="after")
     def _positions_fit(self) -> Self:
+        if self.backend in ("triton", "blocks") and not self.relative_bias:
+            raise ValueError(f"backend '{self.backend}' is for scores with a relative_bias: set it to true, or take 'sdpa'")
         if self.rotary and self.heads is not None and self.head_dim % 2:
             raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
         exact = self.buckets // (2 if self.causal else 4)
