@@ -74,7 +74,7 @@ def _blocks_refuses(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal
 
 declare(
     "attention",
-    Backend("triton", _triton, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("blocks", attention_by_blocks, ("cpu",), refuses=_blocks_refuses),
     *SDPA,
     XFORMERS,

@@ -131,7 +131,7 @@ def _triton_refuses(x: Tensor, kernel: Tensor, reverse: bool) -> str | None:
 
 declare(
     "long_convolution",
-    Backend("triton", triton_long_conv, DEVICES, triton_missing, refuses=_triton_refuses),
+    Backend("triton", triton_long_conv, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", numba_long_conv, ("cpu",), numba_missing, refuses=_numba_refuses),
     Backend("fft", _fft),
     Backend("reference", _reference),
