@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.suite.texts import MINIMAL
+from vdmbench.engine import prepare
 from vdmbench.engine.initial_weights import match, take_over
+from vdmbench.suite import expand, parse_suite
 
 
 def network(width: int, *, third: bool = False) -> nn.Sequential:
@@ -42,3 +45,12 @@ def test_a_common_buffer_alone_is_nothing_in_common():
     norm, other = nn.BatchNorm1d(4, affine=False), nn.BatchNorm1d(4, affine=False)
     with pytest.raises(ValueError, match="no parameter"):
         take_over(norm, other.state_dict())
+
+
+def test_the_engine_begins_nothing_from_nothing_and_chooses_nothing():
+    """Whoever calls it without the runner is told what is missing."""
+    grid = "tune={field: train.learning_rate, values: [1e-4, 1e-3], by: val_loss, steps: 50%, seeds: [100]}"
+    for override, message in (("variants.bi.init_from=uni", "begins with the weights of 'uni'"), (grid, "still to be chosen")):
+        cell = expand(*parse_suite(MINIMAL, overrides=[override]))[-1]
+        with pytest.raises(ValueError, match=message):
+            prepare(cell.inputs, {}, {}, torch.device("cpu"))

@@ -45,6 +45,7 @@ KNOWN = {
     "report/results.py:read_results": "the variant's own settings, from the folder that holds the record",
     "report/study.py:Study._of_cells": "within one experiment: its suite's name is the experiment's",
     "report/study.py:Study.labels": "names alone",
+    "report/tuning.py:_origins": "names of what the cells of one row began with, for a sentence",
     "records/merging.py:_declared_otherwise": "the variant's own settings, to tell experiments apart",
     "runner/selection.py:_closest": "for a message",
     "runner/survey.py:_otherwise": "says what a cell declares otherwise",

@@ -21,7 +21,9 @@ from vdmbench.report.figures.walls import MovieUnavailable, wall_frames, wall_gi
 from vdmbench.report.study import Group
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("profiles", "length", "prediction", "streaming")])
+@pytest.mark.parametrize(
+    "name", [name for name in FIGURES if name not in ("profiles", "length", "prediction", "streaming", "tuning")]
+)
 def test_every_figure_in_every_format_with_its_fonts(report, name) -> None:
     pdf = (report / "figures" / f"{name}.pdf").read_bytes()
     assert b"/FontFile2" in pdf
