@@ -20,6 +20,7 @@ from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.networks import build
 from vdmbench.networks.denoiser import Denoiser
 from vdmbench.networks.initial_draws import drawn_by_path
+from vdmbench.networks.initial_gains import set_gains
 from vdmbench.records import Initialised
 from vdmbench.suite import CellInputs
 from vdmbench.suite.cells import Reference
@@ -48,6 +49,8 @@ class Experiment:
         they have in common; on this cell's device unless another is given. Where the cell begins with another's weights, those
         that agree in path and shape are taken over (:meth:`initialised` says which)."""
         network = drawn_by_path(lambda: build(self.network, self.mixer), self.inputs.seed)
+        size = self.inputs.denoised_size
+        set_gains(network, self.inputs.data.frames, size, size)
         if self.begins_with is not None:
             take_over(network, self.begins_with.read())
         return network.to(on or self.device)

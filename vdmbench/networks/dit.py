@@ -57,11 +57,20 @@ class Block(nn.Module):
     in Hong et al. 2025 (arXiv 2502.00972). With the mixer ``identity`` its residual, shift, scale and gate are left out.
     """
 
-    def __init__(self, channels: int, *, mixer: MakeMixer, scan: str, mlp_ratio: float, cross_attention: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        mixer: MakeMixer,
+        scan: str,
+        mlp_ratio: float,
+        cross_attention: bool,
+        initial_gain: float | None,
+    ) -> None:
         super().__init__()
         heads, head_dim = split_width(channels, channels, HEAD_DIM)
         self.cross = CrossAttention(channels, heads=heads, head_dim=head_dim) if cross_attention else None
-        self.mix = ScannedMixer(channels, mixer, scan)
+        self.mix = ScannedMixer(channels, mixer, scan, initial_gain=initial_gain)
         self.mixes = not isinstance(self.mix.mixer, Identity)
         self.modulation = zero(nn.Linear(channels, (6 if self.mixes else 3) * channels))
         self.mlp = MLP(channels, expand=mlp_ratio)
@@ -100,6 +109,7 @@ class DiT(Denoiser):
         patch: frames, rows and columns of a token.
         mlp_ratio: hidden width of the perceptrons over ``base_channels``.
         cross_attention: every block attends to the tokens of a condition.
+        initial_gain: size at which every mixer's output starts, before adaLN's gate, by a learnt gain; None for no gain.
         channels: image channels.
 
     Raises:
@@ -115,6 +125,7 @@ class DiT(Denoiser):
         patch: Sequence[int] = (1, 2, 2),
         mlp_ratio: float = 4.0,
         cross_attention: bool = False,
+        initial_gain: float | None = None,
         channels: int = 3,
     ) -> None:
         super().__init__()
@@ -126,7 +137,7 @@ class DiT(Denoiser):
         self.patches = Patches(base_channels, patch, channels)
         self.time_embedding = TimeEmbedding(FREQUENCIES, base_channels)
         self.nothing = NothingToken(base_channels) if cross_attention else None
-        block = partial(Block, base_channels, mlp_ratio=mlp_ratio, cross_attention=cross_attention)
+        block = partial(Block, base_channels, mlp_ratio=mlp_ratio, cross_attention=cross_attention, initial_gain=initial_gain)
         self.blocks = nn.ModuleList(block(mixer=each, scan=scan) for each, scan in placed_in_blocks(mixer, depth))
         self.modulation = zero(nn.Linear(base_channels, 2 * base_channels))
         self.head = zero(nn.Linear(base_channels, self.patches.numbers))

@@ -53,20 +53,37 @@ def skeleton_of(network: Denoiser, frames: int, height: int, width: int) -> Skel
     The counter sees convolutions and matrix products, a multiply-add as 2; elementwise work, norms and softmax outside of
     mixers are left out.
     """
+    skeleton, counters = _without_mixers(network)
+    # Here, for it brings Triton along, which takes a sixth of a worker's start, and workers count nothing.
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        _pass(skeleton, network, frames, height, width)
+    return Skeleton(counter.get_total_flops(), {path: Sequences(*each.seen) for path, each in counters.items()})
+
+
+def sequences_of(network: Denoiser, frames: int, height: int, width: int) -> dict[str, Sequences]:
+    """What the mixer of each layer is handed for one clip, by path; nothing is allocated or computed."""
+    skeleton, counters = _without_mixers(network)
+    _pass(skeleton, network, frames, height, width)
+    return {path: Sequences(*each.seen) for path, each in counters.items()}
+
+
+def _without_mixers(network: Denoiser) -> tuple[Denoiser, dict[str, _CountSequences]]:
+    """The network on the meta device, with something that counts in place of each mixer."""
     layers = network.mixer_layers()
     counters = {path: _CountSequences() for path in layers}
     stand_ins: dict[int, Any] = {id(layer.mixer): counters[path] for path, layer in layers.items()}
     for tensor in [*network.parameters(), *network.buffers()]:
         stand_ins[id(tensor)] = type(tensor)(tensor.detach().to("meta"), tensor.requires_grad)
-    skeleton = copy.deepcopy(network, memo=stand_ins).requires_grad_(False)
+    return copy.deepcopy(network, memo=stand_ins).requires_grad_(False), counters
+
+
+@torch.no_grad()
+def _pass(skeleton: Denoiser, network: Denoiser, frames: int, height: int, width: int) -> None:
     dtype = next(network.parameters()).dtype
     clip = torch.empty(1, frames, network.channels, height, width, device="meta", dtype=dtype)
-    # Here, for it brings Triton along, which takes a sixth of a worker's start, and workers count nothing.
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        skeleton(clip, torch.empty(1, device="meta"))
-    return Skeleton(counter.get_total_flops(), {path: Sequences(*each.seen) for path, each in counters.items()})
+    skeleton(clip, torch.empty(1, device="meta"))
 
 
 class _CountSequences(nn.Module):

@@ -18,11 +18,10 @@ class ScannedMixer(MixerLayer):
         ValueError: no scan order has the name.
     """
 
-    def __init__(self, channels: int, mixer: MakeMixer, scan: str) -> None:
-        super().__init__()
-        self.order = ScanOrder(scan)
-        self.crosses_frames = self.order.crosses_frames
-        self.mixer = mixer(channels)
+    def __init__(self, channels: int, mixer: MakeMixer, scan: str, *, initial_gain: float | None = None) -> None:
+        order = ScanOrder(scan)
+        super().__init__(mixer(channels), initial_gain=initial_gain)
+        self.order, self.crosses_frames = order, order.crosses_frames
 
     def forward(
         self, x: Float[Tensor, "batch frames height width channels"], carry: Carry | None = None

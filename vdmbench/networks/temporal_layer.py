@@ -15,13 +15,12 @@ from vdmbench.networks.streaming import Carry
 
 
 class TemporalLayer(MixerLayer):
-    """x + mixer(norm(x)) over the frames of each place; with the mixer ``identity`` nothing: x."""
+    """x + gain mixer(norm(x)) over the frames of each place; with the mixer ``identity`` nothing: x."""
 
     crosses_frames = True
 
-    def __init__(self, channels: int, mixer: Callable[[int], Mixer]) -> None:
-        super().__init__()
-        self.mixer = mixer(channels)
+    def __init__(self, channels: int, mixer: Callable[[int], Mixer], *, initial_gain: float | None = None) -> None:
+        super().__init__(mixer(channels), initial_gain=initial_gain)
         self.norm = None if isinstance(self.mixer, Identity) else ChannelNorm(channels)
 
     def forward(

@@ -28,13 +28,21 @@ class Level(nn.Module):
     """Two residual blocks, linear attention over places, a temporal layer."""
 
     def __init__(
-        self, inputs: int, outputs: int, *, mixer: Callable[[int], Mixer], heads: int, embedding: int, pool_frames: bool
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        mixer: Callable[[int], Mixer],
+        heads: int,
+        embedding: int,
+        pool_frames: bool,
+        initial_gain: float | None,
     ) -> None:
         super().__init__()
         self.block1 = ResBlock(inputs, outputs, embedding=embedding, pool_frames=pool_frames)
         self.block2 = ResBlock(outputs, outputs, embedding=embedding, pool_frames=pool_frames)
         self.spatial = SpatialAttention(outputs, heads=heads, linear=True)
-        self.temporal = TemporalLayer(outputs, mixer)
+        self.temporal = TemporalLayer(outputs, mixer, initial_gain=initial_gain)
 
     def forward(self, x: Tensor, frames: int, embedding: Tensor, carry: Carry | None) -> Tensor:
         x = self.block2(self.block1(x, frames, embedding), frames, embedding)
@@ -44,11 +52,20 @@ class Level(nn.Module):
 class Middle(nn.Module):
     """Residual block, full attention over places, a temporal layer, residual block."""
 
-    def __init__(self, channels: int, *, mixer: Callable[[int], Mixer], heads: int, embedding: int, pool_frames: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        mixer: Callable[[int], Mixer],
+        heads: int,
+        embedding: int,
+        pool_frames: bool,
+        initial_gain: float | None,
+    ) -> None:
         super().__init__()
         self.block1 = ResBlock(channels, channels, embedding=embedding, pool_frames=pool_frames)
         self.spatial = SpatialAttention(channels, heads=heads, linear=False)
-        self.temporal = TemporalLayer(channels, mixer)
+        self.temporal = TemporalLayer(channels, mixer, initial_gain=initial_gain)
         self.block2 = ResBlock(channels, channels, embedding=embedding, pool_frames=pool_frames)
 
     def forward(self, x: Tensor, frames: int, embedding: Tensor, carry: Carry | None) -> Tensor:
@@ -70,6 +87,8 @@ class UNet3D(Denoiser):
         preset: ``fair``: frames meet in the temporal layers alone, and every layer has position encodings of its own.
             ``oshima2024``: as published, to the parameter: group norms pool their statistics over the frames, and one
             relative-bias table (kept, unused, under every mixer) and one set of rotary frequencies serve all layers.
+        initial_gain: size at which every temporal branch starts, by a learnt gain behind its mixer; None for no gain,
+            which ``oshima2024``, as published, never has.
 
     Raises:
         ValueError: sizes that do not fit, or an unknown preset.
@@ -83,6 +102,7 @@ class UNet3D(Denoiser):
         multipliers: Sequence[int] = (1, 2, 4, 8),
         channels: int = 3,
         preset: Literal["fair", "oshima2024"] = "fair",
+        initial_gain: float | None = None,
     ) -> None:
         super().__init__()
         if base_channels < 8 or base_channels % 8:
@@ -93,6 +113,7 @@ class UNet3D(Denoiser):
             raise ValueError(f"preset must be 'fair' or 'oshima2024', got '{preset}'")
         self.channels = channels
         pool_frames = preset == "oshima2024"
+        initial_gain = None if pool_frames else initial_gain
         heads = base_channels // CHANNELS_PER_HEAD
         widths = [base_channels * multiplier for multiplier in multipliers]
         inputs = [base_channels, *widths[:-1]]
@@ -100,13 +121,20 @@ class UNet3D(Denoiser):
         self.time_embedding = TimeEmbedding(base_channels)
         self.condition_width = embedding = self.time_embedding.width
         places = placed(mixer, len(widths))
-        level = partial(Level, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        level = partial(Level, heads=heads, embedding=embedding, pool_frames=pool_frames, initial_gain=initial_gain)
         levels = list(zip(inputs, widths, places.levels, strict=True))
         self.stem = nn.Conv2d(channels, base_channels, 7, padding=3)
-        self.stem_temporal = TemporalLayer(base_channels, places.stem)
+        self.stem_temporal = TemporalLayer(base_channels, places.stem, initial_gain=initial_gain)
         self.down = nn.ModuleList(level(i, o, mixer=mixer) for i, o, mixer in levels)
         self.downsample = nn.ModuleList(nn.Conv2d(width, width, 4, stride=2, padding=1) for width in widths[:-1])
-        self.middle = Middle(widths[-1], mixer=places.middle, heads=heads, embedding=embedding, pool_frames=pool_frames)
+        self.middle = Middle(
+            widths[-1],
+            mixer=places.middle,
+            heads=heads,
+            embedding=embedding,
+            pool_frames=pool_frames,
+            initial_gain=initial_gain,
+        )
         self.up = nn.ModuleList(level(2 * o, i, mixer=mixer) for i, o, mixer in reversed(levels))
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, stride=2, padding=1) for width in inputs[:0:-1])
         self.head_block = ResBlock(2 * base_channels, base_channels, embedding=None, pool_frames=pool_frames)

@@ -20,6 +20,7 @@ Recorder = dict[str, set[str]]
 """What ran: op name to the names of the backends that computed it."""
 
 _recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("vdmbench_ops_recorders", default=())
+_any_backend: ContextVar[bool] = ContextVar("vdmbench_ops_any_backend", default=False)
 _simulated: ContextVar[_Simulated | None] = ContextVar("vdmbench_ops_simulated", default=None)
 
 
@@ -120,6 +121,8 @@ def choose(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Backend:
     if requested not in backends:
         raise UnknownBackend(f"{op} has no backend '{requested}', {_hint(requested, ['auto', *backends])}")
     reason = why_not(backends[requested])
+    if reason is not None and _any_backend.get():
+        return choose(op, "auto", tensor, *arguments)
     if reason is not None:
         raise BackendUnavailable(f"backend '{requested}' of {op} cannot run: {reason}")
     return backends[requested]
@@ -140,6 +143,17 @@ def compute(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Any:
 def _hint(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+@contextmanager
+def any_backend() -> Iterator[None]:
+    """Let a backend that is asked for by name, and cannot run on these tensors, give way to ``auto``: where a value is wanted
+    and nothing is measured, on another device than the network will run on."""
+    token = _any_backend.set(True)
+    try:
+        yield
+    finally:
+        _any_backend.reset(token)
 
 
 @contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from vdmbench.suite.errors import problem_at
 from vdmbench.suite.model import Declared
+
+INITIAL_GAIN = 0.1
+"""About what softmax attention and Mamba give at their own initialisation."""
 
 
 class UNet3DOptions(Declared):
@@ -23,6 +27,18 @@ class UNet3DOptions(Declared):
 
     The published network pools its group norms over all frames, and has one table of positions for all layers.
     """
+
+    initial_gain: float | None = Field(INITIAL_GAIN, gt=0)
+    """Root mean square of every temporal branch at the start, over that of its normed input, by a learnt gain behind the mixer.
+
+    null is no gain, and each mixer starts as it does. With preset oshima2024, which is as published, there is none.
+    """
+
+    @model_validator(mode="after")
+    def _gain_of_no_published_network(self) -> UNet3DOptions:
+        if self.preset == "oshima2024" and self.initial_gain not in (None, INITIAL_GAIN):
+            raise problem_at(("initial_gain",), "preset oshima2024 is as published, without one: leave it out, or use fair")
+        return self
 
     @property
     def levels(self) -> int:
@@ -43,6 +59,8 @@ class DiTOptions(Declared):
     """Hidden width of the perceptrons over base_channels."""
     cross_attention: bool = False
     """Every block attends to the tokens of the condition, such as a caption's."""
+    initial_gain: float | None = Field(INITIAL_GAIN, gt=0)
+    """Root mean square of every mixer's output at the start, over that of its input, by a learnt gain; null is no gain."""
     channels: int = Field(3, ge=1)
     """Image channels."""
 
