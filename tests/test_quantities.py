@@ -37,7 +37,7 @@ def _scored(value: float, lower: bool, **fields) -> MetricResult:
 def test_an_entry_is_all_that_a_column_needs(quantity) -> None:
     assert quantity.unit in SCALES
     assert quantity.dimension in {dimension for dimension, _ in UNITS.values()} | {"plain"}
-    assert limit(Thresholds(), quantity, "RSS").percent >= 0
+    assert limit(Thresholds(), quantity).percent >= 0
     assert quantity.how.endswith(".")
     assert find_quantity(quantity.name, ["fvd"]) == quantity
 
@@ -51,10 +51,12 @@ def test_names_are_taken_once_and_metrics_come_first() -> None:
 
 
 def test_a_value_comes_from_where_its_record_keeps_it() -> None:
-    record = make_record("s4d", cuda=False)
+    record = make_record("s4d", cuda=False, card="h200")
     row = tidy([record]).iloc[0]
     expected = {
-        "peak_train_memory": record.phases["train"].rss_peak_bytes,
+        "peak_train_memory": record.rehearsal.live_peak_bytes["train"],
+        "resident_train_memory": record.phases["train"].rss_peak_bytes,
+        "planned_sample_reserved": record.solved.memory["sample"].reserved_peak_bytes,
         "step_time": record.training.step_seconds.median,
         "sample_time": record.sampling.seconds_per_clip,
         "parameters": record.solved.parameters.network,
@@ -63,7 +65,13 @@ def test_a_value_comes_from_where_its_record_keeps_it() -> None:
         "fvd.low": record.metrics["fvd"].interval[0],
     }
     assert {name: row[name] for name in expected} == expected
-    assert row["peak_train_memory_source"] == "RSS, VmHWM"
+    assert row["peak_train_memory_source"] == "live tensors on the CPU"
+    assert row["resident_train_memory_source"] == "VmHWM"
+    assert row["planned_train_memory_source"] == "h200, PyTorch 2.13.0, triton"
+    assert row["train_memory_ratio"] is None
+    measured = make_record("s4d", card="h200", plan_factor=0.5)
+    ratio = measured.phases["train"].allocated_peak_bytes / measured.solved.memory["train"].allocated_peak_bytes
+    assert tidy([measured]).iloc[0]["train_memory_ratio"] == ratio == pytest.approx(2.0, rel=0.02)
     failed = make_record("s4d", cuda=False, status="oom")
     assert all(quantity.read(failed) is None for quantity in quantities_in([failed]) if quantity.reach != "exact")
 

@@ -8,98 +8,27 @@ and names it.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from vdmbench.quantity import Better as Better
+from vdmbench.quantity import Interval, Quantity, StatisticalScale, finite
+from vdmbench.quantity import Reach as Reach
 from vdmbench.records import (
     HeldOutLoss,
     MetricResult,
+    PhaseReading,
     Prediction,
     PredictionScore,
     Record,
-    headline_memory,
+    allocated_peak,
+    counts_live_tensors,
+    measured_over_planned,
     reading_of,
     sampling_of,
     training_of,
 )
-
-Reach = Literal["exact", "portable", "machine"]
-"""How far a value holds: ``exact`` follows from what was declared; ``portable`` is a result that any machine reproduces
-within tolerance; ``machine`` holds on one class of hardware only."""
-Better = Literal["lower", "higher", "neither"]
-StatisticalScale = Literal["ratio", "difference"]
-"""How two values compare: by ``ratio`` where all are positive, by ``difference`` where they may be 0 or negative."""
-Interval = tuple[float, float]
-
-DIMENSIONS = {"bytes": "bytes", "s": "seconds", "s/clip": "seconds", "dB": "decibels", "": "plain"}
-"""Unit to the dimension that an amount in a claim must have; every other unit is a count."""
-
-
-def _nothing(record: Record) -> None:
-    return None
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One column of numbers."""
-
-    name: str
-    """Column of the tidy frame, and the word that a claim uses."""
-    label: str
-    """For axes and headers, without unit."""
-    unit: str
-    """Base unit; empty for a plain number."""
-    better: Better
-    reach: Reach
-    how: str
-    """How it was measured, one sentence."""
-    read: Callable[[Record], float | None] = field(default=_nothing, compare=False)
-    """The value in a record; null where it holds none."""
-    source: str | None = None
-    """Column that says which counter or protocol gave the value; values of different sources are never mixed."""
-    read_source: Callable[[Record], str | None] = field(default=_nothing, compare=False)
-    interval: Callable[[Record], Interval | None] | None = field(default=None, compare=False)
-    """The interval over clips in a record, for columns ``<name>.low`` and ``<name>.high``; null for what never has one."""
-    absent: Callable[[Record], str | None] = field(default=_nothing, compare=False)
-    """Why a cell that ended well has no value."""
-    scale: StatisticalScale = "ratio"
-    main: bool = False
-    """Whether the main table shows it."""
-    limit: str = "distance"
-    """The field of a gate's limits that holds for it."""
-    resident_limit: str | None = None
-    """The one that holds where the counter is the resident set of the process; null: the same."""
-    per_cent_of: str | None = None
-    """The quantity whose value a limit's per cent is of, where a value of its own may be near 0; null: its own."""
-    gated: bool = True
-    """Whether the gate judges it."""
-    tells_collapse: bool = False
-    """Whether a run that ends far above its siblings in it has collapsed."""
-    metric: str | None = None
-    """The declared metric that gives it; null for what every record has."""
-
-    @property
-    def dimension(self) -> str:
-        """What an amount in a claim must be: bytes, seconds, decibels, count or plain."""
-        return DIMENSIONS.get(self.unit, "count")
-
-    @property
-    def signed(self) -> bool:
-        """May be zero or less: averaged over sweep points by its arithmetic mean, others by their geometric one."""
-        return self.scale == "difference"
-
-    @property
-    def sign(self) -> float:
-        """1 where lower is better, -1 where higher is: ``sign * value`` is smaller for what is better."""
-        return -1.0 if self.better == "higher" else 1.0
-
-
-def finite(value: float | None) -> float | None:
-    """NaN and infinity are outcomes, not numbers to average: null."""
-    return value if value is not None and math.isfinite(value) else None
-
 
 # ------------------------------------------------------------------------------------------------ scores of predicted frames
 
@@ -147,6 +76,54 @@ def _recall(record: Record) -> Any:
     return record.prediction.recall if record.prediction else None
 
 
+# ------------------------------------------------------------------------------------------------ memory
+
+
+def _planned(phase: Literal["train", "sample"], label: str, counter: str, how: str, *, main: bool = False) -> Quantity:
+    """A simulated peak. It follows from the declaration and from what it was planned for, which is its source."""
+
+    def value(record: Record) -> float | None:
+        peaks = record.solved.memory.get(phase) if record.solved else None
+        return getattr(peaks, f"{counter}_peak_bytes") if peaks else None
+
+    name = f"planned_{phase}_memory" if counter == "allocated" else f"planned_{phase}_reserved"
+    return Quantity(
+        name, label, "bytes", "lower", "exact",
+        f"{how}, simulated step by step; it follows from the declaration, the card, PyTorch's version and "
+        "the packages planned for.",
+        value, f"{name}_source", _planned_for, absent=lambda record: record.solved and record.solved.not_simulated,
+        main=main, limit="memory", kept=lambda record: _planned_for(record) is not None,
+    )  # fmt: skip
+
+
+def _planned_for(record: Record) -> str | None:
+    found = record.solved.planned_for if record.solved else None
+    return None if found is None else str(found)
+
+
+def _against_plan(phase: Literal["train", "sample"], label: str) -> Quantity:
+    return Quantity(
+        f"{phase}_memory_ratio", label, "", "neither", "machine",
+        "Peak that CUDA's allocator counted over the planned one; null without a GPU.",
+        lambda record: measured_over_planned(record, phase), gated=False,
+    )  # fmt: skip
+
+
+def _resident(phase: Literal["train", "sample"], label: str, limit: str) -> Quantity:
+    def reading(record: Record) -> PhaseReading | None:
+        found = reading_of(record, phase)
+        on_gpu = found is not None and found.allocated_peak_bytes is not None  # where it says nothing of the cell
+        return None if on_gpu else found
+
+    return Quantity(
+        f"resident_{phase}_memory", label, "bytes", "lower", "machine",
+        "Peak of the worker process's resident set where there is no GPU, interpreter and libraries included.",
+        lambda record: found.rss_peak_bytes if (found := reading(record)) else None,
+        f"resident_{phase}_memory_source", lambda record: found.rss_source if (found := reading(record)) else None,
+        limit=limit,
+    )  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------ the list
 
 BUILT_IN: tuple[Quantity, ...] = (
@@ -179,20 +156,30 @@ BUILT_IN: tuple[Quantity, ...] = (
         PREDICTION_PROTOCOL, _prediction_protocol, lambda record: found.interval if (found := _recall(record)) else None,
         scale="difference", main=True, limit="decibels",
     ),
+    _planned("train", "Planned training memory", "allocated", "Peak that training allocates on the card that is planned for",
+             main=True),
+    _planned("sample", "Planned sampling memory", "allocated", "The same of sampling", main=True),
+    _planned("train", "Planned training memory, reserved", "reserved",
+             "Peak that training's allocator reserves of that card, free blocks that it keeps included"),
+    _planned("sample", "Planned sampling memory, reserved", "reserved", "The same of sampling"),
     Quantity(
         "peak_train_memory", "Peak training memory", "bytes", "lower", "machine",
-        "Peak over the training phase alone, reset after warm-up: what the CUDA allocator handed out; without a GPU the "
-        "resident set of the worker process, interpreter included.",
-        lambda record: headline_memory(reading_of(record, "train"))[0],
-        "peak_train_memory_source", lambda record: headline_memory(reading_of(record, "train"))[1],
-        main=True, limit="memory",
+        "Peak of training by the allocator's own count: CUDA's over the training phase alone, reset after warm-up; without a "
+        "GPU that of live tensors on the CPU, over steps of a rehearsal that nothing is timed in.",
+        lambda record: allocated_peak(record, "train")[0],
+        "peak_train_memory_source", lambda record: allocated_peak(record, "train")[1],
+        main=True, limit="memory", kept=counts_live_tensors,
     ),
     Quantity(
-        "peak_sample_memory", "Peak sampling memory", "bytes", "lower", "machine", "The same counter over the sampling phase.",
-        lambda record: headline_memory(reading_of(record, "sample"))[0],
-        "peak_sample_memory_source", lambda record: headline_memory(reading_of(record, "sample"))[1],
-        main=True, limit="memory", resident_limit="resident_sampling",
+        "peak_sample_memory", "Peak sampling memory", "bytes", "lower", "machine", "The same counter over sampling.",
+        lambda record: allocated_peak(record, "sample")[0],
+        "peak_sample_memory_source", lambda record: allocated_peak(record, "sample")[1],
+        main=True, limit="memory", kept=counts_live_tensors,
     ),
+    _against_plan("train", "Training memory, measured / planned"),
+    _against_plan("sample", "Sampling memory, measured / planned"),
+    _resident("train", "Resident memory in training", "memory"),
+    _resident("sample", "Resident memory in sampling", "resident_sampling"),
     Quantity(
         "step_time", "Training step", "s", "lower", "machine", "Median of the synchronised optimiser steps after warm-up.",
         lambda record: found.step_seconds.median if (found := training_of(record)) and found.step_seconds else None,

@@ -14,7 +14,10 @@ from vdmbench.records import (
     MetricResult,
     Parameters,
     PhaseReading,
+    PlannedFor,
+    PlannedMemory,
     Record,
+    Rehearsal,
     ResultsFolder,
     Sampling,
     Solved,
@@ -74,6 +77,8 @@ def make_record(
     status: str = "ok",
     cohort: str | None = "a100-40gb",
     cuda: bool = True,
+    card: str | None = None,
+    plan_factor: float = 1.0,
     suite: str = "synthetic",
     metric: str = "fvd",
     memory_factor: float = 1.0,
@@ -81,7 +86,8 @@ def make_record(
     step_factor: float = 1.0,
     **changes: Any,
 ) -> Record:
-    """One record; numbers follow from its arguments alone."""
+    """One record; numbers follow from its arguments alone. With a ``card``, memory is planned for it, at ``plan_factor`` of
+    what the variant takes without its noise."""
     number = VARIANTS.index(variant) if variant in VARIANTS else 20
     rng = np.random.default_rng([number, frames, seed])
     base, linear, square = _MEMORY.get(variant, _MEMORY["s4d"])
@@ -154,6 +160,7 @@ def make_record(
             state_elements=frames * 51_200 if variant == "attention" else 65_536,
             flops_forward=frames * 412_000_000,
             flops_temporal=frames * 31_000_000,
+            **_planned(card, plan_factor * (base + linear * frames + square * frames**2)),
         )
         fields["phases"] = {"build": reading(0.05), "warm-up": reading(1.02 if ran else 0.4)}
     if ran:
@@ -183,7 +190,24 @@ def make_record(
                 blind=["reversed"],
             )
         }
+        if not cuda:
+            live = {phase: int(memory * share) for phase, share in (("train", 1.0), ("sample", 0.31))}
+            fields["rehearsal"] = Rehearsal(seconds=1.0, live_peak_bytes=live)
     return Record(**(fields | changes))
+
+
+def _planned(card: str | None, gib: float) -> dict[str, Any]:
+    if card is None:
+        return {}
+    peaks = {
+        phase: PlannedMemory(
+            allocated_peak_bytes=int(share * gib * GIB),
+            reserved_peak_bytes=int(1.08 * share * gib * GIB),
+            least_capacity_bytes=int(1.02 * share * gib * GIB),
+        )
+        for phase, share in (("train", 1.0), ("sample", 0.31))
+    }
+    return {"memory": peaks, "planned_for": PlannedFor(device=card, torch="2.13.0", packages=["triton"])}
 
 
 def make_records(

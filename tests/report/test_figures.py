@@ -75,7 +75,7 @@ def test_length_is_shown_at_the_lengths_that_were_run(study) -> None:
     axes = draw(study, "memory").axes[0]
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert list(axes.get_xticks()) == [16, 32]
-    assert axes.get_ylabel() == "Peak training memory (GiB)"
+    assert axes.get_ylabel() == "Training memory, CUDA allocated (GiB)"
 
 
 @pytest.mark.parametrize(

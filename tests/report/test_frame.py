@@ -45,9 +45,10 @@ def test_memory_names_its_counter_and_never_mixes_two() -> None:
     by_cohort = frame.set_index("cohort")
     assert by_cohort.loc["a100-40gb", "peak_train_memory_source"] == "CUDA allocated"
     assert by_cohort.loc["a100-40gb", "peak_train_memory"] == by_cohort.loc["a100-40gb", "train.allocated_peak_bytes"]
-    assert by_cohort.loc["cpu", "peak_train_memory_source"] == "RSS, VmHWM"
-    assert by_cohort.loc["cpu", "peak_train_memory"] == by_cohort.loc["cpu", "train.rss_peak_bytes"]
-    with pytest.raises(NotComparable, match=r"peak_train_memory: RSS, VmHWM .* and CUDA allocated"):
+    assert by_cohort.loc["cpu", "peak_train_memory_source"] == "live tensors on the CPU"
+    assert by_cohort["resident_train_memory"].to_dict()["cpu"] == by_cohort.loc["cpu", "train.rss_peak_bytes"]
+    assert by_cohort["resident_train_memory"].isna().to_dict() == {"a100-40gb": True, "cpu": False}
+    with pytest.raises(NotComparable, match=r"peak_train_memory: live tensors on the CPU .* and CUDA allocated"):
         Study.of([make_record("s4d"), make_record("mamba", cuda=False)])
 
 

@@ -35,13 +35,48 @@ def test_equal_records_pass() -> None:
 
 def test_planted_memory_and_distance_regressions_are_caught() -> None:
     memory = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=1.05))
-    assert (memory.exit_code, _verdicts(memory, Verdict.REGRESSION)) == (1, {"peak_train_memory"})
+    counted = {"peak_train_memory", "peak_sample_memory"}
+    assert (memory.exit_code, _verdicts(memory, Verdict.REGRESSION)) == (1, {*counted, "resident_train_memory"})
     device = compare_cells(as_cells(make_records(frames=(16, 32))), as_cells(make_records(frames=(16, 32), memory_factor=1.05)))
-    assert _verdicts(device, Verdict.REGRESSION) == {"peak_train_memory", "peak_sample_memory"}
+    assert _verdicts(device, Verdict.REGRESSION) == counted
     distance = _compare(make_records(frames=(16, 32), cuda=False, distance_factor=1.2))
     assert (distance.exit_code, _verdicts(distance, Verdict.REGRESSION)) == (1, {"fvd"})
     better = _compare(make_records(frames=(16, 32), cuda=False, memory_factor=0.85, distance_factor=0.8))
-    assert (better.exit_code, _verdicts(better, Verdict.IMPROVED)) == (0, {"peak_train_memory", "peak_sample_memory", "fvd"})
+    resident = {"resident_train_memory", "resident_sample_memory"}
+    assert (better.exit_code, _verdicts(better, Verdict.IMPROVED)) == (0, {*counted, *resident, "fvd"})
+
+
+def test_any_change_of_planned_memory_is_a_regression_on_any_machine() -> None:
+    planned = {"planned_train_memory", "planned_sample_memory", "planned_train_reserved", "planned_sample_reserved"}
+    base = as_cells(make_records(frames=(16,), card="a100-80gb", cuda=False))
+    for cohort in ("a100-40gb", "elsewhere"):
+        for factor in (0.99, 1.001):
+            new = as_cells(make_records(frames=(16,), card="a100-80gb", cuda=False, cohort=cohort, plan_factor=factor))
+            comparison = compare_cells(base, new, portable=cohort == "elsewhere")
+            assert (comparison.exit_code, _verdicts(comparison, Verdict.REGRESSION)) == (1, planned)
+
+
+def test_plans_for_another_card_are_not_compared_and_never_pass_in_silence() -> None:
+    base = as_cells(make_records(frames=(16,), card="a100-80gb"))
+    comparison = compare_cells(base, as_cells(make_records(frames=(16,), card="h200", plan_factor=2.0)))
+    assert comparison.exit_code == 4
+    assert not _verdicts(comparison, Verdict.REGRESSION)
+    row = next(row for row in comparison.rows if row.verdict == Verdict.PROTOCOL)
+    assert row.note == "not comparable: a100-80gb, PyTorch 2.13.0, triton, now h200, PyTorch 2.13.0, triton"
+
+
+def test_a_baseline_from_before_memory_was_planned_is_told_and_misses_nothing() -> None:
+    new = make_records(frames=(16,), card="a100-80gb", cuda=False)
+    before = [record.model_copy(update={"rehearsal": None}) for record in make_records(frames=(16,), cuda=False)]
+    comparison = compare_cells(as_cells(before), as_cells(new))
+    assert comparison.exit_code == 0
+    told = comparison.to_markdown()
+    for name in ("planned_train_memory", "planned_sample_reserved", "peak_train_memory"):
+        assert f"all cells: {name} not judged, the baseline's records of {len(new)} cells are from before" in told
+    assert {"resident_train_memory", "fvd"} <= _verdicts(comparison, Verdict.UNCHANGED), "the rest is judged"
+    lost = [record.model_copy(update={"solved": record.solved.model_copy(update={"memory": {}})}) for record in new]
+    gone = compare_cells(as_cells(new), as_cells(lost))
+    assert gone.exit_code == 4, "a plan that is gone is missed"
 
 
 def test_one_slow_variant_is_caught_and_a_busy_machine_is_not_blamed_on_it() -> None:

@@ -87,7 +87,7 @@ def test_a_machine_too_busy_to_judge_times_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("planted", "seen", "also"),
-    [({"memory": 1.05}, "peak_train_memory", {"peak_sample_memory"}), ({"distance": 1.2}, "ste-fd", set())],
+    [({"memory": 1.05}, "resident_train_memory", {"resident_sample_memory"}), ({"distance": 1.2}, "ste-fd", set())],
 )
 def test_a_planted_regression_is_caught_every_time(planted, seen, also) -> None:
     for seed in range(50):

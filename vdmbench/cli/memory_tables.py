@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from vdmbench.cards import Device, device
 from vdmbench.cli.tables import by_point
 from vdmbench.cli.terminal import simple_table, styled
-from vdmbench.memory.devices import Device, device
 from vdmbench.suite.quantities import parse_bytes
 
 if TYPE_CHECKING:
@@ -29,7 +29,14 @@ def devices_named(text: str | None) -> list[Device]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
         raise ValueError(f"--devices '{text}' names nothing in one place: write for example h200,16GiB")
-    return [Device(name, int(parse_bytes(name))) if name[0].isdigit() else device(name.lower()) for name in names]
+    return [Device(name, int(parse_bytes(name))) if name[0].isdigit() else _card(name.lower()) for name in names]
+
+
+def _card(name: str) -> Device:
+    try:
+        return device(name)
+    except ValueError as error:
+        raise ValueError(f"{error}, or give an amount, such as 16GiB") from None
 
 
 def gib(nbytes: int) -> str:

@@ -12,7 +12,7 @@ from vdmbench.cli.options import AllowCode, AsJson, Overrides, SuiteFile, Tiny, 
 from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
-    from vdmbench.memory.devices import Device
+    from vdmbench.cards import Device
     from vdmbench.records import Tuned
     from vdmbench.runner.planning import Plan, Planned
     from vdmbench.suite import SourceLines, Suite
@@ -57,8 +57,8 @@ def plan(
     cards = tables.devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     cells = with_dependencies(cells)
-    solved = solve(cells, memory=memory, lines=lines, with_packages=with_packages)
-    here = solve(cells, memory=memory, lines=lines) if with_packages else None
+    solved = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines, with_packages=with_packages)
+    here = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines) if with_packages else None
     refuse_unreachable(solved, declared, lines)
     warnings = suite_warnings(cells, declared.run)
     few = said_beforehand(declared, warnings)

@@ -111,7 +111,7 @@ def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
 
-    planned = plan([cell], preflight=settings)
+    planned = plan([cell], preflight=settings, memory=True, plan_for=settings.plan_for)
     if planned.problems:
         raise ValueError("\n".join(["nothing was run, because:", *planned.problems]))
     folder.prepare()

@@ -123,7 +123,13 @@ def run(
 
         needed = with_dependencies(unfinished_of([cell for cell in chosen if not cell.for_tuning] or chosen), cells)
         unfinished = [cell for cell in unfinished_of(needed) if cell.identity not in left_out]
-        solved = plan(unfinished, preflight=settings if runs_it.here else None, lines=lines)
+        solved = plan(
+            unfinished,
+            preflight=settings if runs_it.here else None,
+            memory=True,
+            plan_for=settings.plan_for,
+            lines=lines,
+        )
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))

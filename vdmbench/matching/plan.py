@@ -8,9 +8,9 @@ from typing import Any
 
 from vdmbench.matching.cost import cost, count, structure
 from vdmbench.matching.lengths import refuse_untrained_length
-from vdmbench.matching.memory import Peaks, Source, measured, require_device, simulated
+from vdmbench.matching.memory import Source, measured, require_device, simulated
+from vdmbench.matching.planned_peaks import plan_peaks
 from vdmbench.matching.resolve import Resolved, declared_setting, has_width, network_of, resolve
-from vdmbench.matching.simulation import CannotSimulate
 from vdmbench.matching.solver import (
     WIDTHS,
     Bracket,
@@ -52,29 +52,23 @@ class Solution:
 def solve(inputs: CellInputs, *, memory: bool = False, target: Target | None = None) -> Solution:
     """Move the declared knobs until the declared quantities meet their goals.
 
-    :param memory: simulate the peaks of the answer also where no match asks for them; not of a network that is sharded.
-    :param target: the machine that memory is simulated for; None for the usual card, with the packages installed here.
+    :param memory: simulate the peaks of the answer also where no match asks for them; what cannot be is said.
+    :param target: the machine that these peaks are simulated for; None for the usual card, with the packages installed here.
+        Its card moves no knob: whatever it is, the same declaration is the same network.
     :raises Unreachable: a goal cannot be met within the tolerance; the message names the closest.
     :raises CannotMeasure: a measured match without a CUDA device.
     :raises CannotSimulate: a match of memory whose memory cannot be simulated; without one, the answer says why not.
     :raises ValueError: the declared sizes do not fit together, or clips are to be sampled at a length that the network cannot
         have learned.
     """
-    search = _Search(inputs, target or Target())
+    target = target or Target()
+    search = _Search(inputs, Target(packages=target.packages))
     matched = search.run()
-    resolved = resolve(inputs, search.knobs, search.target)
+    resolved = resolve(inputs, search.knobs, target)
     refuse_untrained_length(resolved)
     data = resolved.inputs.data
     priced = cost(resolved.network, resolved.mixer, frames=data.frames, size=resolved.inputs.denoised_size)
-    train, sample = resolved.inputs.train, resolved.inputs.sample
-    simulable = train.sharding == "none" and not train.compile and not sample.compile
-    peaks: Peaks = {}
-    not_simulated = None
-    if simulable and (memory or search.probes):
-        try:
-            peaks = simulated(resolved.workload)
-        except CannotSimulate as error:  # the network can be trained all the same, and the rest of its plan holds
-            not_simulated = str(error)
+    planned = plan_peaks(resolved.workload) if memory or search.probes else None
     first: Mapping[str, Any] = matched[0].model_dump() if matched else {}
     return Solution(
         resolved,
@@ -83,8 +77,9 @@ def solve(inputs: CellInputs, *, memory: bool = False, target: Target | None = N
             also=matched[1] if len(matched) > 1 else None,
             knobs=search.knobs,
             probes=search.probes,
-            memory=peaks,
-            not_simulated=not_simulated,
+            memory=planned.peaks if planned else {},
+            planned_for=planned.planned_for if planned else None,
+            not_simulated=planned.not_simulated if planned else None,
             parameters=priced.parameters,
             state_elements=priced.state_elements,
             flops_forward=priced.flops_forward,

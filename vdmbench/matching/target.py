@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from vdmbench.cards import PLANNED_FOR
 from vdmbench.ops.backends import optional_packages
-
-CARD = "a100-80gb"
-"""Where no card is named."""
 
 
 def packages_here() -> frozenset[str]:
@@ -35,5 +33,5 @@ class Target:
         packages: optional packages that its machine has.
     """
 
-    card: str = CARD
+    card: str = PLANNED_FOR
     packages: frozenset[str] = field(default_factory=packages_here)

@@ -3,7 +3,15 @@
 from vdmbench.records.atomic import write_atomically
 from vdmbench.records.encoding import Encoding
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
-from vdmbench.records.measured import ended_before, headline_memory, reading_of, sampling_of, training_of
+from vdmbench.records.measured import (
+    allocated_peak,
+    counts_live_tensors,
+    ended_before,
+    measured_over_planned,
+    reading_of,
+    sampling_of,
+    training_of,
+)
 from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.metric_result import Memorisation, MetricResult
 from vdmbench.records.origin import Initialised, Trial, Tuned
@@ -24,10 +32,12 @@ from vdmbench.records.schema import (
     Parameters,
     Phase,
     PhaseReading,
+    PlannedFor,
     PlannedMemory,
     Probe,
     RankReading,
     Record,
+    Rehearsal,
     Rollout,
     Sampling,
     Solved,
@@ -64,6 +74,7 @@ __all__ = [
     "Parameters",
     "Phase",
     "PhaseReading",
+    "PlannedFor",
     "PlannedMemory",
     "Prediction",
     "PredictionScore",
@@ -73,6 +84,7 @@ __all__ = [
     "RankReading",
     "RecallScore",
     "Record",
+    "Rehearsal",
     "ResultsError",
     "ResultsFolder",
     "Rollout",
@@ -85,8 +97,10 @@ __all__ = [
     "Training",
     "Trial",
     "Tuned",
+    "allocated_peak",
+    "counts_live_tensors",
     "ended_before",
-    "headline_memory",
+    "measured_over_planned",
     "merge_results",
     "parse_record",
     "progress_of",

@@ -78,6 +78,20 @@ class PlannedMemory(Recorded):
     """Optional packages whose kernels it counts, in order of name: on a machine without one of them it is another number."""
 
 
+class PlannedFor(Recorded):
+    """What simulated peaks depend on beside the declaration: where all of it is equal, so are they, on every machine."""
+
+    device: str
+    """The card, by its name in :mod:`vdmbench.cards`."""
+    torch: str
+    """PyTorch's version, without its build (``+cpu``)."""
+    packages: list[str]
+    """Optional packages whose kernels the peaks count, in order of name."""
+
+    def __str__(self) -> str:
+        return f"{self.device}, PyTorch {self.torch}, {' '.join(self.packages) or 'no optional package'}"
+
+
 class Probe(Recorded):
     """One setting of a knob that the solver tried, and the memory found there."""
 
@@ -109,9 +123,11 @@ class Solved(Matched):
     probes: list[Probe] = Field(default_factory=list)
     """What the solver tried where memory was matched, in order."""
     memory: dict[Literal["train", "sample"], PlannedMemory] = Field(default_factory=dict)
-    """Simulated peaks by phase; empty where none were simulated."""
+    """Simulated peaks by phase; without the phases that could not be simulated."""
+    planned_for: PlannedFor | None = None
+    """What they were simulated for; null in records from before it was kept, and where none were asked for."""
     not_simulated: str | None = None
-    """Why they could not be; null where they were, or were not asked for."""
+    """Why a phase could not be; null where both were, or were not asked for."""
     parameters: Parameters
     state_elements: int
     """Sum over temporal layers and the sites of each, one clip."""
@@ -295,6 +311,18 @@ class OutOfMemory(Recorded):
     """Knob to the largest setting that fits the capacity, the others as they were; null where not even the smallest does."""
 
 
+class Rehearsal(Recorded):
+    """What a process that is not measured did first: the cell's own steps on clips of zeros, so that every kernel is compiled
+    before anything is measured."""
+
+    seconds: float
+    live_peak_bytes: dict[Literal["train", "sample"], int] = Field(default_factory=dict)
+    """The most that live tensors held in a phase, by the count of PyTorch's CPU allocator; empty on a GPU, whose own allocator
+    counts the steps themselves."""
+    failed: str | None = None
+    """Why it came to no end; null where it did."""
+
+
 class Exit(Recorded):
     """How the worker process ended."""
 
@@ -330,6 +358,8 @@ class Record(Recorded):
     solved: Solved | None = None
     out_of_memory: OutOfMemory | None = None
     """Beside status ``oom``."""
+    rehearsal: Rehearsal | None = None
+    """Null in records from before there was one, and of cells that never ran."""
     phases: dict[Phase, PhaseReading] = Field(default_factory=dict)
     training: Training | None = None
     sampling: Sampling | None = None

@@ -32,7 +32,7 @@ INTERVAL = "the median over seeds, in parentheses its 95 % interval (order stati
 
 def frontier_table(study: Study) -> Table:
     """For every variant in every panel: whether it is on the common front, and how it lies to the reference's frontier."""
-    reference, memory = study.reference, study.quantity("peak_train_memory")
+    reference, memory = study.reference, study.memory
     against = (
         [
             Column("memory", f"Memory at equal distance, against {reference} (%)", True),
@@ -116,8 +116,8 @@ def _missing(over: OverSeeds) -> str:
 
 def levels_table(study: Study) -> Table:
     """The same frontiers read at one common place: memory at one distance, and distance at one memory."""
-    memory = study.quantity("peak_train_memory")
-    scale = choose_scale(memory, study.frame["peak_train_memory"].dropna())
+    memory = study.memory
+    scale = choose_scale(memory, study.frame[memory.name].dropna())
     columns = [
         Column("where", "Where"),
         Column("metric", "Metric"),
@@ -216,7 +216,7 @@ def improvement_table(study: Study) -> Table:
     return _without_empty(Table("improvement", "Over data sets", columns, rows, notes, wanting=wanting))
 
 
-SCALED = tuple(quantity for quantity in BUILT_IN if quantity.main and quantity.reach == "machine")
+SCALED = tuple(quantity for quantity in BUILT_IN if quantity.main and (quantity.reach == "machine" or quantity.unit == "bytes"))
 
 
 def scaling_table(study: Study) -> Table:

@@ -109,6 +109,7 @@ def compare_cells(
                         "median over all cells of new over old",
                     )
                 )
+        rows += _not_kept([old_by_id[identity] for identity in joined], [new_by_id[identity] for identity in joined])
     rows += _other_hardware(joined, old_by_id, new_by_id, portable)
     judged = (Verdict.UNCHANGED, Verdict.IMPROVED, Verdict.REGRESSION)
     problem = None if any(row.verdict in judged for row in rows) else "no quantity of any cell could be judged"
@@ -164,6 +165,18 @@ def _other_hardware(joined: Sequence[str], old: dict[str, Cell], new: dict[str, 
     ]
 
 
+def _not_kept(old: Sequence[Cell], new: Sequence[Cell]) -> list[Row]:
+    """One row for each quantity that the new side has and that was not kept yet when the baseline's records were made."""
+    rows = []
+    for quantity in BUILT_IN:
+        pairs = zip(old, new, strict=True)
+        since = sum(quantity.read(now.record) is not None and not quantity.kept(was.record) for was, now in pairs)
+        if since and quantity.gated:
+            note = f"the baseline's records of {since} cells are from before it was kept: make the baseline anew"
+            rows.append(Row("all cells", quantity.name, Verdict.NOT_JUDGED, note=note))
+    return rows
+
+
 def _judge_cell(
     old: Cell, new: Cell, before: Values, after: Values, paces: Paces, limits: Thresholds, portable: bool
 ) -> list[Row]:
@@ -192,7 +205,7 @@ def _judge_cell(
         if not quantity.gated:
             continue
         was, now = before.get(quantity.name), after.get(quantity.name)
-        if was is None and now is None:
+        if (was is None and now is None) or not quantity.kept(old.record):
             continue
         values = (was if isinstance(was, int | float) else None, now if isinstance(now, int | float) else None)
         if quantity.reach == "machine" and (portable or not same_hardware):
@@ -207,7 +220,7 @@ def _judge_cell(
                     quantity.name,
                     Verdict.PROTOCOL,
                     *values,
-                    note=f"{before.get(quantity.source)}, now {after.get(quantity.source)}",
+                    note=f"not comparable: {before.get(quantity.source)}, now {after.get(quantity.source)}",
                 )
             )
         elif quantity.reach == "portable" and old.record.data != new.record.data:
@@ -300,7 +313,7 @@ def _otherwise(cell: Cell, candidates: Iterable[Cell]) -> str:
 def _judge(quantity: Quantity, was: float, now: float, limits: Thresholds, row: Values) -> Verdict:
     if quantity.reach == "exact":
         return Verdict.UNCHANGED if was == now else Verdict.REGRESSION
-    allowed = limit(limits, quantity, str(row.get(quantity.source or "")))
+    allowed = limit(limits, quantity)
     change, whole = now - was, row.get(quantity.per_cent_of or "")
     size = abs(whole) if isinstance(whole, int | float) else abs(was)
     if abs(change) <= allowed.absolute or abs(change) <= allowed.percent / 100 * size:

@@ -17,6 +17,7 @@ from vdmbench.records import MetricResult, Record
 from vdmbench.report.declaration import DeclaredSuite
 from vdmbench.report.experiments import Parted, told_apart
 from vdmbench.report.frame import natural, order_cells, tidy
+from vdmbench.report.one_plan import one_plan_each
 from vdmbench.report.results import Cell, as_cells
 
 
@@ -141,6 +142,7 @@ class Study:
                 raise NotComparable(f"reference '{reference}' is no variant of these results; variants: {', '.join(known)}")
             notes.append(f"There is no cell of the reference '{reference}' here: nothing is compared with it.")
             reference = None
+        notes += one_plan_each(frame)
         study = cls(tuple(cells), tuple(superseded), frame, reference, tuple(notes), parted.declared)
         study._refuse_mixtures()
         return study
@@ -207,6 +209,18 @@ class Study:
     def judged(self) -> list[Quantity]:
         """Those that say how good clips are: values of metrics, and the parts of them that the main table shows."""
         return [quantity for quantity in self.quantities if quantity.main and quantity.metric]
+
+    @cached_property
+    def memory(self) -> Quantity:
+        """The training memory that figures and findings speak of: what CUDA's allocator counted where all cells ran on one,
+        else the planned one, which is the same on every machine; the peak of live tensors where none could be planned."""
+        return self.quantity("planned_train_memory" if self.memory_is_planned else "peak_train_memory")
+
+    @cached_property
+    def memory_is_planned(self) -> bool:
+        """Whether :attr:`memory` is."""
+        counted = set(self.frame["peak_train_memory_source"].dropna())
+        return counted != {"CUDA allocated"} and bool(self.frame["planned_train_memory"].notna().any())
 
     @cached_property
     def group_of(self) -> list[Group]:

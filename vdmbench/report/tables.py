@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from statistics import mean
 
+from vdmbench.cards import DEVICES
 from vdmbench.records import DeviceMemory
 from vdmbench.report.aggregation import best, effects
 from vdmbench.report.collapses import RULE, collapses
@@ -119,6 +120,15 @@ def quantities_shown(study: Study) -> list[Quantity]:
     return [quantity for quantity in study.quantities if quantity.main]
 
 
+def memory_header(study: Study, scale: Scale, what: str = "Training memory") -> str:
+    """Of the memory that figures speak of, with the card that it is planned for where it is planned."""
+    if not study.memory_is_planned:
+        return f"{what}, {', '.join(sorted(set(study.frame['peak_train_memory_source'].dropna())))} ({scale.unit})"
+    plans = {str(plan).partition(",")[0] for plan in study.frame["planned_train_memory_source"].dropna()}
+    cards = " or ".join(DEVICES[name].called if name in DEVICES else name for name in sorted(plans))
+    return f"{what}, planned for {cards} ({scale.unit})"
+
+
 def column_scales(study: Study, quantities: Sequence[Quantity]) -> dict[str, Scale]:
     """One unit a column."""
     return {
@@ -175,6 +185,7 @@ def _main_notes(study: Study) -> list[str]:
     if missed:
         named = ", ".join(f"{cell} ({100 * miss:+.1f} %)" for cell, miss in missed.items())
         notes.append(f"Not at equal memory: the measured peak misses the planned one by more than the tolerance in {named}.")
+    notes += _against_the_plan(study)
     if len(study.seeds) > 1:
         notes.append(f"Mean ± standard deviation over {len(study.seeds)} seeds; a count in parentheses where seeds failed.")
     if len(study.seeds) >= fewest_seeds():
@@ -183,27 +194,48 @@ def _main_notes(study: Study) -> list[str]:
         notes.append(few_seeds_note(len(study.seeds)))
     if lost := collapses(study):
         notes.append(f"Collapsed ({RULE}), in the mean of its seeds where it has a number: {'; '.join(lost)}.")
+    counters: dict[str, list[str]] = {}
     for quantity in study.quantities:
         if quantity.source and quantity.metric is None:
             sources = [source for source in dict.fromkeys(study.frame[quantity.source]) if isinstance(source, str)]
-            notes.append(f"{quantity.label}: {', '.join(sources)}.")
+            counters.setdefault("; ".join(sources), []).append(quantity.label)
+    notes += [f"{', '.join(labels)}: {sources}." for sources, labels in counters.items()]
     if shared := [cell for cell in study.cells if cell.record.training and cell.record.training.of_another_cell]:
         notes.append(
             f"Trained once: {len(shared)} of {len(study.cells)} cells sampled a network that another cell had trained alike; "
             "their training numbers are that cell's."
         )
     notes += _shared_machine(study)
-    baseline = study.frame["baseline_rss_bytes"].dropna()
-    if len(baseline) and any(str(source).startswith("RSS") for source in study.frame["peak_train_memory_source"]):
-        notes.append(
-            f"RSS holds interpreter and libraries: {baseline.median() / 2**20:.0f} MiB (median) before anything is built."
-        )
     notes += [
         f"{study.quantity(metric).label}: {', '.join(study.protocols(metric))}."
         for metric in study.metrics
         if len(study.protocols(metric)) > 1
     ]
     return notes
+
+
+PLAN_ERROR = 0.02
+"""A share by which a measured peak may differ from the planned one before that is said."""
+
+
+def _against_the_plan(study: Study) -> list[str]:
+    """Where a measured peak differs from the planned one by more than that, a line with the cells."""
+    notes = []
+    for name in ("train_memory_ratio", "sample_memory_ratio"):
+        known = study.frame[study.frame[name].notna()]
+        ratios = zip(known[name], known["label"], known["seed"], strict=True)
+        far = [f"{label} seed {seed} ({ratio:.3f})" for ratio, label, seed in ratios if abs(ratio - 1) > PLAN_ERROR]
+        if far:
+            named = ", ".join(far[:MOST_NAMED]) + (f" and {len(far) - MOST_NAMED} more" if len(far) > MOST_NAMED else "")
+            notes.append(
+                f"Warning: {study.quantity(name).label.lower()}, is off 1 by more than {100 * PLAN_ERROR:g} % in {len(far)} of "
+                f"{len(known)} cells: {named}."
+            )
+    return notes
+
+
+MOST_NAMED = 6
+"""Cells that a note names one by one."""
 
 
 def few_seeds_note(seeds: int) -> str:

@@ -18,12 +18,11 @@ class InvalidThresholds(ValueError):
     """Limits that cannot be used; the message names the file and the field."""
 
 
-def limit(thresholds: Thresholds, quantity: Quantity, source: str | None = None) -> Threshold:
-    """The limit of one quantity; ``source`` is the counter that gave its values."""
+def limit(thresholds: Thresholds, quantity: Quantity) -> Threshold:
+    """The limit of one quantity."""
     if quantity.name in thresholds.metrics:
         return thresholds.metrics[quantity.name]
-    resident = quantity.resident_limit if (source or "").startswith("RSS") else None
-    allowed: Threshold = getattr(thresholds, resident or quantity.limit)
+    allowed: Threshold = getattr(thresholds, quantity.limit)
     return allowed
 
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from vdmbench.memory.devices import usable_bytes
+from vdmbench.cards import usable_bytes
 from vdmbench.records import (
     Attempt,
     Event,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vdmbench import registry
+from vdmbench.cards import PLANNED_FOR
 from vdmbench.records import Solved, write_atomically
 from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.pattern import mixers_of
@@ -30,8 +31,10 @@ _DEPENDED_ON = ("torch", "triton", "numpy", "mamba-ssm", "causal-conv1d", "xform
 class PlanCache:
     """Solved or infeasible, by identity; equal answers are held once."""
 
-    def __init__(self, suite: str, *, memory: bool, with_packages: bool = False) -> None:
-        kind = ("with-memory" if memory else "without-memory") + ("-with-packages" if with_packages else "")
+    def __init__(
+        self, suite: str, *, memory: bool, plan_for: str = PLANNED_FOR, with_packages: bool = False
+    ) -> None:
+        kind = (f"for-{plan_for}" if memory else "without-memory") + ("-with-packages" if with_packages else "")
         self._prefix = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', suite)}.{kind}."
         folder = writable(user_cache() / "plans")
         self._path = folder / f"{self._prefix}{code_digest()}.json" if folder else None

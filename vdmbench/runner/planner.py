@@ -37,9 +37,8 @@ def _key(inputs: CellInputs, *fields: str) -> str:
 _ASKED_OF = {"network", *FORMS, "condition", "autoencoder", "match", "reference", "data", "diffusion", "train", "sample"}
 
 
-def _answer_one(declared: dict[str, Any], memory: bool, with_packages: bool) -> dict[str, Any]:
+def _answer_one(declared: dict[str, Any], memory: bool, target: Target) -> dict[str, Any]:
     """Plain data in and out, so that it can be asked of another process; ``refused`` is for the user to mend."""
-    target = Target(packages=every_package() if with_packages else packages_here())
     try:
         solved = solve(CellInputs.model_validate(declared), memory=memory, target=target).solved
         return {"solved": solved.model_dump(mode="json"), "infeasible": None}
@@ -60,14 +59,14 @@ _LONGEST = 300
 """Characters of another's error that a line repeats."""
 
 
-def _solutions(cells: list[CellInputs], memory: bool, with_packages: bool) -> list[dict[str, Any]]:
+def _solutions(cells: list[CellInputs], memory: bool, target: Target) -> list[dict[str, Any]]:
     """An answer for each cell; cells that differ only in what no answer depends on share one."""
     keys = [fingerprint(inputs, _ASKED_OF) for inputs in cells]
     distinct = dict(zip(keys, cells, strict=True))
     questions = [inputs.model_dump(mode="json") for inputs in distinct.values()]
     simulated = sum(memory or _matches_memory(inputs) for inputs in distinct.values())
     processes = min(len(os.sched_getaffinity(0)), simulated // _WORTH_A_PROCESS)
-    ask = partial(_answer_one, memory=memory, with_packages=with_packages)
+    ask = partial(_answer_one, memory=memory, target=target)
     if processes > 1:
         with ProcessPoolExecutor(
             processes, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
@@ -223,7 +222,8 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
-    solved = _solutions(cells, question["memory"], question["with_packages"])
+    target = Target(question["plan_for"], every_package() if question["with_packages"] else packages_here())
+    solved = _solutions(cells, question["memory"], target)
     refused = _refused(cells, solved)
     if refused:
         return {"refused": refused}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vdmbench.memory.devices import Device
+from vdmbench.cards import PLANNED_FOR, Device
 from vdmbench.records import OutOfMemory, Solved
 from vdmbench.runner.common_weights import CommonWeights, with_common_weights
 from vdmbench.runner.plan_cache import PlanCache, parse_answer
@@ -112,22 +112,24 @@ def plan(
     *,
     preflight: Run | None = None,
     memory: bool = False,
-    lines: SourceLines | None = None,
+    plan_for: str = PLANNED_FOR,
     with_packages: bool = False,
+    lines: SourceLines | None = None,
 ) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
     What was solved before is taken from the user's cache; the checks are made every time.
 
     :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
-    :param lines: where the suite was written, for errors.
+    :param plan_for: the card whose peaks those are.
     :param with_packages: plan memory as if every optional package were installed, not those that are.
+    :param lines: where the suite was written, for errors.
     :raises CannotBuild: a cell's network cannot be built as declared, or the engine would refuse to run it.
     :raises PlanningFailed: the child ended abnormally.
     """
     if not cells:
         return Plan([], [])
-    cache = PlanCache(cells[0].suite, memory=memory, with_packages=with_packages)
+    cache = PlanCache(cells[0].suite, memory=memory, plan_for=plan_for, with_packages=with_packages)
     unknown = [cell for cell in cells if cache.get(cell.identity) is None]
     solved: dict[str, tuple[Solved | None, str | None]] = {}
     problems: list[str] = []
@@ -138,6 +140,7 @@ def plan(
             "checked": [inputs.model_dump(mode="json") for inputs in _distinct(cells)] if preflight else [],
             "preflight": preflight and preflight.model_dump(mode="json"),
             "memory": memory,
+            "plan_for": plan_for,
             "with_packages": with_packages,
         })  # fmt: skip
         if answer["refused"]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vdmbench import registry
+from vdmbench.cards import PLANNED_FOR
+from vdmbench.cards import device as card
 from vdmbench.suite.choice import choice
 from vdmbench.suite.errors import problem_at
 from vdmbench.suite.model import Declared
@@ -308,6 +310,8 @@ class Run(Declared):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the first CUDA device, or the CPU where there is none."""
+    plan_for: str = PLANNED_FOR
+    """The card, such as a100-80gb or h200, whose peaks of memory are planned for every cell, whatever it runs on."""
     threads: int | None = Field(default=None, gt=0)
     """CPU threads of a worker; null leaves PyTorch's choice."""
     wall_limit: float | None = Field(default=None, gt=0)
@@ -323,3 +327,8 @@ class Run(Declared):
     """Optimiser steps between checkpoints."""
     trackers: list[TrackerName] = Field(default_factory=list)
     """Viewers that are told of losses, memory peaks and distances while cells run; they change no record."""
+
+    @field_validator("plan_for")
+    @classmethod
+    def _is_a_card(cls, name: str) -> str:
+        return card(name).name

@@ -22,7 +22,7 @@ class Thresholds(Declared):
     memory: Threshold = Threshold(percent=3, absolute=4 * 2**20)
     """Peaks, in bytes."""
     resident_sampling: Threshold = Threshold(percent=10, absolute=32 * 2**20)
-    """Peaks of sampling where memory is the process's resident set: reruns scatter by 8 %, those of training by 1.5 %."""
+    """Peaks of the resident set in sampling: reruns scatter by 8 %, those of training by 1.5 %."""
     time: Threshold = Threshold(percent=25, absolute=1e-4)
     """A cell's time against the other cells of its run, in seconds."""
     common_time: Threshold = Threshold(percent=80, absolute=0)

@@ -28,10 +28,10 @@ __all__ = ["FIGURES", "FORMATS", "STYLES", "NothingToDraw", "Style", "UnknownFig
 FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     "frontier": (
         frontier_figure,
-        "Distance against peak training memory. Further left is better, and lower (higher where more is better); what lies "
+        "Distance against training memory. Further left is better, and lower (higher where more is better); what lies "
         "beyond the grey stair, of means of three seeds or more, is dominated.",
     ),
-    "memory": (scaling_figure("peak_train_memory"), "Peak training memory against clip length."),
+    "memory": (scaling_figure("memory"), "Training memory against clip length."),
     "throughput": (scaling_figure("train_throughput"), "Training throughput against clip length."),
     "distance": (scaling_figure("distance"), "Distance to held-out real video against clip length."),
     "length": (
@@ -53,7 +53,7 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
         differences_figure,
         "Paired differences to the reference: a dot a seed, the median with its 95 % interval (from six seeds on).",
     ),
-    "phases": (phases_figure, "Peak memory of every phase: mean over seeds of the counter that the tables name."),
+    "phases": (phases_figure, "Peak memory of phases: mean over seeds, as counted on a GPU or as planned for one."),
     "consistency": (
         consistency_figure,
         "How far frames k apart differ. Nearer to real is better; a frozen video lies below it.",

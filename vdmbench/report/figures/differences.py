@@ -27,8 +27,6 @@ from vdmbench.report.statistics import Effect
 from vdmbench.report.study import Group, Study
 from vdmbench.report.tables import difference_unit, metric_header
 
-SHOWN = ("peak_train_memory", "step_time")
-
 
 def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group, looks: dict[str, Look]) -> None:
     """One panel: differences in per cent, or in the quantity's unit where it is compared by differences; a variant without
@@ -92,7 +90,7 @@ def differences_figure(study: Study, style: Style) -> ReportFigure:
     """Distance, training memory and step time, a panel each, for every sweep point."""
     if study.reference is None:
         raise NothingToDraw("no reference to compare with")
-    names = [*study.metrics, *(name for name in SHOWN if study.frame[name].notna().any())]
+    names = [*study.metrics, *(name for name in (study.memory.name, "step_time") if study.frame[name].notna().any())]
     shown = [
         (quantity, group)
         for group in study.groups

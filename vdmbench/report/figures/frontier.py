@@ -26,9 +26,9 @@ from vdmbench.figure_style import (
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, lower_end, main_status, say_if_cut
 from vdmbench.report.frontier import Point, enough_seeds, points_of, undominated, widths
 from vdmbench.report.panels import Panel, panels
-from vdmbench.report.quantities import Quantity, Scale, header
+from vdmbench.report.quantities import Quantity, Scale
 from vdmbench.report.study import Study
-from vdmbench.report.tables import column_scales, metric_header, shown_value
+from vdmbench.report.tables import column_scales, memory_header, metric_header, shown_value
 
 
 def draw_frontier(
@@ -43,7 +43,7 @@ def draw_frontier(
     every_point: list[Point] = []
     lost: dict[str, str] = {}
     for label in study.labels:
-        points = points_of(study, panel.groups, label, study.quantity("peak_train_memory"), metric)
+        points = points_of(study, panel.groups, label, study.memory, metric)
         if not points:
             outcomes = [
                 study.outcomes(metric)[group][label] for group in panel.groups if label in study.outcomes(metric)[group]
@@ -82,7 +82,7 @@ def draw_frontier(
     log_axis(axes.xaxis, every_x)
     log_axis(axes.yaxis, every_y, head_room=min(0.5, 0.09 * len(lost) + 0.02) if lost else 0.0)
     axes.set_title(panel.title)
-    axes.set_xlabel(header(study.quantity("peak_train_memory"), scale))
+    axes.set_xlabel(memory_header(study, scale))
     for row, (label, status) in enumerate(lost.items()):
         height, marker = 0.95 - 0.09 * row, STATUS_MARKERS.get(status, "1")
         cross = axes.plot(
@@ -113,13 +113,13 @@ def draw_front(axes: Axes, points: Sequence[Point], scale: Scale) -> None:
 
 
 def frontier_figure(study: Study, style: Style) -> ReportFigure:
-    """Distance against peak training memory, a panel a sweep point and metric; a line joins what differs in width alone.
+    """Distance against training memory, a panel a sweep point and metric; a line joins what differs in width alone.
 
     Behind the metrics stand their debiased values, where there are enough clips for one.
     """
     if not study.metrics:
         raise NothingToDraw("no metric was evaluated")
-    memory = study.quantity("peak_train_memory")
+    memory = study.memory
     debiased = [quantity for quantity in study.judged if quantity.name == f"{quantity.metric}.debiased"]
     shown = [
         (metric, panel)
@@ -128,7 +128,7 @@ def frontier_figure(study: Study, style: Style) -> ReportFigure:
         if any(points_of(study, panel.groups, label, memory, metric) for label in study.labels)
     ]
     if not shown:
-        raise NothingToDraw("no cell has both a distance and a memory peak")
+        raise NothingToDraw("no cell has both a distance and a peak of memory, planned or counted by an allocator")
     scale = column_scales(study, [memory])[memory.name]
     look = looks(study.labels)
     with applied(style):

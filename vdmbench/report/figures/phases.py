@@ -18,21 +18,28 @@ from vdmbench.figure_style import (
     small_multiples,
     tag,
 )
-from vdmbench.records import PHASES, headline_memory, reading_of
+from vdmbench.records import PHASES, Record, reading_of
 from vdmbench.report.figures.panels import NothingToDraw, first_panels, say_if_cut
-from vdmbench.report.quantities import Quantity, Scale, choose_scale
+from vdmbench.report.quantities import Scale, choose_scale
 from vdmbench.report.study import Group, Study
+from vdmbench.report.tables import memory_header
 
 
 def phase_peaks(study: Study, group: Group, label: str) -> dict[str, float]:
-    """Mean peak in bytes of each phase that was completed."""
+    """Mean peak in bytes of each phase, by the memory that the study speaks of."""
     found: dict[str, list[int]] = {}
     for cell in study.cells_in(group, label):
-        for phase in PHASES:
-            peak, _ = headline_memory(reading_of(cell.record, phase))
-            if peak is not None:
-                found.setdefault(phase, []).append(peak)
+        for phase, peak in _peaks(cell.record, planned=study.memory_is_planned).items():
+            found.setdefault(phase, []).append(peak)
     return {phase: float(np.mean(peaks)) for phase, peaks in found.items()}
+
+
+def _peaks(record: Record, *, planned: bool) -> dict[str, int]:
+    """Of phases that were planned, or else completed on a GPU."""
+    if planned:
+        return {phase: peaks.allocated_peak_bytes for phase, peaks in (record.solved.memory if record.solved else {}).items()}
+    readings = {phase: reading_of(record, phase) for phase in PHASES}
+    return {phase: peak for phase, each in readings.items() if each and (peak := each.allocated_peak_bytes) is not None}
 
 
 def draw_phases(axes: Axes, study: Study, group: Group, scale: Scale, looks: dict[str, Look]) -> None:
@@ -58,15 +65,14 @@ def phases_figure(study: Study, style: Style) -> ReportFigure:
     shown = [group for group, values in peaks.items() if values]
     if not shown:
         raise NothingToDraw("no phase has a memory peak")
-    memory: Quantity = study.quantity("peak_train_memory")
-    scale = choose_scale(memory, [max(values) for values in peaks.values() if values])
+    scale = choose_scale(study.memory, [max(values) for values in peaks.values() if values])
     look = looks(study.labels)
     with applied(style):
         figure, all_axes = small_multiples(style, len(first_panels(shown)), height=0.6, columns=min(2, len(shown)))
         say_if_cut(figure, len(shown))
         for axes, group in zip(all_axes, first_panels(shown), strict=True):
             draw_phases(axes, study, group, scale, look)
-            axes.set_ylabel(f"Peak memory ({scale.unit})")
+            axes.set_ylabel(memory_header(study, scale, "Peak memory"))
         share_labels(figure)
         shared_legend(
             figure, [Line2D([], [], color=look[label].colour, linewidth=5, label=label) for label in study.labels], style

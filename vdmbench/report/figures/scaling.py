@@ -34,7 +34,7 @@ from vdmbench.report.figures.panels import (
 from vdmbench.report.panels import Panel, panels
 from vdmbench.report.quantities import Quantity, Scale, header
 from vdmbench.report.study import Study
-from vdmbench.report.tables import column_scales, metric_header, shown_value
+from vdmbench.report.tables import column_scales, memory_header, metric_header, shown_value
 
 
 def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, scale: Scale, look: dict[str, Look]) -> set[str]:
@@ -82,11 +82,20 @@ def draw_scaling(axes: Axes, study: Study, quantity: Quantity, panel: Panel, sca
     return mark_failures(axes, failed, look)
 
 
+def _label(study: Study, quantity: Quantity, scale: Scale) -> str:
+    if quantity == study.memory:
+        return memory_header(study, scale)
+    return metric_header(study, quantity.name) if quantity.name in study.metrics else header(quantity, scale)
+
+
 def scaling_figure(name: str) -> Callable[[Study, Style], ReportFigure]:
-    """The figure of one quantity against frames; ``distance`` stands for every declared metric, a panel each."""
+    """The figure of one quantity against frames; ``memory`` is the study's, ``distance`` every metric, a panel each."""
 
     def draw(study: Study, style: Style) -> ReportFigure:
-        quantities = [study.quantity(metric) for metric in study.metrics] if name == "distance" else [study.quantity(name)]
+        if name == "distance":
+            quantities = [study.quantity(metric) for metric in study.metrics]
+        else:
+            quantities = [study.memory if name == "memory" else study.quantity(name)]
         shown = [
             (quantity, panel)
             for quantity in quantities
@@ -104,8 +113,7 @@ def scaling_figure(name: str) -> Callable[[Study, Style], ReportFigure]:
             statuses: set[str] = set()
             for axes, (quantity, panel) in zip(all_axes, first_panels(shown), strict=True):
                 statuses |= draw_scaling(axes, study, quantity, panel, scales[quantity.name], look)
-                is_metric = quantity.name in study.metrics
-                axes.set_ylabel(metric_header(study, quantity.name) if is_metric else header(quantity, scales[quantity.name]))
+                axes.set_ylabel(_label(study, quantity, scales[quantity.name]))
             handles = [variant_handle(label, look[label]) for label in study.labels]
             share_labels(figure)
             shared_legend(figure, [*handles, *map(failure_handle, sorted(statuses))], style)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 CONTEXT_BYTES = 600 * 2**20
@@ -22,6 +23,12 @@ class Device:
     name: str
     total_bytes: int
     """As the driver reports it (``nvidia-smi``)."""
+
+    @property
+    def called(self) -> str:
+        """For a sentence or an axis: ``an A100 80GB``."""
+        title = re.sub(r"^RTX(?=\d)", "RTX ", self.name.upper().replace("-", " "))
+        return f"{'an' if title[0] in _SPOKEN_WITH_A_VOWEL else 'a'} {title}"
 
     @property
     def usable_bytes(self) -> int:
@@ -50,10 +57,16 @@ DEVICES: dict[str, Device] = {
 }
 
 
+PLANNED_FOR = "a100-80gb"
+"""The card that memory is planned for where a suite names none."""
+_SPOKEN_WITH_A_VOWEL = "AHLR"
+"""First letters of cards whose names are spoken letter by letter, and begin with a vowel."""
+
+
 def device(name: str) -> Device:
     """The card of that name. Raises ValueError that names the closest."""
     if name not in DEVICES:
         close = difflib.get_close_matches(name, DEVICES, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(DEVICES)};"
-        raise ValueError(f"unknown device '{name}', {hint} or give an amount, such as 16GiB")
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(DEVICES)}"
+        raise ValueError(f"unknown device '{name}', {hint}")
     return DEVICES[name]

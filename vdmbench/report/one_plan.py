@@ -1,0 +1,31 @@
+"""Peaks planned for another card, PyTorch or set of packages than the rest of a cohort are left out of its tables, by name.
+
+They could be planned again for one and the same, so that a report is not refused for them as it is for two measurements.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from vdmbench.quantities import BUILT_IN
+
+PLANNED = tuple(quantity.name for quantity in BUILT_IN if quantity.name.startswith("planned_"))
+
+_SOURCES = tuple(f"{name}_source" for name in PLANNED)
+
+
+def one_plan_each(frame: pd.DataFrame) -> list[str]:
+    """Set to null, in ``frame``, the planned peaks that are not of their cohort's most frequent plan; a line for each such
+    plan."""
+    notes = []
+    source = frame[_SOURCES[0]].copy()
+    for _, rows in frame.groupby(frame["cohort"].fillna(""), sort=False):
+        (kept, count), *others = list(source[rows.index].value_counts().items()) or [("", 0)]
+        for other, left_out in others:
+            of_it = rows.index[source[rows.index] == other]
+            frame.loc[of_it, [*PLANNED, *_SOURCES]] = None
+            notes.append(
+                f"Planned memory of {left_out} {'cell' if left_out == 1 else 'cells'} is for {other}, of {count} for {kept}: the former is left out of "
+                "tables and figures. Run those cells again (vdmbench rerun) where the latter can be planned."
+            )
+    return notes
