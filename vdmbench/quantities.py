@@ -91,7 +91,7 @@ def _planned(phase: Literal["train", "sample"], label: str, counter: str, how: s
         name, label, "bytes", "lower", "exact",
         f"{how}, simulated step by step; it follows from the declaration, the card, PyTorch's version and "
         "the packages planned for.",
-        value, f"{name}_source", _planned_for, absent=lambda record: record.solved and record.solved.not_simulated,
+        value, f"{name}_source", _planned_for, absent=lambda record: record.solved.not_simulated if record.solved else None,
         main=main, limit="memory", kept=lambda record: _planned_for(record) is not None,
     )  # fmt: skip
 

@@ -93,7 +93,9 @@ def test_a_batch_that_the_solver_moves_stays_one_that_can_be_shared():
 
 def test_the_memory_of_a_sharded_network_is_not_guessed():
     sharded = ("train.devices=2", "train.sharding=fsdp2")
-    assert not solve(cells(*sharded)[0].inputs, memory=True).solved.memory
+    solved = solve(cells(*sharded)[0].inputs, memory=True).solved
+    assert not solved.memory
+    assert "neither simulated nor probed" in solved.not_simulated
     with pytest.raises(ValueError, match="match parameters, FLOPs or state instead"):
         solve(cells(*sharded, "match={quantity: memory, budget: 1GiB, knob: batch_size}")[0].inputs)
 

@@ -8,6 +8,7 @@ import torch
 from tests.suite.texts import MINIMAL
 from vdmbench.cli.options import shipped_suites
 from vdmbench.matching import Unreachable, resolve, solve
+from vdmbench.matching.target import Target, packages_here
 from vdmbench.networks import build, count_parameters
 from vdmbench.suite import expand, load_suite, parse_suite
 
@@ -138,3 +139,14 @@ def test_a_pair_is_matched_by_its_width():
     text = MINIMAL.replace("floor: {mixer: identity}", "floor: {mixer: pair}").replace("base_channels: 8", "base_channels: 32")
     _, solved = solutions(text + "match: {of: temporal, reference: bi, tolerance: 20%}\n")["floor"]
     assert abs(solved.mismatch) <= 0.2
+
+
+def test_planned_peaks_keep_what_they_are_for_and_the_card_moves_no_knob():
+    budget = "match={quantity: memory, phase: sample, budget: 5MiB, knob: batch_size, tolerance: 60%}"
+    cell = next(cell for cell in expand(*parse_suite(MINIMAL, "s.yaml", ["seeds=[0]", budget])) if cell.variant == "uni")
+    usual, other = (solve(cell.inputs, target=target).solved for target in (None, Target("h200", packages_here())))
+    assert (usual.planned_for.device, other.planned_for.device) == ("a100-80gb", "h200")
+    assert other.planned_for.torch == torch.__version__.partition("+")[0]
+    assert other.planned_for.packages == sorted({each for peak in other.memory.values() for each in peak.packages})
+    assert set(other.memory) == {"train", "sample"}
+    assert other.knobs == usual.knobs

@@ -161,3 +161,11 @@ def test_an_escape_that_names_no_character_is_refused_with_its_line(escape: str)
     for written in (f'"{escape}"', f'["{escape}"]'):
         with pytest.raises(YamlError, match="names no character"):
             parse_value(written)
+
+
+def test_a_card_that_is_not_known_is_refused_with_the_nearest_and_is_part_of_no_cell():
+    assert refusals(MINIMAL + "run: {plan_for: a100-80g}\n") == [
+        "s.yaml:17: run.plan_for: unknown device 'a100-80g', did you mean 'a100-80gb'?"
+    ]
+    usual, other = (expand(*parse_suite(MINIMAL, "s.yaml", overrides)) for overrides in ((), ("run.plan_for=h200",)))
+    assert [cell.identity for cell in usual] == [cell.identity for cell in other]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from vdmbench.byte_sizes import rounded_bytes
 from vdmbench.cli.event_lines import resumed
-from vdmbench.cli.running_cell import gib
 from vdmbench.cli.status import duration
 from vdmbench.cli.terminal import styled
-from vdmbench.records import Event, Record, Status
+from vdmbench.records import Event, Record, Status, allocated_peak
 from vdmbench.runner.planning import Planned
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def outcome(record: Record) -> str:
         parts.append(f"held-out loss {record.training.val_loss.values[-1]:.4f}")
     parts += [f"{result.name} {result.value:.4g}" for result in record.metrics.values()]
     if record.status == "ok":
-        reading = record.phases.get("train")
-        parts.append(f"train peak {gib((reading.allocated_peak_bytes or reading.rss_peak_bytes) if reading else None)}")
+        peak, counter = allocated_peak(record, "train")
+        parts.append("train peak –" if peak is None else f"train peak {rounded_bytes(peak)} ({counter})")
     elif record.message:
         parts.append(f"in {record.phase or 'start'}: {record.message}")
     return ", ".join(parts)

@@ -12,9 +12,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from vdmbench.byte_sizes import rounded_bytes
 from vdmbench.cli.display import finished_before, outcome, stopping
 from vdmbench.cli.event_lines import resumed
-from vdmbench.cli.running_cell import RunningCell, gib, sparkline
+from vdmbench.cli.running_cell import RunningCell, sparkline
 from vdmbench.cli.status import duration
 from vdmbench.cli.terminal import styled
 from vdmbench.records import Event, Record, Status
@@ -82,7 +83,7 @@ class LiveDisplay:
                 styled(cell.steps),
                 styled(cell.loss),
                 styled(sparkline(cell.losses, spark), style="magenta"),
-                styled(gib(cell.peak_bytes), style="dim"),
+                styled("–" if cell.peak_bytes is None else rounded_bytes(cell.peak_bytes), style="dim"),
             )
         return table
 

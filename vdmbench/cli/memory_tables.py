@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from vdmbench.byte_sizes import parse_bytes
 from vdmbench.cards import Device, device
 from vdmbench.cli.tables import by_point
 from vdmbench.cli.terminal import simple_table, styled
-from vdmbench.suite.quantities import parse_bytes
 
 if TYPE_CHECKING:
     from vdmbench.records import PlannedMemory

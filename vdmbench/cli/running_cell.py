@@ -19,16 +19,16 @@ class RunningCell:
         self.progress = Progress()
         self.losses: deque[float] = deque(maxlen=_LOSSES)
         self.peak_bytes: int | None = None
-        """The highest so far: allocated by CUDA, or resident on a CPU."""
+        """The highest so far: allocated by CUDA, or of live tensors on a CPU."""
 
     def hear(self, event: Event) -> None:
         self.progress = self.progress.after(event)
         if event["type"] == "progress" and event["loss"] is not None:
             self.losses.append(float(event["loss"]))
         elif event["type"] == "phase_ended":
-            reading = event["reading"]
-            peak = reading["allocated_peak_bytes"] or reading["rss_peak_bytes"]
-            self.peak_bytes = max(filter(None, (self.peak_bytes, peak)), default=None)
+            self.peak_bytes = max(filter(None, (self.peak_bytes, event["reading"]["allocated_peak_bytes"])), default=None)
+        elif event["type"] == "rehearsed":
+            self.peak_bytes = max(event["rehearsal"]["live_peak_bytes"].values(), default=None)
 
     @property
     def phase(self) -> str:
@@ -52,8 +52,3 @@ def sparkline(values: Iterable[float], width: int) -> str:
     low, high = min(finite), max(finite)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BARS[round((value - low) * scale)] if abs(value) < float("inf") else " " for value in recent)
-
-
-def gib(size: int | None) -> str:
-    """Bytes for people; a dash where unknown."""
-    return "–" if size is None else f"{size / 2**30:.2f} GiB"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vdmbench.byte_sizes import rounded_bytes
 from vdmbench.cli.cells import DEFAULT_RESULTS, CellName, WhereToLook, find_cell
 from vdmbench.cli.options import AsJson
 from vdmbench.cli.terminal import print_table, say, say_json, simple_table
@@ -76,8 +77,12 @@ def _facts(record: Record) -> dict[str, str]:
         knobs = " ".join(f"{knob}={value:g}" for knob, value in record.solved.knobs.items())
         facts |= {"parameters": f"{record.solved.parameters.network:,}", "knobs": knobs or "as declared"}
     for phase, reading in record.phases.items():
-        peak = reading.allocated_peak_bytes if reading.allocated_peak_bytes is not None else reading.rss_peak_bytes
-        facts[phase] = f"{reading.seconds:.2f} s" + ("" if peak is None else f", peak {peak / 2**20:,.1f} MiB")
+        told = {"allocated": reading.allocated_peak_bytes, "resident": reading.rss_peak_bytes}
+        told["live tensors"] = (record.rehearsal.live_peak_bytes if record.rehearsal else {}).get(phase)  # type: ignore[arg-type]
+        planned = (record.solved.memory if record.solved else {}).get(phase)  # type: ignore[arg-type]
+        told[f"planned for {record.solved and record.solved.planned_for}"] = planned.allocated_peak_bytes if planned else None
+        peaks = (f", {name} {rounded_bytes(peak)}" for name, peak in told.items() if peak is not None)
+        facts[phase] = f"{reading.seconds:.2f} s{''.join(peaks)}"
     if record.training is not None and record.training.final_loss is not None:
         facts["final loss"] = f"{record.training.final_loss:.6g}"
     if record.training is not None and record.training.val_loss is not None:

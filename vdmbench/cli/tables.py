@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from vdmbench.cell_label import coordinate_text
 from vdmbench.cli.terminal import simple_table, styled
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def by_point(cells: Iterable[Planned]) -> dict[tuple[str, str], list[Planned]]:
     """Cells by variant and sweep point, the seeds of one together."""
     rows: dict[tuple[str, str], list[Planned]] = {}
     for planned in cells:
-        point = " ".join(f"{path.removeprefix('data.')}={value}" for path, value in planned.cell.point.items())
+        coordinates = planned.cell.point.items()
+        point = " ".join(f"{path.removeprefix('data.')}={coordinate_text(path, value)}" for path, value in coordinates)
         rows.setdefault((planned.cell.variant, point), []).append(planned)
     return rows
 

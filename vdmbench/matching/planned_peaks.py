@@ -23,7 +23,7 @@ class PlannedPeaks:
 
 
 def plan_peaks(workload: Workload) -> PlannedPeaks:
-    """Both phases on the workload's target. What cannot be simulated can be trained all the same: what stands in the way is no error."""
+    """Both phases on the workload's target. What cannot be simulated can be trained all the same, so that it is no error."""
     peaks: Peaks = {}
     why: dict[str, None] = {}
     compiled = {"train": workload.train.compile, "sample": workload.sample.compile}

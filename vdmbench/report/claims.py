@@ -17,10 +17,11 @@ from functools import partial
 
 import numpy as np
 
+from vdmbench.cell_label import coordinate
 from vdmbench.quantities import Quantity
 from vdmbench.report.aggregation import is_counted
 from vdmbench.report.collapses import runs_for_tests
-from vdmbench.report.frontier import frontier_gap, points_of, widths
+from vdmbench.report.frontier import Point, frontier_gap, points_of, widths
 from vdmbench.report.items import Items
 from vdmbench.report.judgement import Finding, Judgement, Verdict
 from vdmbench.report.panels import Panel, panels
@@ -144,10 +145,11 @@ def _is_at(study: Study, claim: Claim, group: Group) -> bool:
     for name in (*claim.at, *claim.pool):
         if name not in study.coordinates and name not in (paths[known] for known in study.coordinates):
             raise InvalidClaim(f"'{claim.says}': '{name}' is not swept; swept: {', '.join(study.coordinates) or 'nothing'}")
-    wanted = {
-        next(known for known in study.coordinates if name in (known, paths[known])): value for name, value in claim.at.items()
-    }
-    return all(group[name] == value or (isinstance(value, list) and group[name] in value) for name, value in wanted.items())
+    for name, wanted in claim.at.items():
+        known = next(known for known in study.coordinates if name in (known, paths[known]))
+        if group[known] not in [coordinate(paths[known], each) for each in (wanted if isinstance(wanted, list) else [wanted])]:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,11 @@ def _finding(
     return Finding(where, middle, low, high, unit, shown.n, counts, *answers, reason=note)
 
 
+def _sizes(points: Sequence[Point]) -> int:
+    """Widths that differ in what they are compared at: budgets may lead to the same one."""
+    return len({tuple(sorted(point.x.items())) for point in points})
+
+
 def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None:
     """Along both frontiers, at equal values of another quantity."""
     if isinstance(parsed.right, Amount) or parsed.equal is None:
@@ -318,7 +325,7 @@ def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None
             return Finding(panel.title, n=seeds, reason=f"{seeds} seeds have all widths; at least {MINIMUM_SEEDS} are needed")
         return Finding(
             panel.title,
-            reason=f"{len(left)} and {len(right)} widths were run; two or more on each side are needed, "
+            reason=f"{_sizes(left)} and {_sizes(right)} widths were run; two or more on each side are needed, "
             f"with a common range of {parsed.equal}",
         )
     ratio = parsed.left.factor / parsed.right.factor

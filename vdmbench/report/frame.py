@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from vdmbench.cell_label import coordinate
 from vdmbench.quantities import BUILT_IN, Quantity, finite, quantities_in
 from vdmbench.records import PHASES, MetricResult, Prediction, PredictionScore, Record, training_of
 from vdmbench.report.results import Cell, as_cells
@@ -58,7 +59,7 @@ def _declared(record: Record, *path: str) -> Any:
 
 def _row(cell: Cell, names: dict[str, str], own: set[str], quantities: Sequence[Quantity]) -> dict[str, Any]:
     record = cell.record
-    extra = [f"{names[path]}={plain(value)}" for path, value in record.point.items() if path in own]
+    extra = [f"{names[path]}={plain(coordinate(path, value))}" for path, value in record.point.items() if path in own]
     row: dict[str, Any] = {
         "identity": record.identity,
         "suite": cell.suite,
@@ -73,7 +74,7 @@ def _row(cell: Cell, names: dict[str, str], own: set[str], quantities: Sequence[
         "frames": _declared(record, "data", "frames"),
         "size": _declared(record, "data", "size"),
     }
-    row |= {name: plain(record.point.get(path)) for path, name in names.items()}
+    row |= {name: plain(coordinate(path, record.point.get(path))) for path, name in names.items()}
     solved, training = record.solved, training_of(record)
     row |= {"matched": solved.quantity if solved else None, "mismatch": solved.mismatch if solved else None}
     row |= {f"knob.{name}": value for name, value in (solved.knobs if solved else {}).items()}
@@ -130,9 +131,15 @@ def _predicted(prediction: Prediction | None) -> dict[str, Any]:
 
 
 def own_coordinates(records: Sequence[Record]) -> set[str]:
-    """Sweep paths that some cells do not have: they belong to their variant's label, not to the point of comparison."""
+    """Sweep paths that some cells do not have: they belong to their variant's label, not to the point of comparison. But a
+    goal that cells are matched to is of all of them: a variant that is exempt is the same at every one."""
     every = {path for record in records for path in record.point}
-    return {path for path in every if not all(path in record.point for record in records)}
+    return {path for path in every if not is_goal(path) and not all(path in record.point for record in records)}
+
+
+def is_goal(path: str) -> bool:
+    """Whether a sweep path is of what variants are brought to, a budget or another target."""
+    return path in ("match.budget", "match.target", "match.also.budget", "match.also.target")
 
 
 def natural(value: Any) -> tuple[int, float, str]:
@@ -156,7 +163,7 @@ def _ordered(cells: list[Cell], names: dict[str, str], variants: Sequence[str] |
             suites.index(cell.suite),
             record.cohort or nowhere,
             first.index(record.variant),
-            [natural(plain(record.point.get(path))) for path in names],
+            [natural(plain(coordinate(path, record.point.get(path)))) for path in names],
             record.seed,
             record.identity,
         )

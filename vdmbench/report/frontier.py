@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vdmbench.quantities import Quantity
+from vdmbench.report.frame import is_goal
 from vdmbench.report.statistics import MINIMUM_SEEDS, OverSeeds, seed_by_seed
 from vdmbench.report.study import Group, Outcome, Study
 from vdmbench.suite.pattern import FORMS
@@ -66,9 +67,10 @@ def _value(quantity: Quantity, coordinate: float) -> float:
 
 
 def is_width(study: Study, coordinate: str) -> bool:
-    """Whether a sweep coordinate changes a network's size rather than its task: it lies in the network or the mixer."""
+    """Whether a sweep coordinate changes a network's size rather than its task: it lies in the network or the mixer, or is a
+    budget or another goal that the solver brings a width to."""
     path = study.frame.attrs["paths"][coordinate]
-    return path.split(".")[0] in ("network", *FORMS)
+    return path.split(".")[0] in ("network", *FORMS) or is_goal(path)
 
 
 def widths(study: Study) -> list[str]:
@@ -124,7 +126,7 @@ def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
     """The middle of the range of x that all frontiers of two or more widths span; None where there is none."""
     every = [enough_seeds(own) for own in points.values()]
     fronts = [_front(_coordinates(own, np.array([[*point.means] for point in own]).reshape(1, -1))[0]) for own in every if own]
-    fronts = [front for front in fronts if len(front) > 1]
+    fronts = [front for front in fronts if front[0, 0] < front[-1, 0]]  # a variant may be of one size at every budget
     if not fronts:
         return None
     low, high = max(front[0, 0] for front in fronts), min(front[-1, 0] for front in fronts)
@@ -159,7 +161,7 @@ def _coordinates(points: Sequence[Point], values: np.ndarray) -> np.ndarray:
 
 
 def _interpolated(front: np.ndarray, at: float) -> float:
-    inside = len(front) > 1 and front[0, 0] <= at <= front[-1, 0]
+    inside = len(front) > 1 and front[0, 0] < front[-1, 0] and front[0, 0] <= at <= front[-1, 0]
     return float(np.interp(at, front[:, 0], front[:, 1])) if inside else math.nan
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from vdmbench.records import Record
 
+PLAN_ERROR = 0.02
+"""A share by which a measured peak may differ from the planned one before that is said."""
+
 
 def off_plan(record: Record) -> float | None:
     """By how much the measured peak of the matched phase misses the plan, as a share; None within the match's tolerance, or

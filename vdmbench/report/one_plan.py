@@ -24,8 +24,9 @@ def one_plan_each(frame: pd.DataFrame) -> list[str]:
         for other, left_out in others:
             of_it = rows.index[source[rows.index] == other]
             frame.loc[of_it, [*PLANNED, *_SOURCES]] = None
+            cells = "cell is" if left_out == 1 else "cells is"
             notes.append(
-                f"Planned memory of {left_out} {'cell' if left_out == 1 else 'cells'} is for {other}, of {count} for {kept}: the former is left out of "
+                f"Planned memory of {left_out} {cells} for {other}, of {count} for {kept}: the former is left out of "
                 "tables and figures. Run those cells again (vdmbench rerun) where the latter can be planned."
             )
     return notes

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from vdmbench.cell_label import coordinate_text
 from vdmbench.figure_style import (
     INK,
     ReportFigure,
@@ -91,7 +92,7 @@ def curves(planned: Iterable[tuple[Cell, Solved | None]]) -> list[Curve]:
     for cell, solved in planned:
         for phase, memory in (solved.memory if solved else {}).items():
             length = int(cell.point.get("data.frames", cell.inputs.data.frames))
-            others = [f"{path}={value}" for path, value in cell.point.items() if path != "data.frames"]
+            others = [f"{path}={coordinate_text(path, value)}" for path, value in cell.point.items() if path != "data.frames"]
             name = f"{cell.variant} [{', '.join(others)}]" if others else cell.variant
             found.setdefault((name, phase), {}).setdefault(length, memory.allocated_peak_bytes)
     return [Curve(variant, phase, dict(sorted(peaks.items()))) for (variant, phase), peaks in found.items()]
@@ -147,7 +148,7 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
     points: dict[str, dict[str, dict[str, int]]] = {}
     absent: dict[tuple[str, str], str] = {}
     for cell, solved in planned:
-        title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in cell.point.items())
+        title = ", ".join(f"{path.rpartition('.')[2]} {coordinate_text(path, value)}" for path, value in cell.point.items())
         memory = None if solved is None else solved.memory.get("train")
         holders = {} if memory is None else memory.holders
         points.setdefault(title, {}).setdefault(cell.variant, holders)

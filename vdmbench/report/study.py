@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vdmbench.cell_label import coordinate, coordinate_text
 from vdmbench.quantities import MixedDirections, Quantity, pick, quantities_of
 from vdmbench.records import MetricResult, Record
 from vdmbench.report.declaration import DeclaredSuite
@@ -39,11 +40,6 @@ class Group:
 
     def __getitem__(self, coordinate: str) -> Any:
         return dict(self.point).get(coordinate)
-
-
-def point_title(point: Sequence[tuple[str, Any]]) -> str:
-    """Coordinates as a caption: ``16 frames, size 32``."""
-    return ", ".join(f"{value} frames" if name == "frames" else f"{name} {value}" for name, value in point)
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,7 @@ class Study:
         superseded: list[Cell] = []
         for cell in order_cells(parted.cells, variants):
             record = cell.record
-            point = tuple(sorted((path, repr(value)) for path, value in record.point.items()))
+            point = tuple(sorted((path, repr(coordinate(path, value))) for path, value in record.point.items()))
             key = (cell.suite, record.cohort, record.variant, point, record.seed)
             if key in latest:
                 older, newer = sorted((latest[key], cell), key=lambda item: item.record.attempt.started)
@@ -285,13 +281,22 @@ class Study:
                 outcome.failures[cell.record.seed] = cell.status
         return found
 
+    def coordinate_text(self, name: str, value: Any) -> str:
+        """A coordinate's value as people read it, a size in bytes with its unit; what a variant does not have is a dash."""
+        return "–" if value is None else coordinate_text(self.frame.attrs["paths"][name], value)
+
+    def point_title(self, point: Sequence[tuple[str, Any]]) -> str:
+        """Coordinates as a caption: ``16 frames, size 32, budget 16 GiB``."""
+        texts = ((name, self.coordinate_text(name, value)) for name, value in point)
+        return ", ".join(f"{text} frames" if name == "frames" else f"{name} {text}" for name, text in texts)
+
     def title(self, group: Group, leave_out: Sequence[str] = ()) -> str:
         """What tells ``group`` from the others of this study, for captions: suite and hardware where there are several, and the
         sweep point without the coordinates of ``leave_out``."""
         rest = [(name, value) for name, value in group.point if name not in leave_out]
         parts = [group.suite] if len(self.suites) > 1 else []
         parts += [group.cohort or "not run"] if len(self.cohorts) > 1 else []
-        return ", ".join([*parts, point_title(rest)] if rest else parts)
+        return ", ".join([*parts, self.point_title(rest)] if rest else parts)
 
     def protocols(self, metric: str) -> list[str]:
         """Protocols under which ``metric`` was taken, in order of appearance."""

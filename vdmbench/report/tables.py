@@ -11,7 +11,7 @@ from vdmbench.cards import DEVICES
 from vdmbench.records import DeviceMemory
 from vdmbench.report.aggregation import best, effects
 from vdmbench.report.collapses import RULE, collapses
-from vdmbench.report.off_plan import off_plan
+from vdmbench.report.off_plan import PLAN_ERROR, off_plan
 from vdmbench.report.quantities import Quantity, Scale, choose_scale, decimals, header
 from vdmbench.report.statistics import MINIMUM_SEEDS, Effect, fewest_seeds
 from vdmbench.report.study import Group, NotComparable, Outcome, Study
@@ -110,8 +110,8 @@ def where(study: Study, group: Group) -> list[Entry]:
     """A row's entries for the columns of :func:`identifying`."""
     entries = [Entry(group.suite)] if len(study.suites) > 1 else []
     entries += [Entry(group.cohort or ABSENT)] if len(study.cohorts) > 1 else []
-    for _, value in group.point:
-        entries.append(Entry(ABSENT if value is None else str(value), value if isinstance(value, int | float) else None))
+    for name, value in group.point:
+        entries.append(Entry(study.coordinate_text(name, value), value if isinstance(value, int | float) else None))
     return entries
 
 
@@ -212,10 +212,6 @@ def _main_notes(study: Study) -> list[str]:
         if len(study.protocols(metric)) > 1
     ]
     return notes
-
-
-PLAN_ERROR = 0.02
-"""A share by which a measured peak may differ from the planned one before that is said."""
 
 
 def _against_the_plan(study: Study) -> list[str]:

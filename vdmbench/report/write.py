@@ -237,15 +237,15 @@ def _write_walls(study: Study, out: Path, items: Items, *, mp4: bool) -> list[Wa
             movie = items.make(f"{name} as {ending}", lambda wall=wall, form=form: form(wall_frames(wall.clips, named=True)))  # type: ignore[misc]
             if movie is not None:
                 out.mkdir(exist_ok=True)
-                files.append(out / f"{_file_name(group)}.{ending}")
+                files.append(out / f"{_file_name(study, group)}.{ending}")
                 write_atomically(files[-1], movie)
         walls.append(replace(wall, files=tuple(files)))
     return walls
 
 
-def _file_name(group: Group) -> str:
+def _file_name(study: Study, group: Group) -> str:
     """Suite, cohort and coordinates: unique in a report, and safe on any file system."""
-    parts = [group.suite, group.cohort or "", *(f"{name}={value}" for name, value in group.point)]
+    parts = [group.suite, group.cohort or "", *(f"{name}={study.coordinate_text(name, value)}" for name, value in group.point)]
     text = "_".join(filter(None, parts))
     safe = "".join(character if character.isalnum() or character in "=._-" else "-" for character in text)
     if safe == text and len(safe.encode()) <= _LONGEST_FILE_NAME:

@@ -17,6 +17,7 @@ from vdmbench.records import (
     PhaseReading,
     Prediction,
     Record,
+    Rehearsal,
     Rollout,
     Sampling,
     Status,
@@ -56,6 +57,8 @@ def fold(
             found["phases"][event["phase"]] = reading.model_copy(update={"nvml_peak_bytes": peaks.get(event["phase"])})
         elif kind == "initialised":
             found["initialised"] = Initialised.model_validate(event["initialised"])
+        elif kind == "rehearsed":
+            found["rehearsal"] = Rehearsal.model_validate(event["rehearsal"])
         elif kind == "trained":
             found["training"] = Training.model_validate(event["training"])
         elif kind == "sampled":

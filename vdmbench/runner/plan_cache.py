@@ -31,9 +31,7 @@ _DEPENDED_ON = ("torch", "triton", "numpy", "mamba-ssm", "causal-conv1d", "xform
 class PlanCache:
     """Solved or infeasible, by identity; equal answers are held once."""
 
-    def __init__(
-        self, suite: str, *, memory: bool, plan_for: str = PLANNED_FOR, with_packages: bool = False
-    ) -> None:
+    def __init__(self, suite: str, *, memory: bool, plan_for: str = PLANNED_FOR, with_packages: bool = False) -> None:
         kind = (f"for-{plan_for}" if memory else "without-memory") + ("-with-packages" if with_packages else "")
         self._prefix = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', suite)}.{kind}."
         folder = writable(user_cache() / "plans")

@@ -23,6 +23,7 @@ import psutil
 from vdmbench.records import EventLog
 from vdmbench.runner.lifeline import end_with_parent
 from vdmbench.runner.preemption import LastCheckpoint
+from vdmbench.runner.rehearsal import rehearsed
 from vdmbench.runner.task import Task
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def main(folder: Path) -> int:
     ranks, failed = Ranks(), False
     outcome: dict[str, Any]
     try:
+        if not several or os.environ.get("RANK") == "0":  # of several ranks the one that leads
+            log.append({"type": "rehearsed", "rehearsal": rehearsed(task).model_dump()})
         device = _device(task)
         ranks = Ranks.join(device, task.inputs.train.sharding) if several else ranks
         _run(task, folder, log, device, ranks)

@@ -8,14 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from vdmbench.byte_sizes import parse_bytes
+
 _COUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGB]?)\s*$")
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
-_BYTES = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*$")
-_BYTE_UNITS = {
-    "B": 1,
-    **{f"{prefix}B": 1000**power for power, prefix in enumerate(("k", "M", "G", "T"), start=1)},
-    **{f"{prefix}iB": 1024**power for power, prefix in enumerate(("K", "M", "G", "T"), start=1)},
-}
 
 
 def _parse_count(value: Any) -> Any:
@@ -28,16 +24,6 @@ def _parse_count(value: Any) -> Any:
     if count != int(count):
         raise ValueError(f"'{value}' is not a whole count")
     return int(count)
-
-
-def parse_bytes(value: Any) -> Any:
-    """Bytes of ``16GiB`` (2^30 each), ``16GB`` (10^9 each) and their kin; what is no string passes as it is."""
-    if not isinstance(value, str):
-        return value
-    match = _BYTES.match(value)
-    if match is None or match[2] not in _BYTE_UNITS:
-        raise ValueError(f"'{value}' is not a size; write a number with one of {', '.join(_BYTE_UNITS)}, such as 16GiB")
-    return round(Decimal(match[1]) * _BYTE_UNITS[match[2]])
 
 
 def _whole_from_one_on(value: float) -> float:

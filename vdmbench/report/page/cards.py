@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vdmbench.records import PHASES, MetricResult, Record
-from vdmbench.report.off_plan import off_plan
+from vdmbench.records import PHASES, MetricResult, Record, measured_over_planned
+from vdmbench.report.off_plan import PLAN_ERROR, off_plan
 from vdmbench.report.page.inline_svg import escaped
 from vdmbench.report.results import Cell
 from vdmbench.report.tables import ABSENT, shown_value
@@ -77,10 +77,20 @@ def _solved_facts(record: Record) -> list[tuple[str, Any]]:
     for phase, memory in solved.memory.items():
         facts.append(
             (
-                f"simulated CUDA peak, {phase}",
+                f"planned memory, {phase}",
                 f"{memory.allocated_peak_bytes:,} bytes allocated, {memory.reserved_peak_bytes:,} reserved",
             )
         )
+        if (ratio := measured_over_planned(record, phase)) is not None:
+            warning = ", a warning: they differ by more than 2 %" if abs(ratio - 1) > PLAN_ERROR else ""
+            facts.append((f"measured / planned, {phase}", f"{ratio:.3f}{warning}"))
+    if solved.planned_for is not None:
+        facts.append(("planned for", str(solved.planned_for)))
+    if solved.not_simulated is not None:
+        facts.append(("memory not planned", solved.not_simulated))
+    if record.rehearsal is not None:
+        facts += [(f"live tensors, {phase}", f"{peak:,} bytes") for phase, peak in record.rehearsal.live_peak_bytes.items()]
+        facts += [("rehearsal failed", record.rehearsal.failed)] if record.rehearsal.failed else []
     if (miss := off_plan(record)) is not None:
         facts.append(("not as planned", f"the measured peak misses the plan by {100 * miss:+.1f} %"))
     if (lost := record.out_of_memory) is not None:

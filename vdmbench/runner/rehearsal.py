@@ -1,0 +1,63 @@
+"""The rehearsal of a cell, in a process that is not the measured one.
+
+The worker forks before it has touched a device, computed anything or started a thread pool, and waits. The child runs the
+cell's own steps (:mod:`vdmbench.matching.rehearsal`), says what it found through a pipe, and is gone with all that compiling
+and profiling have left in its memory: the worker compiles nothing, and its resident set is that of the cell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+
+from vdmbench.records import Rehearsal
+from vdmbench.runner.lifeline import end_with_parent
+from vdmbench.runner.task import Task
+
+
+def rehearsed(task: Task) -> Rehearsal:
+    """Rehearse the task in a child; how the child ended, where it came to no answer."""
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the one other thread waits for the supervisor and holds no lock
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reader)
+            end_with_parent()
+            for stream in (1, 2):  # what the cell says, it says itself
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            with os.fdopen(writer, "w") as answer:
+                answer.write(_rehearse(task).model_dump_json())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        said = answer.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return Rehearsal(seconds=0.0, failed=f"ended by {signal.Signals(os.WTERMSIG(status)).name}")
+    return Rehearsal.model_validate_json(said) if said else Rehearsal(seconds=0.0, failed="it gave no answer")
+
+
+def _rehearse(task: Task) -> Rehearsal:
+    import torch
+
+    from vdmbench import engine
+    from vdmbench.matching import resolve
+    from vdmbench.matching.rehearsal import rehearse
+    from vdmbench.runner.memory_limit import enforce
+
+    device = engine.pick_device(task.run.device)
+    if task.run.threads is not None:
+        torch.set_num_threads(task.run.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if task.run.memory_limit is not None:
+        enforce(task.run.memory_limit, str(device))
+    return rehearse(resolve(task.inputs, task.solved.knobs).workload, device)
