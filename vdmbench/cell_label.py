@@ -26,8 +26,8 @@ def coordinate_text(path: str, value: Any) -> str:
 
 
 def cell_label(variant: str, point: Mapping[str, Any], seed: int, *, for_tuning: bool = False) -> str:
-    """Variant, sweep coordinates by the last part of their paths (``budget=16GiB``), seed; in front, whether the cell only serves
-    tuning."""
+    """Variant, sweep coordinates by the last part of their paths (``budget=16GiB``), seed; in front, whether the cell only
+    serves tuning."""
     words = [variant, *(f"{path.rpartition('.')[2]}={_word(path, value)}" for path, value in point.items()), f"seed={seed}"]
     return " ".join(["tuning:", *words] if for_tuning else words)
 

@@ -17,7 +17,7 @@ from vdmbench.runner.planning import Planned
 from vdmbench.suite import expand, parse_suite
 
 FLOOR, UNI, BI = (Planned(cell, None, None) for cell in expand(*parse_suite(MINIMAL)))
-READING = {"allocated_peak_bytes": None, "rss_peak_bytes": 3 * 2**29, "seconds": 1.0}
+READING = {"allocated_peak_bytes": 3 * 2**29, "rss_peak_bytes": 2**33, "seconds": 1.0}
 TRAINING = [
     {"type": "phase_started", "phase": "warm-up", "at": 0.0},
     {"type": "phase_ended", "phase": "warm-up", "reading": READING, "at": 1.0},

@@ -15,6 +15,7 @@ from vdmbench.records.measured import (
 from vdmbench.records.merging import Merged, merge_results
 from vdmbench.records.metric_result import Memorisation, MetricResult
 from vdmbench.records.origin import Initialised, Trial, Tuned
+from vdmbench.records.planned import PlannedFor, PlannedMemory, Probe, Rehearsal
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.progress import Progress, progress_of
@@ -32,12 +33,8 @@ from vdmbench.records.schema import (
     Parameters,
     Phase,
     PhaseReading,
-    PlannedFor,
-    PlannedMemory,
-    Probe,
     RankReading,
     Record,
-    Rehearsal,
     Rollout,
     Sampling,
     Solved,
