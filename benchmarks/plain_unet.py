@@ -2,7 +2,8 @@
 group norms over the clip as it lies, attention with its scores in memory, scans as loops over frames.
 
 It is the same function: parameters have the names of ours, so that they are loaded from it, and outputs agree. Mixers are ours,
-built with their plainest backend (``math``, ``reference``).
+built with their plainest backend (``math``, ``reference``), and within them linear maps, short convolutions and S4D as they are
+commonly written; nothing is computed again in the backward pass.
 """
 
 from __future__ import annotations
@@ -11,12 +12,44 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vdmbench.mixers.directions import delay
 from vdmbench.mixers.making import MakeMixer
+from vdmbench.mixers.s4d import S4DCore
+from vdmbench.mixers.short_conv import ShortConv
 from vdmbench.networks.shared_positions import SharedPositions
 from vdmbench.networks.time_embedding import TimeEmbedding
+from vdmbench.ops import causal_conv1d
+from vdmbench.ops.linear import Linear
+from vdmbench.ops.recompute import recomputing
 
 HEAD_DIM = 32
 EPSILON = 1e-5
+
+
+class PlainShortConv(ShortConv):
+    def of_parts(self, *parts: Tensor, reverse: bool = False) -> Tensor:
+        x = torch.cat(parts, -1)
+        return causal_conv1d(x, self.weight, self.bias, silu=True, ahead=self.ahead, reverse=reverse, backend="torch")
+
+
+class PlainS4DCore(S4DCore):
+    """By an FFT over the frames as they lie, of twice as many; powers of all lags in memory."""
+
+    def forward(self, x: Tensor, *, gate: Tensor | None = None, reverse: bool = False, delayed: bool = False) -> Tensor:
+        frames = x.shape[1]
+        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)
+        step = torch.exp(self.log_dt)[:, None] * A
+        powers = torch.exp(step[..., None] * torch.arange(frames))
+        kernel = 2 * torch.einsum("cn,cnl->cl", torch.view_as_complex(self.C) * torch.expm1(step) / A, powers).real
+        response = torch.fft.rfft(kernel, n=2 * frames).transpose(0, 1)
+        spectrum = torch.fft.rfft(x, n=2 * frames, dim=1) * (response.conj() if reverse else response)
+        y = torch.fft.irfft(spectrum, n=2 * frames, dim=1)[:, :frames]
+        y = (delay(y, reverse=reverse) if delayed else y) + self.D * x
+        return y if gate is None else y * F.silu(gate)
+
+
+PLAIN: dict[type[nn.Module], type[nn.Module]] = {Linear: nn.Linear, ShortConv: PlainShortConv, S4DCore: PlainS4DCore}
+"""Parts of our mixers, and how they are commonly written; they have the same parameters."""
 
 
 class LayerNorm(nn.Module):
@@ -137,8 +170,14 @@ class PlainUNet(nn.Module):
         self.head = nn.Conv3d(base, channels, 1)
         layers = [module.mixer for module in self.modules() if isinstance(module, Temporal)]
         self.positions = SharedPositions(heads, layers)
+        for module in self.modules():
+            module.__class__ = PLAIN.get(type(module), type(module))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        with recomputing("none"):
+            return self._denoised(x, t)
+
+    def _denoised(self, x: Tensor, t: Tensor) -> Tensor:
         embedding = self.time_embedding(t)
         h = stem = self.stem_temporal(self.stem(x.transpose(1, 2)))
         skips = []
