@@ -46,6 +46,16 @@ def test_checkpointed_gradients_are_the_same(chosen, precision):
         torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-6, atol=1e-7, msg=name)
 
 
+@pytest.mark.parametrize("chosen", [UNET, DIT], ids=["unet3d", "dit"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_is_computed_again_changes_no_bit(chosen, precision, checkpointing):
+    settings = {"precision": precision, "checkpointing": checkpointing}
+    cheap, none = gradients(chosen, **settings), gradients(chosen, **settings, recompute="none")
+    assert cheap.keys() == none.keys()
+    assert all(torch.equal(gradient, none[name]) for name, gradient in cheap.items())
+
+
 def test_channels_last_weights_give_the_same_gradients():
     plain, laid_out = gradients(UNET), gradients(UNET, channels_last=True)
     for name, gradient in plain.items():
@@ -89,6 +99,16 @@ def test_simulated_training_takes_less_with_checkpointing():
     assert checkpointed["sample"].allocated_peak_bytes == plain["sample"].allocated_peak_bytes
 
 
+def test_simulated_training_takes_more_where_nothing_is_computed_again():
+    """What is planned is what is declared: norms, activations and sums of every block stay, and the cell is another one."""
+    long = ("data.frames=32", "data.size=32")
+    cheap, none = (inputs_of(*long, f"train.recompute={asked}") for asked in ("cheap", "none"))
+    assert cheap.identity() == inputs_of(*long).identity() != none.identity()
+    assert cheap.model_dump(mode="json")["train"]["recompute"] == "cheap"
+    planned, kept = (simulate(solve(inputs).resolved.workload, ("train",))["train"] for inputs in (cheap, none))
+    assert kept.allocated_peak_bytes > 1.2 * planned.allocated_peak_bytes
+
+
 def test_memory_of_compiled_kernels_is_not_simulated():
     compiled = solve(inputs_of("train.compile=true"), memory=True)
     assert set(compiled.solved.memory) == {"sample"}
@@ -108,6 +128,7 @@ def test_cells_from_before_these_fields_are_the_same():
     [
         ("train: {warm_up: 0}", "set 'warm_up' to 1"),
         ("train: {devices: 2}", "set 'devices' to 1"),
+        ("train: {recompute: none}", "leave 'recompute' out"),
     ],
 )
 def test_what_compile_cannot_have_is_refused(setting, remedy):

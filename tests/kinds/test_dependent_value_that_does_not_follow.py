@@ -23,7 +23,7 @@ from vdmbench.cli.options import shipped_suites
 from vdmbench.mixers.heads import Heads
 from vdmbench.networks import build
 from vdmbench.networks.cross_attention import CrossAttention
-from vdmbench.networks.norms import GroupNorm
+from vdmbench.networks.norms import GroupNormSiLU
 from vdmbench.networks.spatial_attention import SpatialAttention
 from vdmbench.networks.time_embedding import TimeEmbedding
 from vdmbench.suite import load_suite
@@ -108,7 +108,7 @@ def test_what_follows_the_width_of_the_unet(base: int, preset: str) -> None:
     network = _built(attention, name="unet3d", base_channels=base, preset=preset)
     assert {part.heads for part in _parts(network, SpatialAttention)} == {base // 8}
     assert {part.to_qkv.out_features for part in _parts(network, SpatialAttention)} == {3 * base // 8 * 32}
-    assert {part.groups for part in _parts(network, GroupNorm)} == {8}
+    assert {part.groups for part in _parts(network, GroupNormSiLU)} == {8}
     assert {part.width for part in _parts(network, TimeEmbedding)} == {32 * base}
     for part in _parts(network, Heads):
         channels = part.to_qkv.in_features

@@ -43,7 +43,7 @@ WARNED = {
 FIELDS = {
     Train: {
         "warned": {"ema", "ema_warm_up", "optimiser", "weight_decay", "learning_rate_warm_up"},
-        "refused": {"min_learning_rate", "devices", "sharding", "compile", "betas", "channels_last", "batch_size"},
+        "refused": {"min_learning_rate", "devices", "sharding", "compile", "recompute", "betas", "channels_last", "batch_size"},
         "acts": {"schedule", "steps", "accumulate", "learning_rate", "clip_norm", "precision", "warm_up", "checkpointing"},
     },
     Sample: {

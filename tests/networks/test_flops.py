@@ -24,7 +24,9 @@ def test_spatial_part_by_hand() -> None:
         return places * (9 * i * o + 9 * o * o + (i * o if i != o else 0))
 
     def linear_attention(c: int, places: int) -> int:
-        return places * (3 * c * 32 + 2 * 32 * 32 + 32 * c)
+        """With more places than channels, the maps to values and output act on the sums over places."""
+        assert places > c
+        return places * 4 * c * 32 + 2 * 32 * 32 * c
 
     film = 256 * 2 * (8 + 8 + 16 + 16 + 16 + 16 + 8 + 8 + 8 + 8)  # once a clip
     embedding = 8 * 256 + 256 * 256

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
@@ -60,7 +61,7 @@ def test_residual_block_pools_its_norms_over_frames() -> None:
     names = {"mlp.1": "film", "res_conv": "shortcut"}
     names |= {f"block{i}.{theirs}": f"{ours}{i}" for i in (1, 2) for theirs, ours in (("proj", "conv"), ("norm", "norm"))}
     load(block, "resblock", {f"{t}.{kind}": f"{o}.{kind}" for t, o in names.items() for kind in ("weight", "bias")})
-    x, embedding = images(array("resblock/input")), array("resblock/time_embedding")
+    x, embedding = images(array("resblock/input")), F.silu(array("resblock/time_embedding"))
     close(block(x, 4, embedding), "resblock")
     own_statistics = ResBlock(16, 24, embedding=20, pool_frames=False)
     own_statistics.load_state_dict(block.state_dict())

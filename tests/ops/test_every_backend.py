@@ -5,6 +5,7 @@ An op or a backend that is added is held to it as well; those that need a GPU ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -65,6 +66,22 @@ def _quasi_separable(batch: int, frames: int, heads: int, dim: int, groups: int,
 def _delta(batch: int, frames: int, heads: int, key: int, value: int) -> Shapes:
     keys, steps = (batch, frames, heads, key), (batch, frames, heads)
     return [keys, keys, (batch, frames, heads, value), steps, steps]
+
+
+def _normed(
+    x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor, film: Tensor, *, pooled: bool, told: bool, beside: bool, **o: Any
+) -> Tensor:
+    """At most 8 groups; statistics of one image, or of all; scale and shift for each two images."""
+    return ops.group_norm_silu(
+        x,
+        weight,
+        bias,
+        film if told else None,
+        residual if beside else None,
+        groups=math.gcd(8, weight.shape[-1]),
+        pooled=len(x) if pooled else 1,
+        **o,
+    )
 
 
 EITHER_WAY = [{"reverse": False}, {"reverse": True}]
@@ -133,6 +150,22 @@ OPS = {
         lambda batch, frames, channels, taps: [(batch, frames, channels), (channels, taps), (channels,)],
         ops.causal_conv1d,
         [{"silu": silu, "reverse": reverse} for silu in (False, True) for reverse in (False, True)],
+        "torch",
+    ),
+    "group_norm_silu": Op(
+        [(4, 4, 6, 24), (1, 1, 1, 64), (6, 5, 16, 3)],
+        lambda images, height, width, channels: [
+            (images, channels, height, width),
+            (channels,),
+            (channels,),
+            (images, channels, height, width),
+            (max(1, images // 2), 2 * channels),
+        ],
+        _normed,
+        [
+            {"pooled": pooled, "told": told, "beside": beside}
+            for pooled, told, beside in ((False, False, False), (False, True, True), (True, True, False), (True, False, True))
+        ],
         "torch",
     ),
 }

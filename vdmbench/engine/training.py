@@ -20,6 +20,7 @@ from vdmbench.engine.events import HeldOut, NonFiniteLoss, NonFiniteState, Train
 from vdmbench.engine.finite import spoiled
 from vdmbench.mixers.weight_decay import decayed_names
 from vdmbench.networks.conditional import Told
+from vdmbench.ops.recompute import recomputing
 from vdmbench.suite.averaging import ema_decay
 from vdmbench.suite.blocks import Precision, Train
 from vdmbench.suite.learning_rate import learning_rate
@@ -112,7 +113,9 @@ class Trainer:
         if self.ranks.count > 1:
             noise = noise.clone()  # of its own storage, so that the noise of the other ranks is not kept
         denoiser: Denoiser = self._parallel if told is None else self._telling(told, self._kept(batch, part)[own])
-        with autocast(self.settings.precision, self.device):
+        # Networks recompute what is cheap by default, inside compiled code too; "none" is said to them from outside.
+        mode = recomputing("none") if self.settings.recompute == "none" else nullcontext()
+        with autocast(self.settings.precision, self.device), mode:
             return self.diffusion.loss(denoiser, x0, t, noise).mean() / self.settings.accumulate
 
     def _seed_layers(self, part: int) -> None:

@@ -21,6 +21,7 @@ _OF_TRAINING = {
     "ema",
     "precision",
     "checkpointing",
+    "recompute",
     "channels_last",
 }
 _OF_SAMPLING = {"batch_size", "clips", "sampler", "eta", "clip_x0", "precision", "rollout", "channels_last"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from vdmbench.networks.condition import Condition
 from vdmbench.networks.flops import count_flops
 from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.streaming import Carry, Stream
+from vdmbench.ops.recompute import recomputing
 
 
 class Denoiser(nn.Module):
@@ -29,6 +32,11 @@ class Denoiser(nn.Module):
     channels: int
     condition_width: int
     attends_to_tokens: bool = False
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any module's, and what is cheap to compute is not kept for the backward pass (:mod:`vdmbench.ops.recompute`)."""
+        with recomputing():
+            return super().__call__(*inputs, **options)
 
     def forward(
         self,

@@ -24,6 +24,7 @@ from vdmbench.networks.placement import BlockPlacement, Placement
 from vdmbench.networks.scanned_mixer import ScannedMixer
 from vdmbench.networks.streaming import Carry
 from vdmbench.networks.time_embedding import TimeEmbedding
+from vdmbench.ops.recompute import recomputed
 
 HEAD_DIM = 64
 """Features of a head in attention within frames and to the condition; a mixer has its own option."""
@@ -44,9 +45,14 @@ def zero(linear: nn.Linear) -> nn.Linear:
     return linear
 
 
+def normed(x: Grid) -> Grid:
+    """LN(x), without parameters of its own."""
+    return F.layer_norm(x, x.shape[-1:], eps=EPSILON)
+
+
 def modulated(x: Grid, shift: Modulation, scale: Modulation) -> Grid:
-    """(1 + scale) LN(x) + shift, the norm without parameters of its own (Peebles and Xie 2023, arXiv 2212.09748, sec. 3.2)."""
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=EPSILON), scale + 1)
+    """(1 + scale) LN(x) + shift (Peebles and Xie 2023, arXiv 2212.09748, sec. 3.2)."""
+    return torch.addcmul(shift, normed(x), scale + 1)
 
 
 class Block(nn.Module):
@@ -87,11 +93,11 @@ class Block(nn.Module):
         *of_mixer, shift, scale, gate = self.modulation(embedding)[:, :, None, None].chunk(6 if self.mixes else 3, -1)
         if self.cross is not None:
             assert tokens is not None
-            x = x + self.cross(F.layer_norm(x, x.shape[-1:], eps=EPSILON), tokens, mask)
+            x = x + self.cross(recomputed(normed, x), tokens, mask)
         if self.mixes:
             shift1, scale1, gate1 = of_mixer
-            x = torch.addcmul(x, gate1, self.mix(modulated(x, shift1, scale1), carry))
-        return torch.addcmul(x, gate, self.mlp(modulated(x, shift, scale)))
+            x = torch.addcmul(x, gate1, self.mix(recomputed(modulated, x, shift1, scale1), carry))
+        return torch.addcmul(x, gate, self.mlp(recomputed(modulated, x, shift, scale)))
 
 
 class DiT(Denoiser):
@@ -159,7 +165,7 @@ class DiT(Denoiser):
         for block in self.blocks:
             h = block(h, embedding, tokens, mask, carry)
         shift, scale = self.modulation(embedding)[:, :, None, None].chunk(2, -1)
-        return self.patches.joined(self.head(modulated(h, shift, scale)))
+        return self.patches.joined(self.head(recomputed(modulated, h, shift, scale)))
 
     def check(self, x: Tensor, t: Tensor, condition: Condition | None) -> None:
         super().check(x, t, condition)

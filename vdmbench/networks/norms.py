@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vdmbench.ops import group_norm_silu
+from vdmbench.ops.recompute import recomputed
+
 EPSILON = 1e-5
+
+
+def channel_norm(x: Float[Tensor, "*places channels"], gain: Float[Tensor, " channels"]) -> Float[Tensor, "*places channels"]:
+    """See :class:`ChannelNorm`."""
+    return F.layer_norm(x, gain.shape, gain, None, EPSILON)
 
 
 class ChannelNorm(nn.Module):
@@ -18,14 +26,15 @@ class ChannelNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "*places channels"]) -> Float[Tensor, "*places channels"]:
-        return F.layer_norm(x, self.gain.shape, self.gain, None, EPSILON)
+        return recomputed(channel_norm, x, self.gain)
 
 
-class GroupNorm(nn.Module):
-    """Group norm (Wu and He 2018, arXiv 1803.08494, eq. 1-3), its statistics a frame's own or pooled over a clip's frames.
+class GroupNormSiLU(nn.Module):
+    """Group norm (Wu and He 2018, arXiv 1803.08494, eq. 1-3), then SiLU; statistics are a frame's own or pooled over a clip's.
 
-    Pooled statistics, as published, carry information between all frames of a clip outside the temporal layers: with
-    them no network is causal, whatever its mixer.
+    Between the two, where ``film`` is given, feature-wise scale and shift (FiLM: Perez et al. 2018, arXiv 1709.07871, eq. 1),
+    scale as 1 + s. Pooled statistics, as published, carry information between all frames of a clip outside the temporal
+    layers: with them no network is causal, whatever its mixer.
 
     Raises:
         ValueError: the groups do not divide the channels.
@@ -40,12 +49,15 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(
-        self, x: Float[Tensor, "images channels height width"], frames: int
+        self,
+        x: Float[Tensor, "images channels height width"],
+        frames: int,
+        film: Float[Tensor, "batch_or_images two_channels"] | None = None,
+        residual: Float[Tensor, "images channels height width"] | None = None,
+        *,
+        keep: bool = False,
     ) -> Float[Tensor, "images channels height width"]:
-        """``images`` is batch times ``frames``, a clip's frames next to each other."""
-        if not self.pool_frames:
-            return F.group_norm(x, self.groups, self.weight, self.bias, EPSILON)
-        # With channels last, a clip's frames lie in memory as one tall image: stacking them moves nothing.
-        tall = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames)).flatten(1, 2).permute(0, 3, 1, 2)
-        normed = F.group_norm(tall, self.groups, self.weight, self.bias, EPSILON)
-        return normed.permute(0, 2, 3, 1).unflatten(1, (frames, -1)).flatten(0, 1).permute(0, 3, 1, 2)
+        """``images`` is batch times ``frames``, a clip's frames next to each other; ``film`` is scale, then shift, of each clip
+        or image; ``residual`` is added behind the SiLU. The result is made again in the backward pass, unless ``keep``."""
+        pooled = frames if self.pool_frames else 1
+        return group_norm_silu(x, self.weight, self.bias, film, residual, groups=self.groups, pooled=pooled, keep=keep)

@@ -13,6 +13,7 @@ from vdmbench.networks.dit import Block
 from vdmbench.networks.mixer_layer import MixerLayer
 from vdmbench.networks.resblock import ResBlock
 from vdmbench.networks.spatial_attention import SpatialAttention
+from vdmbench.ops.recompute import Recompute, recompute_mode, recomputing
 
 _BLOCKS = (Block, ResBlock, SpatialAttention, MixerLayer)
 """A block of a dit; of a unet3d each residual block, attention over places and temporal layer."""
@@ -44,4 +45,10 @@ def _outermost(module: nn.Module) -> list[nn.Module]:
 def _recomputed(forward: Any, *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return checkpoint(partial(_as_here, recompute_mode(), forward), *args, use_reentrant=False, **kwargs)
+
+
+def _as_here(mode: Recompute, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    """The block inside the mode of the forward pass, which the backward pass has left."""
+    with recomputing(mode):
+        return forward(*args, **kwargs)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.networks.norms import ChannelNorm
 from vdmbench.ops import attention, linear_attention
 from vdmbench.ops.linear import Linear, linear
+from vdmbench.ops.recompute import recomputed
 
 HEAD_DIM = 32
 
@@ -34,9 +38,34 @@ class SpatialAttention(nn.Module):
 
     def attend(self, x: Float[Tensor, "images height width channels"]) -> Float[Tensor, "images height width channels"]:
         """Without norm and residual."""
-        qkv = self.to_qkv(x).flatten(1, 2).chunk(3, -1)
+        places = x.flatten(1, 2)
+        attended = self._linear(places) if self.linear and places.shape[1] > places.shape[2] else self._by_values(places)
+        return attended.unflatten(1, x.shape[1:3])
+
+    def _by_values(self, x: Float[Tensor, "images places channels"]) -> Float[Tensor, "images places channels"]:
+        qkv = linear(x, self.to_qkv.weight).chunk(3, -1)
         q, k, v = (part.unflatten(-1, (self.heads, HEAD_DIM)).transpose(1, 2) for part in qkv)  # (images, heads, places, 32)
         mixed = linear_attention(q, k, v) if self.linear else attention(q, k, v)
         # The scale is applied to the map, which is smaller than the activations.
         weight = self.to_out.weight * HEAD_DIM**-0.5 if self.linear else self.to_out.weight
-        return linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias).unflatten(1, x.shape[1:3])
+        return linear(mixed.transpose(1, 2).flatten(-2), weight, self.to_out.bias)
+
+    def _linear(self, x: Float[Tensor, "images places channels"]) -> Float[Tensor, "images places channels"]:
+        """The same with the maps to values and to the output taken behind the sums over places, of which there are more than
+        channels: of a head, softmax(q) (softmax(k)^T x) W_v^T W_out^T, whose last three are one small matrix an image."""
+        to_q, to_k, to_v = self.to_qkv.weight.chunk(3)
+        q = recomputed(partial(_over_features, self.heads), linear(x, to_q))
+        k = recomputed(_over_places, linear(x, to_k))
+        context = (k.transpose(1, 2) @ x.to(k.dtype)).unflatten(1, (self.heads, HEAD_DIM))  # (images, heads, 32, channels)
+        values = context @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
+        out = values @ (self.to_out.weight * HEAD_DIM**-0.5).unflatten(1, (self.heads, HEAD_DIM)).permute(1, 2, 0)
+        return q @ out.flatten(1, 2) + self.to_out.bias
+
+
+def _over_features(heads: int, q: Tensor) -> Tensor:
+    """Softmax of each head's; in float32 at least, as that over places."""
+    return q.unflatten(-1, (heads, HEAD_DIM)).softmax(-1, torch.promote_types(q.dtype, torch.float32)).flatten(-2)
+
+
+def _over_places(k: Tensor) -> Tensor:
+    return k.softmax(1, torch.promote_types(k.dtype, torch.float32))

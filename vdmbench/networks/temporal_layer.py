@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,8 +11,9 @@ from torch import Tensor
 from vdmbench.mixers import Mixer
 from vdmbench.mixers.identity import Identity
 from vdmbench.networks.mixer_layer import MixerLayer
-from vdmbench.networks.norms import ChannelNorm
+from vdmbench.networks.norms import ChannelNorm, channel_norm
 from vdmbench.networks.streaming import Carry
+from vdmbench.ops.recompute import recomputed
 
 
 class TemporalLayer(MixerLayer):
@@ -30,7 +32,12 @@ class TemporalLayer(MixerLayer):
         if self.norm is None:
             return x
         height, width = x.shape[-2:]
-        clip = self.norm(x.permute(0, 2, 3, 1)).unflatten(0, (-1, frames))  # (batch, frames, height, width, channels)
-        sites = clip.permute(0, 2, 3, 1, 4).flatten(0, 2)  # (batch height width, frames, channels)
+        sites = recomputed(partial(_sites, frames), x, self.norm.gain)
         mixed = self.mixed(sites, carry).unflatten(0, (-1, height, width))
         return x + mixed.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _sites(frames: int, x: Tensor, gain: Tensor) -> Tensor:
+    """Normed, and each place's frames next to each other: (batch height width, frames, channels)."""
+    clip = channel_norm(x.permute(0, 2, 3, 1), gain).unflatten(0, (-1, frames))  # (batch, frames, height, width, channels)
+    return clip.permute(0, 2, 3, 1, 4).flatten(0, 2)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from vdmbench.networks.spatial_attention import SpatialAttention
 from vdmbench.networks.streaming import Carry, Stream
 from vdmbench.networks.temporal_layer import TemporalLayer
 from vdmbench.networks.time_embedding import TimeEmbedding
+from vdmbench.ops.recompute import recomputed
 from vdmbench.suite.options.published import CHANNELS_PER_HEAD
 
 
@@ -154,7 +156,7 @@ class UNet3D(Denoiser):
         embedding = self.time_embedding(t)
         if condition is not None:
             embedding = condition.added_to(embedding)
-        embedding = embedding.flatten(0, -2)  # (batch, width), or (images, width) where frames have their own
+        embedding = F.silu(embedding.flatten(0, -2))  # (batch, width), or (images, width) where frames have their own
         h = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (images = batch frames, channels, height, width)
         h = stem = self.stem_temporal(self.stem(h), frames, carry)
         skips = []
@@ -165,10 +167,10 @@ class UNet3D(Denoiser):
                 h = self.downsample[index](h)
         h = self.middle(h, frames, embedding, carry)
         for index, level in enumerate(self.up):
-            h = level(torch.cat([h, skips.pop()], 1), frames, embedding, carry)
+            h = level(recomputed(_beside, h, skips.pop()), frames, embedding, carry)
             if index < len(self.upsample):
                 h = self.upsample[index](h)
-        h = self.head_block(torch.cat([h, stem], 1), frames)
+        h = self.head_block(recomputed(_beside, h, stem), frames)
         return self.head(h).unflatten(0, (-1, frames)).contiguous()
 
     def initial_stream(self, batch: int, height: int, width: int) -> Stream:
@@ -192,3 +194,7 @@ class UNet3D(Denoiser):
                 f"height and width must be multiples of {factor}, one halving for each level after the first, "
                 f"got {x.shape[3]} x {x.shape[4]}"
             )
+
+
+def _beside(h: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat([h, skip], 1)

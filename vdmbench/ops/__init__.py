@@ -9,6 +9,7 @@ from vdmbench.ops.bidirectional_scan import bidirectional_selective_scan as bidi
 from vdmbench.ops.causal_conv1d import causal_conv1d as causal_conv1d
 from vdmbench.ops.delta_scan import gated_delta_scan as gated_delta_scan
 from vdmbench.ops.direction import Direction as Direction
+from vdmbench.ops.group_norm_silu import group_norm_silu as group_norm_silu
 from vdmbench.ops.linear_attention import linear_attention as linear_attention
 from vdmbench.ops.linear_attention import linear_attention_quadratic as linear_attention_quadratic
 from vdmbench.ops.long_convolution import long_convolution as long_convolution

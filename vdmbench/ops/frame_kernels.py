@@ -17,7 +17,7 @@ def _exp_of_minus_magnitude(v: Vector) -> Vector:
     return exp2(v.where_below(0.0, v, v * -1.0) * (1 / LN2))
 
 
-def _sigmoid(v: Vector) -> Vector:
+def sigmoid(v: Vector) -> Vector:
     e = _exp_of_minus_magnitude(v)
     return v.where_below(0.0, e, 1.0) / (e + 1.0)
 
@@ -169,9 +169,9 @@ def end_frame(
 def silu(weight: Row, slope: Row, gate: Row) -> None:
     """silu(g) = g sigmoid(g), and its derivative sigmoid(g) (1 + g (1 - sigmoid(g)))."""
     g = gate.value
-    sigmoid = _sigmoid(g)
-    weight.value = g * sigmoid
-    slope.value = sigmoid + g * sigmoid * (sigmoid * -1.0 + 1.0)
+    s = sigmoid(g)
+    weight.value = g * s
+    slope.value = s + g * s * (s * -1.0 + 1.0)
 
 
 @row_kernel

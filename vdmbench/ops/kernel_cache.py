@@ -25,6 +25,7 @@ _SOURCES = (
     "row_kernels.py",
     "frame_kernels.py",
     "scan_kernels.py",
+    "group_norm_kernels.py",
     "long_conv_kernels.py",
     "short_conv_kernels.py",
 )

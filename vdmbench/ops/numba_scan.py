@@ -143,7 +143,11 @@ def run_kernel(kernel: Any, elements: int, *arguments: Any) -> None:
         before = numba.get_num_threads()
         if torch.get_num_threads() != threads:  # Numba's OpenMP layer, as it starts, sets the count that PyTorch reads
             torch.set_num_threads(threads)
-        numba.set_num_threads(max(1, min(threads, before, elements // _ELEMENTS_A_THREAD)))
+        wanted = max(1, min(threads, before, elements // _ELEMENTS_A_THREAD))
+        if wanted == before:
+            kernel(*arguments)
+            return
+        numba.set_num_threads(wanted)
         try:
             kernel(*arguments)
         finally:

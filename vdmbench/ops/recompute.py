@@ -7,8 +7,8 @@ backward pass the first that asks for it makes it again, those that ask later fi
 gradient has been taken. So a cheap result never lives between the passes, and is made once more at most.
 
 This is the one mechanism of mixers and of networks. A module writes its forward pass as usual, wraps what is cheap, and runs
-inside the block; what costs a full linear map, attention or a scan is not wrapped, and is kept. ``vdmbench.mixers.Mixer`` opens
-the block around every mixer.
+inside the block; what costs a full linear map, attention or a scan is not wrapped, and is kept. ``vdmbench.mixers.Mixer`` and
+``vdmbench.networks.denoiser.Denoiser`` open the block around every mixer and network. A suite declares it: ``train.recompute``.
 
 What holds:
 
@@ -37,6 +37,9 @@ from torch.autograd.graph import saved_tensors_hooks
 Recompute = Literal["cheap", "none"]
 
 _mode: ContextVar[Recompute] = ContextVar("vdmbench_ops_recompute", default="cheap")
+_block: ContextVar[object] = ContextVar("vdmbench_ops_recompute_block", default=None)
+"""The outermost block between two pairs of hooks. A result from outside of it counts as an input there, such as that of a block
+that checkpointing runs again."""
 
 
 def recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -71,10 +74,20 @@ def recomputing(mode: Recompute = "cheap") -> Iterator[None]:
             yield
             return
         pack, unpack = outside or (Tensor.detach, _itself)  # a node that holds its own output would never be freed
-        with saved_tensors_hooks(partial(_pack, pack), partial(_unpack, unpack)):
-            yield
+        block = object()
+        begun = _block.set(block)
+        try:
+            with saved_tensors_hooks(partial(_pack, block, pack), partial(_unpack, unpack)):
+                yield
+        finally:
+            _block.reset(begun)
     finally:
         _mode.reset(token)
+
+
+def recompute_mode() -> Recompute:
+    """That of the block around the caller."""
+    return _mode.get()
 
 
 def _itself(tensor: Tensor) -> Tensor:
@@ -91,19 +104,33 @@ def _applied(function: Callable[..., Any], inputs: tuple[Any, ...], *, droppable
     if droppable:
         given = {each.untyped_storage()._cdata for each in inputs if isinstance(each, Tensor)}
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
-            storage = result.untyped_storage()
-            if result.grad_fn is not None and storage._cdata not in given:
-                storage.recipe = _Recipe(result.grad_fn, number, result.dtype, result._version)
+            if result.untyped_storage()._cdata not in given:
+                _mark(result, number, _results_of)
     return results
+
+
+def made_again(result: Tensor, again: Callable[[Any], Tensor]) -> Tensor:
+    """``result`` of an autograd function of one's own, which is not kept either: ``again(node)`` makes it from what its node
+    holds. For a fused function that knows how: no graph is made for it."""
+    if _mode.get() == "cheap" and not torch.compiler.is_compiling():
+        _mark(result, 0, partial(_remade, again))
+    return result
+
+
+def _mark(result: Tensor, number: int, make: Callable[[Any], tuple[Tensor, ...]]) -> None:
+    if result.grad_fn is not None:
+        result.untyped_storage().recipe = _Recipe(make, result.grad_fn, number, result.dtype, result._version, _block.get())
 
 
 class _Recipe(NamedTuple):
     """How the contents of a storage are made again; it stands at the storage, so that every view of a result finds it."""
 
+    make: Callable[[Any], tuple[Tensor, ...]]
     node: Any
     number: int
     dtype: torch.dtype
     version: int
+    block: object
 
 
 class _Asked(NamedTuple):
@@ -115,9 +142,9 @@ class _Asked(NamedTuple):
     offset: int | torch.SymInt
 
 
-def _pack(outside: Callable[[Tensor], Any], tensor: Tensor) -> Any:
+def _pack(block: object, outside: Callable[[Tensor], Any], tensor: Tensor) -> Any:
     recipe = getattr(tensor.untyped_storage(), "recipe", None)
-    if recipe is None or recipe.version != tensor._version or recipe.dtype is not tensor.dtype:
+    if recipe is None or recipe.block is not block or recipe.version != tensor._version or recipe.dtype is not tensor.dtype:
         return outside(tensor)
     return _Asked(recipe, tensor.shape, tensor.stride(), tensor.storage_offset())
 
@@ -125,8 +152,8 @@ def _pack(outside: Callable[[Tensor], Any], tensor: Tensor) -> Any:
 def _unpack(outside: Callable[[Any], Tensor], kept: Any) -> Tensor:
     if not isinstance(kept, _Asked):
         return outside(kept)
-    _, results = _made(kept.recipe.node)
-    return results[kept.recipe.number].detach().as_strided(kept.size, kept.stride, kept.offset)
+    result = kept.recipe.make(kept.recipe.node)[kept.recipe.number]
+    return result.detach().as_strided(kept.size, kept.stride, kept.offset)
 
 
 class _Recomputed(torch.autograd.Function):
@@ -167,6 +194,18 @@ class _Recomputed(torch.autograd.Function):
         for number, gradient in zip(wanted, found, strict=True):
             back[ctx.tensors[number]] = gradient
         return None, *back
+
+
+def _results_of(ctx: Any) -> tuple[Tensor, ...]:
+    return _made(ctx)[1]
+
+
+def _remade(again: Callable[[Any], Tensor], ctx: Any) -> tuple[Tensor, ...]:
+    """Once in a backward pass: the function's own one sets ``ctx.made`` to None."""
+    if getattr(ctx, "made", None) is None:
+        with torch.no_grad():
+            ctx.made = again(ctx)
+    return (ctx.made,)
 
 
 def _made(ctx: Any) -> tuple[list[Tensor], tuple[Tensor, ...]]:

@@ -160,6 +160,8 @@ class Train(Declared):
     """Untimed steps run before the first one that counts, to fill caches and tune kernels; their updates are undone."""
     checkpointing: bool = False
     """Keep of each block its input alone and compute it again in the backward pass: less memory, a forward pass more."""
+    recompute: Literal["cheap", "none"] = "cheap"
+    """What the backward pass computes again inside blocks: element-wise maps, norms, gates, short convolutions; or nothing."""
     compile: bool = False
     """Train through PyTorch's compiler; compiling falls in the warm-up and is recorded apart."""
     channels_last: bool = False
@@ -191,6 +193,8 @@ class Train(Declared):
             raise ValueError("compile would fall in the steps that are timed: set 'warm_up' to 1 or more")
         if self.compile and self.devices > 1:
             raise ValueError("compile is of a network on one device: set 'devices' to 1, or leave it out")
+        if self.compile and self.recompute == "none":
+            raise ValueError("the compiler itself chooses what is computed again: leave 'recompute' out, or 'compile'")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vdmbench.mixers.weight_decay import undecayed
+from vdmbench.ops.recompute import recomputed
 
 BEGIN, PADDING = 256, 257
 """After the 256 bytes: what every text begins with, and what fills the places behind it."""
@@ -32,12 +33,19 @@ class ByteBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "texts length width"], mask: Bool[Tensor, "texts length"]
     ) -> Float[Tensor, "texts length width"]:
-        heads = self.to_qkv(self.norm1(x)).unflatten(-1, (3, -1, HEAD_DIM)).movedim(1, 3)  # (texts, 3, heads, length, head_dim)
+        heads = (
+            self.to_qkv(_normed(self.norm1, x)).unflatten(-1, (3, -1, HEAD_DIM)).movedim(1, 3)
+        )  # (texts, 3, heads, length, head_dim)
         q, k, v = heads.unbind(1)
         # Vaswani et al. 2017 (arXiv 1706.03762), sec. 3.2.1; what is masked is no key.
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
         x = x + self.to_out(mixed.transpose(1, 2).flatten(2))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))
+        return x + self.down(recomputed(F.gelu, self.up(_normed(self.norm2, x))))
+
+
+def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    normed: Tensor = recomputed(F.layer_norm, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return normed
 
 
 class ByteEncoder(nn.Module):
