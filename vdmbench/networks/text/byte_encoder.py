@@ -33,9 +33,8 @@ class ByteBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "texts length width"], mask: Bool[Tensor, "texts length"]
     ) -> Float[Tensor, "texts length width"]:
-        heads = (
-            self.to_qkv(_normed(self.norm1, x)).unflatten(-1, (3, -1, HEAD_DIM)).movedim(1, 3)
-        )  # (texts, 3, heads, length, head_dim)
+        qkv = self.to_qkv(_normed(self.norm1, x))
+        heads = qkv.unflatten(-1, (3, -1, HEAD_DIM)).movedim(1, 3)  # (texts, 3, heads, length, head_dim)
         q, k, v = heads.unbind(1)
         # Vaswani et al. 2017 (arXiv 1706.03762), sec. 3.2.1; what is masked is no key.
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
