@@ -108,4 +108,5 @@ def _rows(x: Tensor, dtype: torch.dtype) -> np.ndarray[Any, Any]:
     """(images, rows, row), the memory of x itself where it has the dtype."""
     images, channels, height, width = x.shape
     row = _row(channels, height * width, dtype.itemsize)
+    assert row is not None
     return _array(x.permute(0, 2, 3, 1), dtype).reshape(images, -1, row)

@@ -119,7 +119,8 @@ def made_again(result: Tensor, again: Callable[[Any], Tensor]) -> Tensor:
 
 def _mark(result: Tensor, number: int, make: Callable[[Any], tuple[Tensor, ...]]) -> None:
     if result.grad_fn is not None:
-        result.untyped_storage().recipe = _Recipe(make, result.grad_fn, number, result.dtype, result._version, _block.get())
+        storage: Any = result.untyped_storage()
+        storage.recipe = _Recipe(make, result.grad_fn, number, result.dtype, result._version, _block.get())
 
 
 class _Recipe(NamedTuple):

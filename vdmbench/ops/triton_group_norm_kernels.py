@@ -160,7 +160,7 @@ def backward(
             total += tl.sum(dz, 0)
             weighed += tl.sum(dz * (inputs - centre[None, :]), 0)
         weighed *= steep
-        out = image.to(tl.int64) * channels + c
+        out = tl.cast(image, tl.int64) * channels + c
         tl.store(plain + out, total, mask=real)
         tl.store(normed + out, weighed, mask=real)
         to_norm += factor * total
