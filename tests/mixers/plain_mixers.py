@@ -63,8 +63,15 @@ def nearest(width: float, multiple: int = 1) -> int:
 
 def heads_of(o: Options, channels: int) -> tuple[int, int]:
     if o["heads"] is not None:
-        return o["heads"], o["head_dim"]
-    count = nearest(channels / o["head_dim"])
+        return o["heads"], o["head_dim"] or 32
+    if o["head_dim"] is None and channels <= 64:
+        eights = nearest(o["expand"] * channels / 8)
+        if eights == 1:
+            return 2, 4
+        equal = [count for count in range(2, eights + 1) if eights % count == 0]
+        count = sorted(equal, key=lambda count: (abs(count - max(2, nearest(channels / 8))), count))[0]
+        return count, 8 * eights // count
+    count = nearest(channels / (o["head_dim"] or 32))
     return count, nearest(o["expand"] * channels / count, 8)
 
 
@@ -258,7 +265,8 @@ def rms_normed(x: Array, size: int) -> Array:
 
 def scan_sizes(o: Options, channels: int) -> tuple[int, int]:
     groups = o["groups"]
-    count = nearest(2 * channels / o["head_dim"] / groups) * groups
+    dim = o["head_dim"] or min(64, max(8, channels // 8 * 8))
+    count = nearest(2 * channels / dim / groups) * groups
     return count, nearest(o["expand"] * channels / count, 8)
 
 
@@ -300,7 +308,7 @@ def hydra(o: Options, w: Weights, u: Array) -> Array:
 
 
 def gated_delta_net(o: Options, w: Weights, u: Array) -> Array:
-    heads = nearest(u.shape[-1] / o["head_dim"])
+    heads = nearest(u.shape[-1] / (o["head_dim"] or min(32, max(8, u.shape[-1] // 16 * 8))))
     dim = nearest(o["expand"] * u.shape[-1] / heads, 8)
     qkv = linear(w, "to_qkv", u)
 

@@ -21,7 +21,7 @@ WITH_OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("linear-attention", {"feature_map": "relu"}),
     ("linear-attention", {"rotary": "before-map", "scale_output": True}),
     ("linear-attention", {"feature_map": "relu", "rotary": "none"}),
-    ("linear-attention", {"feature_map": "relu", "causal": True, "scale_output": True}),
+    ("linear-attention", {"feature_map": "relu", "causal": True, "scale_output": True, "head_dim": 32}),
     ("linear-attention", {"feature_map": "relu", "causal": True, "rotary": "none", "heads": 2, "head_dim": 8}),
     *[
         (core, {"block": block, "direction": direction, "merge": merge, "state": 4})

@@ -25,7 +25,7 @@ class Attention(Mixer):
     Args:
         channels: width of input and output.
         expand: inner width over channels; see :class:`~vdmbench.mixers.heads.Heads`.
-        head_dim: features of a head.
+        head_dim: features of a head; None: see :class:`~vdmbench.mixers.heads.Heads`.
         heads: number of heads at every width (the published form), or None to follow the channels.
         rotary: rotate queries and keys by their frame.
         relative_bias: add a learned bias by distance; kernels ``triton`` and ``blocks`` are for it.
@@ -46,7 +46,7 @@ class Attention(Mixer):
         channels: int,
         *,
         expand: float = 1.0,
-        head_dim: int = 32,
+        head_dim: int | None = None,
         heads: int | None = None,
         rotary: bool = True,
         relative_bias: bool = False,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delayed_beside, merge_directions
 from vdmbench.mixers.gated_norm import GatedRMSNorm
-from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.heads import head_width, split_width
 from vdmbench.mixers.mamba2 import HeadSteps
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
@@ -133,7 +133,8 @@ class GatedDeltaNet(Mixer):
         merge: of the two directions: ``sum``, ``concat``, ``product`` or ``quasi-separable``.
         shared: both directions have the same parameters.
         expand: inner width over channels; it widens the heads, whose number follows channels / head_dim.
-        head_dim: features of a head at ``expand`` 1, hence the state: head_dim numbers a feature.
+        head_dim: features of a head at ``expand`` 1, hence the state: head_dim numbers a feature. None: 32, and fewer where
+            that would leave one head.
         gate: multiply by a gate after the norm.
         conv: frames under the convolution.
         conv_alignment: ``causal``, or ``centred`` on the present frame.
@@ -153,7 +154,7 @@ class GatedDeltaNet(Mixer):
         merge: Merge = "sum",
         shared: bool = False,
         expand: float = 1.0,
-        head_dim: int = 32,
+        head_dim: int | None = None,
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
@@ -161,7 +162,7 @@ class GatedDeltaNet(Mixer):
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)
-        heads, dim = split_width(expand * channels, channels, head_dim)
+        heads, dim = split_width(expand * channels, channels, head_dim or head_width(channels, 32))
         self.inner_width = inner = heads * dim
         self.merge: Merge = merge
         self.both, self.reverse = direction == "both", direction == "backward"

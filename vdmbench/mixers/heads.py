@@ -24,6 +24,35 @@ def split_width(inner: float, usual: float, head_dim: int, *, groups: int = 1) -
     return count, max(1, int(inner / count / GRANULARITY + 0.5)) * GRANULARITY
 
 
+HEAD_DIM = 32
+"""Features of an attention head where nothing else is said, at ``expand`` 1."""
+NARROW = 64
+"""Channels up to which attention has channels / 8 heads, as the published network's first level has."""
+CHANNELS_PER_HEAD = 8
+
+
+def narrow_heads(inner: float, channels: int) -> tuple[int, int]:
+    """Number of heads, and features of each, of attention on at most ``NARROW`` channels, for an inner width near ``inner``.
+
+    ``channels / 8`` heads and at least two (Oshima et al. 2024 have base_channels / 8), or the nearest number that divides the
+    inner width into equal heads of a multiple of 8 features; an inner width of 8 is two heads of 4. A head's width would else
+    be all there is, and one head attends to one thing.
+    """
+    if inner <= 0:
+        raise ValueError(f"expand must be positive, got an inner width of {inner:g}")
+    units = max(1, int(inner / GRANULARITY + 0.5))
+    if units == 1:
+        return 2, GRANULARITY // 2
+    wanted = max(2, int(channels / CHANNELS_PER_HEAD + 0.5))
+    count = min((each for each in range(2, units + 1) if units % each == 0), key=lambda each: abs(each - wanted))
+    return count, units // count * GRANULARITY
+
+
+def head_width(usual: float, most: int) -> int:
+    """Features of a head of a recurrence: ``most``, or less where that would leave one head of an inner width of ``usual``."""
+    return min(most, max(GRANULARITY, int(usual / 2 / GRANULARITY) * GRANULARITY))
+
+
 class Heads(nn.Module):
     """Linear maps without bias into ``count`` heads of ``dim`` features each, and out of them.
 
@@ -33,23 +62,26 @@ class Heads(nn.Module):
 
     Args:
         expand: inner width over channels.
-        head_dim: features of a head; of a head at ``expand`` 1 where ``heads`` is None.
+        head_dim: features of a head; of a head at ``expand`` 1 where ``heads`` is None. None: 32, and on up to 64 channels
+            what :func:`narrow_heads` gives.
         heads: fixed number of heads, or None to follow the channels.
 
     Raises:
         ValueError: a size is not positive, or ``expand`` is given beside ``heads``.
     """
 
-    def __init__(self, channels: int, *, expand: float, head_dim: int, heads: int | None) -> None:
+    def __init__(self, channels: int, *, expand: float, head_dim: int | None, heads: int | None) -> None:
         super().__init__()
-        if head_dim < 1 or expand <= 0 or (heads is not None and heads < 1):
+        if (head_dim is not None and head_dim < 1) or expand <= 0 or (heads is not None and heads < 1):
             raise ValueError(f"expand, head_dim and heads must be positive, got {expand}, {head_dim} and {heads}")
         if heads is not None and expand != 1:
             raise ValueError(f"heads {heads} fixes the inner width at heads * head_dim: leave expand at 1, got {expand}")
-        if heads is None:
-            self.count, self.dim = split_width(expand * channels, channels, head_dim)
+        if heads is not None:
+            self.count, self.dim = heads, head_dim or HEAD_DIM
+        elif head_dim is None and channels <= NARROW:
+            self.count, self.dim = narrow_heads(expand * channels, channels)
         else:
-            self.count, self.dim = heads, head_dim
+            self.count, self.dim = split_width(expand * channels, channels, head_dim or HEAD_DIM)
         self.inner = self.count * self.dim
         self.to_qkv = Linear(channels, 3 * self.inner, bias=False)
         self.to_out = Linear(self.inner, channels, bias=False)

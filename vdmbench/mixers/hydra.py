@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vdmbench.mixers import flops
 from vdmbench.mixers.gated_norm import GatedRMSNorm
-from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.heads import head_width, split_width
 from vdmbench.mixers.mamba2 import EXPAND, HeadSteps, ssd_flops
 from vdmbench.mixers.mixer import Mixer
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
@@ -31,7 +31,7 @@ class Hydra(Mixer):
     Args:
         channels: width of input and output.
         expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
-        head_dim: features of a head at ``expand`` 2.
+        head_dim: features of a head at ``expand`` 2; None: 64, and fewer where that would leave one head.
         state: N numbers a channel and direction.
         groups: sets of B and C in each direction that the heads are dealt to; their number is a multiple of it.
         gate: multiply by a gate after the norm.
@@ -48,7 +48,7 @@ class Hydra(Mixer):
         channels: int,
         *,
         expand: float = EXPAND,
-        head_dim: int = 64,
+        head_dim: int | None = None,
         state: int = 64,
         groups: int = 1,
         gate: bool = True,
@@ -59,7 +59,9 @@ class Hydra(Mixer):
         super().__init__(channels, causal=False)
         if state < 1:
             raise ValueError(f"state must be at least 1, got {state}")
-        self.heads, dim = split_width(expand * channels, EXPAND * channels, head_dim, groups=groups)
+        self.heads, dim = split_width(
+            expand * channels, EXPAND * channels, head_dim or head_width(EXPAND * channels, 64), groups=groups
+        )
         self.inner_width = inner = self.heads * dim
         self.state, self.groups, self.backend = state, groups, backend
         self.maps = 4 * groups * state  # B and C of the past, B and C of the future, of each group

@@ -29,7 +29,7 @@ class LinearAttention(Mixer):
     Args:
         channels: width of input and output.
         expand: inner width over channels; see :class:`~vdmbench.mixers.heads.Heads`.
-        head_dim: features of a head.
+        head_dim: features of a head; None: see :class:`~vdmbench.mixers.heads.Heads`.
         heads: number of heads at every width (the published form), or None to follow the channels.
         feature_map: ``softmax`` or ``relu`` (with a normaliser).
         rotary: ``none``, ``before-map`` or ``after-map``.
@@ -47,7 +47,7 @@ class LinearAttention(Mixer):
         channels: int,
         *,
         expand: float = 1.0,
-        head_dim: int = 32,
+        head_dim: int | None = None,
         heads: int | None = None,
         feature_map: Literal["softmax", "relu"] = "softmax",
         rotary: Literal["none", "before-map", "after-map"] = "after-map",

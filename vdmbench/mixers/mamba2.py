@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vdmbench.mixers import flops
 from vdmbench.mixers.directions import Merge, TimeDirection, check_directions, delayed_beside, merge_directions
 from vdmbench.mixers.gated_norm import GatedRMSNorm
-from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.heads import head_width, split_width
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.short_conv import ConvAlignment, ShortConv
 from vdmbench.ops import ssd_scan
@@ -141,7 +141,7 @@ class Mamba2(Mixer):
         merge: of the two directions: ``sum``, ``concat``, ``product`` or ``quasi-separable``.
         shared: both directions have the same parameters.
         expand: inner width over channels; it widens the heads, whose number follows 2 * channels / head_dim.
-        head_dim: features of a head at ``expand`` 2.
+        head_dim: features of a head at ``expand`` 2; None: 64, and fewer where that would leave one head.
         state: N numbers a channel.
         groups: sets of B and C that the heads are dealt to, and parts that the norm takes by themselves; the number of heads
             is a multiple of it.
@@ -162,7 +162,7 @@ class Mamba2(Mixer):
         merge: Merge = "sum",
         shared: bool = False,
         expand: float = EXPAND,
-        head_dim: int = 64,
+        head_dim: int | None = None,
         state: int = 64,
         groups: int = 1,
         gate: bool = True,
@@ -174,7 +174,9 @@ class Mamba2(Mixer):
         check_directions(direction, merge, shared, conv_alignment)
         if state < 1:
             raise ValueError(f"state must be at least 1, got {state}")
-        heads, dim = split_width(expand * channels, EXPAND * channels, head_dim, groups=groups)
+        heads, dim = split_width(
+            expand * channels, EXPAND * channels, head_dim or head_width(EXPAND * channels, 64), groups=groups
+        )
         self.inner_width = inner = heads * dim
         self.merge: Merge = merge
         self.both, self.reverse, self.gated = direction == "both", direction == "backward", gate

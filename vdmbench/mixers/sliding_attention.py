@@ -23,7 +23,7 @@ class SlidingAttention(Mixer):
     Args:
         channels: width of input and output.
         expand: inner width over channels; see :class:`~vdmbench.mixers.heads.Heads`.
-        head_dim: features of a head.
+        head_dim: features of a head; None: see :class:`~vdmbench.mixers.heads.Heads`.
         heads: number of heads at every width, or None to follow the channels.
         window: largest distance of two frames that see each other.
         rotary: rotate queries and keys by their frame.
@@ -39,7 +39,7 @@ class SlidingAttention(Mixer):
         channels: int,
         *,
         expand: float = 1.0,
-        head_dim: int = 32,
+        head_dim: int | None = None,
         heads: int | None = None,
         window: int = 16,
         rotary: bool = True,

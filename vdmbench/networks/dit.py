@@ -11,7 +11,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vdmbench.mixers.attention import Attention
-from vdmbench.mixers.heads import split_width
+from vdmbench.mixers.heads import NARROW, narrow_heads, split_width
 from vdmbench.mixers.identity import Identity
 from vdmbench.mixers.making import MakeMixer
 from vdmbench.mixers.mlp import MLP
@@ -27,7 +27,7 @@ from vdmbench.networks.time_embedding import TimeEmbedding
 from vdmbench.ops.recompute import recomputed
 
 HEAD_DIM = 64
-"""Features of a head in attention within frames and to the condition; a mixer has its own option."""
+"""Features of a head in attention within frames and to the condition, on more than 64 channels; a mixer has its own option."""
 FREQUENCIES = 256
 """Sinusoids of the diffusion time."""
 EPSILON = 1e-6
@@ -74,7 +74,7 @@ class Block(nn.Module):
         initial_gain: float | None,
     ) -> None:
         super().__init__()
-        heads, head_dim = split_width(channels, channels, HEAD_DIM)
+        heads, head_dim = narrow_heads(channels, channels) if channels <= NARROW else split_width(channels, channels, HEAD_DIM)
         self.cross = CrossAttention(channels, heads=heads, head_dim=head_dim) if cross_attention else None
         self.mix = ScannedMixer(channels, mixer, scan, initial_gain=initial_gain)
         self.mixes = not isinstance(self.mix.mixer, Identity)
@@ -186,11 +186,15 @@ class DiT(Denoiser):
         return embedding if embedding.dim() == 3 else embedding[:, None]
 
 
+def _attention_within_frames(channels: int) -> Attention:
+    return Attention(channels, head_dim=None if channels <= NARROW else HEAD_DIM, rotary=False)
+
+
 def placed_in_blocks(mixer: MakeMixer | Placement | BlockPlacement, depth: int) -> list[tuple[MakeMixer, str]]:
     """Mixer and scan order of each of ``depth`` blocks. Raises ValueError where they do not come out even."""
     if isinstance(mixer, Placement):
         raise ValueError("a dit has no levels to place mixers at: give 'blocks', a mixer and scan order for each")
     if not isinstance(mixer, BlockPlacement):
-        within = partial(Attention, head_dim=HEAD_DIM, rotary=False)
+        within = _attention_within_frames
         mixer = BlockPlacement([(within, "frame"), (mixer, "site")])
     return mixer.blocks(depth)

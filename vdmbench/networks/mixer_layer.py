@@ -26,6 +26,7 @@ class MixerLayer(nn.Module):
     """
 
     crosses_frames: bool
+    gain: nn.Parameter | None
 
     def __init__(self, mixer: Mixer, *, initial_gain: float | None) -> None:
         super().__init__()

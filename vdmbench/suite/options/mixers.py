@@ -30,8 +30,8 @@ class HeadOptions(Declared):
 
     expand: float = Field(1.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int = Field(32, ge=1)
-    """Features of a head; at expand 1, where heads is null."""
+    head_dim: int | None = Field(None, ge=1)
+    """Features of a head; at expand 1, where heads is null. null: 32; on up to 64 channels channels / 8 heads, at least two."""
     heads: int | None = Field(None, ge=1)
     """Number of heads; null for channels / head_dim, or base_channels / 8 in a network with preset oshima2024.
 
@@ -68,7 +68,7 @@ class AttentionOptions(HeadOptions):
     def _positions_fit(self) -> Self:
         if self.backend in ("triton", "blocks") and not self.relative_bias:
             raise ValueError(f"backend '{self.backend}' is for scores with a relative_bias: set it to true, or take 'sdpa'")
-        if self.rotary and self.heads is not None and self.head_dim % 2:
+        if self.rotary and self.heads is not None and self.head_dim is not None and self.head_dim % 2:
             raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
         exact = self.buckets // (2 if self.causal else 4)
         if self.relative_bias and self.max_distance <= exact:
@@ -93,7 +93,7 @@ class SlidingAttentionOptions(HeadOptions):
 
     @model_validator(mode="after")
     def _rotary_fits(self) -> Self:
-        if self.rotary and self.heads is not None and self.head_dim % 2:
+        if self.rotary and self.heads is not None and self.head_dim is not None and self.head_dim % 2:
             raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
         return self
 
@@ -112,7 +112,7 @@ class LinearAttentionOptions(HeadOptions):
 
     @model_validator(mode="after")
     def _positions_fit(self) -> Self:
-        if self.rotary != "none" and self.heads is not None and self.head_dim % 2:
+        if self.rotary != "none" and self.heads is not None and self.head_dim is not None and self.head_dim % 2:
             raise ValueError(f"rotary turns pairs of features: head_dim must be even, got {self.head_dim}")
         if self.causal and self.feature_map != "relu":
             raise ValueError("the softmax of keys over frames sees all of them: causal takes feature_map 'relu'")
@@ -214,8 +214,8 @@ class ScalarDecayOptions(Declared):
 
     expand: float = Field(2.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int = Field(64, ge=1)
-    """Features of a head at expand 2."""
+    head_dim: int | None = Field(None, ge=1)
+    """Features of a head at expand 2. null: 64, and fewer where that would leave one head."""
     state: int = Field(64, ge=1)
     """State size N a channel."""
     groups: int = Field(1, ge=1)
@@ -250,8 +250,8 @@ class GatedDeltaNetOptions(GatedConvOptions):
 
     expand: float = Field(1.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int = Field(32, ge=1)
-    """Features of a head at expand 1; the state is head_dim a channel."""
+    head_dim: int | None = Field(None, ge=1)
+    """Features of a head at expand 1; the state is head_dim a channel. null: 32, and fewer where that would leave one head."""
     backend: Literal["auto", "reference", "chunked", "triton"] = "auto"
     """Kernel of the scan."""
 
