@@ -60,13 +60,18 @@ def _resident(phase: Literal["train", "sample"], label: str, limit: str) -> Quan
     )  # fmt: skip
 
 
-MEMORY: tuple[Quantity, ...] = (
+PLANNED: tuple[Quantity, ...] = (
     _planned("train", "Planned training memory", "allocated", "Peak that training allocates on the card that is planned for",
              main=True),
     _planned("sample", "Planned sampling memory", "allocated", "The same of sampling", main=True),
     _planned("train", "Planned training memory, reserved", "reserved",
              "Peak that training's allocator reserves of that card, free blocks that it keeps included"),
     _planned("sample", "Planned sampling memory, reserved", "reserved", "The same of sampling"),
+)  # fmt: skip
+"""Peaks on a declared card, which are the same on every machine."""
+
+MEMORY: tuple[Quantity, ...] = (
+    *PLANNED,
     Quantity(
         "peak_train_memory", "Peak training memory", "bytes", "lower", "machine",
         "Peak of training by the allocator's own count: CUDA's over the training phase alone, reset after warm-up; without a "

@@ -99,3 +99,17 @@ def test_claims_are_no_part_of_a_cells_identity() -> None:
     assert plain == two == one
     with pytest.raises(SuiteError, match="sided"):
         parse_suite(MINIMAL + claim % ", sided: both")
+
+
+@pytest.mark.parametrize("path", ["match.budget", "network.base_channels"])
+def test_curves_of_one_size_are_refused_with_the_remedy(path: str) -> None:
+    values = ["8MiB", "16MiB"] if path == "match.budget" else [8, 16]
+    text = MINIMAL + "match: {quantity: memory, budget: 8MiB, knob: base_channels, unreachable: record}\n"
+    claim = 'claims: [{says: "ste-fd[uni] < ste-fd[bi] at equal planned_train_memory"}]\n'
+    with pytest.raises(SuiteError) as refused:
+        parse_suite(text + f"sweep: {{{path}: {values[:1]}}}\n" + claim, "s.yaml")
+    assert refused.value.problems == [
+        f"s.yaml:19: claims[0]: 'at equal planned_train_memory' compares curves over sizes, and {path} has one value: sweep "
+        "three or more, or leave 'at equal' out"
+    ]
+    parse_suite(text + f"sweep: {{{path}: {values}}}\n" + claim, "s.yaml")

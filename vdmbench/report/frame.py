@@ -13,6 +13,7 @@ from vdmbench.cell_label import coordinate
 from vdmbench.quantities import BUILT_IN, Quantity, finite, quantities_in
 from vdmbench.records import PHASES, MetricResult, Prediction, PredictionScore, Record, training_of
 from vdmbench.report.results import Cell, as_cells
+from vdmbench.suite.widths import GOALS
 
 _TAKEN = {
     "identity",
@@ -134,12 +135,7 @@ def own_coordinates(records: Sequence[Record]) -> set[str]:
     """Sweep paths that some cells do not have: they belong to their variant's label, not to the point of comparison. But a
     goal that cells are matched to is of all of them: a variant that is exempt is the same at every one."""
     every = {path for record in records for path in record.point}
-    return {path for path in every if not is_goal(path) and not all(path in record.point for record in records)}
-
-
-def is_goal(path: str) -> bool:
-    """Whether a sweep path is of what variants are brought to, a budget or another target."""
-    return path in ("match.budget", "match.target", "match.also.budget", "match.also.target")
+    return {path for path in every if path not in GOALS and not all(path in record.point for record in records)}
 
 
 def natural(value: Any) -> tuple[int, float, str]:

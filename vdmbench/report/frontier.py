@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vdmbench.quantities import Quantity
-from vdmbench.report.frame import is_goal
 from vdmbench.report.statistics import MINIMUM_SEEDS, OverSeeds, seed_by_seed
 from vdmbench.report.study import Group, Outcome, Study
-from vdmbench.suite.pattern import FORMS
+from vdmbench.suite.widths import is_width
 
 LEVELS = 9
 """Places in the common range at which two frontiers are compared."""
@@ -66,16 +65,9 @@ def _value(quantity: Quantity, coordinate: float) -> float:
     return turned if quantity.signed else math.exp(turned)
 
 
-def is_width(study: Study, coordinate: str) -> bool:
-    """Whether a sweep coordinate changes a network's size rather than its task: it lies in the network or the mixer, or is a
-    budget or another goal that the solver brings a width to."""
-    path = study.frame.attrs["paths"][coordinate]
-    return path.split(".")[0] in ("network", *FORMS) or is_goal(path)
-
-
 def widths(study: Study) -> list[str]:
     """Coordinates along which a frontier runs."""
-    return [name for name in study.coordinates if is_width(study, name)]
+    return [name for name in study.coordinates if is_width(study.frame.attrs["paths"][name])]
 
 
 def points_of(study: Study, groups: Sequence[Group], label: str, x: Quantity, y: Quantity) -> list[Point]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vdmbench.quantities import BUILT_IN
+from vdmbench.memory_quantities import PLANNED
 
-PLANNED = tuple(quantity.name for quantity in BUILT_IN if quantity.name.startswith("planned_"))
-
-_SOURCES = tuple(f"{name}_source" for name in PLANNED)
+_NAMES = [quantity.name for quantity in PLANNED]
+_SOURCES = [str(quantity.source) for quantity in PLANNED]
 
 
 def one_plan_each(frame: pd.DataFrame) -> list[str]:
@@ -23,7 +22,7 @@ def one_plan_each(frame: pd.DataFrame) -> list[str]:
         (kept, count), *others = list(source[rows.index].value_counts().items()) or [("", 0)]
         for other, left_out in others:
             of_it = rows.index[source[rows.index] == other]
-            frame.loc[of_it, [*PLANNED, *_SOURCES]] = None
+            frame.loc[of_it, [*_NAMES, *_SOURCES]] = None
             cells = "cell is" if left_out == 1 else "cells is"
             notes.append(
                 f"Planned memory of {left_out} {cells} for {other}, of {count} for {kept}: the former is left out of "

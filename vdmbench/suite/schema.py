@@ -28,6 +28,7 @@ from vdmbench.suite.model import Declared
 from vdmbench.suite.pattern import TemporalLayers
 from vdmbench.suite.quantities import Seed
 from vdmbench.suite.tuning import Tune
+from vdmbench.suite.widths import is_width
 
 SUITE_SCHEMA = 1
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*\Z")
@@ -177,4 +178,16 @@ class Suite(Declared):
                 check_claim(claim.parsed(), self.variants, self._of_metrics())
             except InvalidClaim as error:
                 raise problem_at(("claims", number), str(error)) from None
+            self._refuse_curves_of_one_size(number, claim)
         return self
+
+    def _refuse_curves_of_one_size(self, number: int, claim: Claim) -> None:
+        """A claim at equal values of something reads each variant's curve over sizes."""
+        sizes = {path: values for path, values in self.sweep.items() if is_width(path)}
+        equal = claim.parsed().equal
+        if equal is not None and sizes and all(len(values) < 2 for values in sizes.values()):
+            message = (
+                f"'at equal {equal}' compares curves over sizes, and {' and '.join(sizes)} has one value: sweep three or "
+                "more, or leave 'at equal' out"
+            )
+            raise problem_at(("claims", number), message)
