@@ -137,10 +137,6 @@ def many(folder: Path, count: int, record: Record, rounds: int) -> Iterator[Row]
         ("resume, nothing left", run),
         ("status", ["status", str(results.path), "--json"]),
     ]
-    (results.path / "statuses.json").unlink()
-    wall, worked, code = command(run)
-    yield {"what": "resume, nothing left, index deleted", "cells": len(cells), "seconds": wall, "processor seconds": worked,
-           "exit code": code}  # fmt: skip
     for what, arguments in timed:
         taken = [command(arguments) for _ in range(rounds)]
         yield {"what": what, "cells": len(cells), "seconds": statistics.median(wall for wall, _, _ in taken),
@@ -153,10 +149,11 @@ def fill(results: ResultsFolder, cells: list[Cell], record: Record) -> None:
     results.prepare()
     template = json.loads(record.model_dump_json())
     for cell in cells:
-        attempt = results.folder_of(record.model_copy(update={"identity": cell.identity}))
-        attempt.path.mkdir(parents=True)
         names = {field: getattr(cell, field) for field in ("identity", "variant", "point", "seed", "suite")}
-        attempt.record.write_text(json.dumps({**template, **names, "declared": cell.inputs.model_dump(mode="json")}))
+        own = Record.model_validate({**template, **names, "declared": cell.inputs.model_dump(mode="json")})
+        attempt = results.folder_of(own)
+        attempt.path.mkdir(parents=True)
+        results.finish(attempt, own)
 
 
 def fill_plans(cells: list[Cell], record: Record) -> None:

@@ -36,7 +36,6 @@ SITES = {
     "file_tree.py:_walk": "the one walk over a user's videos",
     "matching/memory.py:_source_digest": PACKAGE,
     "metrics/archive.py:PackagedFile.fetch": "what a package manager put into an empty folder",
-    "records/index.py:StatusIndex._seen": OURS,
     "records/merging.py:_files": OURS,
     "records/merging.py:_place": OURS,
     "records/store.py:ResultsFolder.attempt_folders": OURS,

@@ -64,7 +64,6 @@ SITES = {
     "metrics/user_extractor.py:_of_code": CONTENT,
     "networks/initial_draws.py:_Seeded.__torch_dispatch__": SEED,
     "ops/kernel_cache.py:kernel_folder": CONTENT,
-    "records/index.py:StatusIndex._seen": "size and time of a record, which is written once and never again",
     "report/write.py:_file_name": "a file's name, unique by all of a long one",
     "runner/checkpoint.py:Checkpoints.save": CONTENT,
     "runner/checkpoint.py:Checkpoints.latest": CONTENT,

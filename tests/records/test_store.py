@@ -6,12 +6,14 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.records.attempts import record as cell_record
 from vdmbench.file_lock import try_lock
 from vdmbench.records import (
     Attempt,
@@ -21,8 +23,11 @@ from vdmbench.records import (
     ResultsError,
     ResultsFolder,
     Training,
+    parse_record,
+    unsigned_note,
     write_atomically,
 )
+from vdmbench.records.signature import digest_of_record
 
 
 def record(ordinal: int = 1, *, status: str = "started", me: ProcessIdentity | None = None, **fields) -> Record:
@@ -111,16 +116,77 @@ def test_nan_and_infinity_come_back_as_they_went(results):
         (b'{"record_schema": 1, "identi', "not JSON"),
         (rb'{"record_schema": 1, "message": "\ud800"}', "not JSON"),
         (b"[]", "record schema None"),
-        (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1"),
+        (b'{"record_schema": 99}', "record schema 99, this vdmbench reads 1 and 2"),
+        (b'{"record_schema": true}', "record schema True"),
         (b'{"record_schema": 1}', "identity: Field required"),
+        (b'{"record_schema": 2, "identity": "x"}', "it has no digest, so it was changed after it was written"),
     ],
 )
-def test_a_damaged_record_is_named(results, content, message):
-    folder = results.new_attempt(record())
+def test_a_damaged_record_is_named_and_costs_itself_alone(results, content, message):
+    folder = results.new_attempt(cell_record())
     folder.record.write_bytes(content)
-    with pytest.raises(ResultsError, match=message) as refused:
-        results.records()
-    assert str(folder.record) in str(refused.value)
+    results.finish(results.new_attempt(cell_record("other")), cell_record("other"))
+    with pytest.raises(ResultsError, match=message):
+        parse_record(content, folder.record)
+    assert [each.variant for each in results.records()] == ["other"]
+    assert list(results.unusable) == [folder.path]
+    assert str(folder.record) in results.unusable[folder.path]
+    folder.record.unlink()
+    assert len(results.records()) == 2, "it is unfinished now"
+    assert results.unusable == {}
+
+
+def test_a_record_that_was_changed_by_hand_does_not_count_and_another_layout_of_the_same_does(results):
+    folder = results.new_attempt(cell_record())
+    results.finish(folder, cell_record())
+    fields = json.loads(folder.record.read_text())
+    folder.record.write_text(json.dumps(dict(sorted(fields.items(), reverse=True))))
+    assert results.records() == [cell_record().model_copy(update={"record_schema": 2})]
+    for field, value in (("status", "oom"), ("digest", "0" * 64), ("seed", 1)):
+        folder.record.write_text(json.dumps({**fields, field: value}))
+        assert results.records() == []
+        assert "its digest is not that of its fields" in results.unusable[folder.path]
+
+
+def test_a_record_of_the_schema_before_is_read_and_said_to_be_unsigned(results):
+    folder = results.new_attempt(cell_record())
+    folder.record.write_text(cell_record().model_copy(update={"record_schema": 1}).model_dump_json())
+    results.finish(results.new_attempt(cell_record("new")), cell_record("new"))
+    assert unsigned_note(results.records()) == [
+        "1 of 2 records are unsigned: written before records held a digest, so a change would not be seen"
+    ]
+
+
+def test_a_record_counts_for_its_own_cell_and_attempt_alone(results):
+    folder = results.new_attempt(cell_record())
+    results.finish(folder, cell_record())
+    elsewhere = results.cell_folder("another") / "attempts" / folder.path.name
+    shutil.copytree(folder.path, elsewhere)
+    renamed = folder.path.with_name("0007-00000000")
+    shutil.copytree(folder.path, renamed)
+    assert [history.identity for history in results.histories()] == [cell_record().identity]
+    assert len(results.history(cell_record().identity).attempts) == 1
+    assert f"a record of cell {cell_record().identity}, in the folder of another" in results.unusable[elsewhere]
+    assert f"a record of attempt {folder.path.name}, in the folder of another" in results.unusable[renamed]
+
+
+@pytest.mark.parametrize("wrong", ["../../../secret", "a/b", "..", "", "a b", "x" * 41])
+def test_an_attempt_whose_name_leads_elsewhere_is_no_record(results, wrong):
+    folder = results.new_attempt(cell_record())
+    fields = json.loads(cell_record().model_dump_json())
+    fields["attempt"]["id"] = wrong
+    folder.record.write_text(json.dumps({**fields, "digest": digest_of_record(fields)}))
+    assert results.records() == []
+    assert "attempt.id: String should match pattern" in results.unusable[folder.path]
+
+
+@pytest.mark.parametrize("stray", [".DS_Store", "0001-abc.bak~", "notes.txt", "x-0001", "0002-cafe"])
+def test_what_lies_among_the_attempts_and_is_none_is_passed_over(results, stray):
+    results.finish(results.new_attempt(cell_record()), cell_record())
+    (results.cell_folder(cell_record().identity) / "attempts" / stray).write_text("x")
+    assert len(results.records()) == 1
+    assert results.next_ordinal(cell_record().identity) == 2
+    assert results.unusable == {}
 
 
 def test_a_folder_of_no_results_or_of_another_schema_is_refused(tmp_path, results):
@@ -128,7 +194,7 @@ def test_a_folder_of_no_results_or_of_another_schema_is_refused(tmp_path, result
         ResultsFolder(tmp_path / "nothing").records()
     (results.path / "folder.json").write_text('{"record_schema": 7}')
     for use in (results.prepare, results.records):
-        with pytest.raises(ResultsError, match="record schema 7, this vdmbench writes 1; choose another folder"):
+        with pytest.raises(ResultsError, match="record schema 7, this vdmbench writes 2; choose another folder"):
             use()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vdmbench.cli.options import AsJson
-from vdmbench.cli.terminal import say, say_json
+from vdmbench.cli.terminal import say, say_json, say_notes
 
 
 def merge(
@@ -33,6 +33,7 @@ def merge(
             "copied": [str(into / name) for name in merged.copied],
             "present": merged.present,
             "unfinished": [str(path) for path in merged.unfinished],
+            "unusable": merged.unusable,
             "declared_otherwise": merged.otherwise,
         }
         say_json(told)
@@ -40,6 +41,7 @@ def merge(
         say(into / name)
     for line in merged.otherwise:
         say(f"note: cells of one name are declared otherwise ({line}); reports tell them apart", err=True)
+    say_notes(merged.unusable)
     for path in merged.unfinished:
         say(f"not finished, left where it is: {path}", err=True)
     say(

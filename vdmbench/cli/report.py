@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vdmbench.cli.options import AsJson
-from vdmbench.cli.terminal import say, say_json
+from vdmbench.cli.terminal import say, say_json, say_notes
 
 
 def report(
@@ -35,17 +35,19 @@ def report(
     folder = out or Path("reports") / results[0].resolve().name
     declared = declared_suite(results)
     missing: dict[str, str] = {}
+    notes: list[str] = []
     if figure is not None:
-        files = shown = write_figure(study_of(read_results(results), declared, reference), figure, folder, style)
+        files = shown = write_figure(study_of(read_results(results, notes), declared, reference), figure, folder, style)
     else:
         made = write_report(results, folder, reference=reference, style=style, declared=declared, mp4=mp4)
-        files, missing = made.files, made.missing
+        files, missing, notes = made.files, made.missing, made.notes
         shown = [path for path in files if path.suffix == ".md"] + files[-1:]
     if as_json:
-        told = {"folder": str(folder), "files": [str(path) for path in files], "missing": missing}
+        told = {"folder": str(folder), "files": [str(path) for path in files], "missing": missing, "notes": notes}
         say_json(told)
     for path in () if as_json else shown:
         say(path)
+    say_notes(notes)
     for name, why in missing.items():
         say(f"not in the report: {name}: {why}", err=True)
     say(f"{len(files)} files in {folder}", err=True)

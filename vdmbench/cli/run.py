@@ -10,7 +10,7 @@ import typer
 from vdmbench.cli.executors import Account, Address, Chosen, CpusPerCell, ExecutorName, Partition, SlurmOptions
 from vdmbench.cli.interruption import ending_well
 from vdmbench.cli.options import AllowCode, AsJson, Overrides, Results, SuiteFile, Tiny, load_cells
-from vdmbench.cli.terminal import print_table, say, say_json
+from vdmbench.cli.terminal import print_table, say, say_json, say_notes
 
 if TYPE_CHECKING:
     from vdmbench.records import Status
@@ -79,13 +79,12 @@ def run(
     from vdmbench.cli.plan import plan_as_json, print_plan, refuse_unreachable, said_beforehand
     from vdmbench.cli.tables import outcome_table
     from vdmbench.records import ResultsFolder
-    from vdmbench.records.index import StatusIndex
     from vdmbench.runner.devices import refuse_shared_gpus
     from vdmbench.runner.disk import refuse_full_disk
     from vdmbench.runner.places import divide
     from vdmbench.runner.planning import plan
     from vdmbench.runner.selection import select
-    from vdmbench.runner.settled import is_open
+    from vdmbench.runner.settled import needs_running
     from vdmbench.runner.supervisor import Limits, run_suite
     from vdmbench.runner.trackers import Tracked, open_trackers
     from vdmbench.suite import with_dependencies
@@ -115,14 +114,13 @@ def run(
         places = divide(settings, gpus=gpus, jobs=jobs, devices=devices) if executor == "local" else []
         folder.prepare()
         trackers = open_trackers([*settings.trackers, *(track or ())], folder.path)
-        index = StatusIndex(folder)
 
         def unfinished_of(among: list[Cell]) -> list[Cell]:
-            statuses = [(cell, index.status(cell.identity)) for cell in among]
-            return [cell for cell, status in statuses if status is None or is_open(status, again)]
+            return [cell for cell in among if needs_running(folder.history(cell.identity), again)]
 
         needed = with_dependencies(unfinished_of([cell for cell in chosen if not cell.for_tuning] or chosen), cells)
         unfinished = [cell for cell in unfinished_of(needed) if cell.identity not in left_out]
+        say_notes(folder.unusable.values())
         solved = plan(
             unfinished,
             preflight=settings if runs_it.here else None,
@@ -139,7 +137,6 @@ def run(
         for warning in warnings:
             say(f"warning: {warning}", err=True)
         folder.keep_suite(declared.model_dump_json(by_alias=True, indent=1))
-        index.save()
         if unfinished and runs_it.here:
             refuse_shared_gpus(settings, places, devices)
         to_run = {cell.identity for cell in unfinished}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vdmbench.cli.options import AsJson
-from vdmbench.cli.terminal import print_table, say, say_json, simple_table, styled
+from vdmbench.cli.terminal import print_table, say, say_json, say_notes, simple_table, styled
 
 if TYPE_CHECKING:
     from vdmbench.runner.survey import CellState, Survey
@@ -42,6 +42,7 @@ def status(
         say(f"left: {', '.join(left[:MOST_NAMED])}{more}")
     if found.note:
         say(f"note: {found.note}", err=True)
+    say_notes(found.damaged)
     for unlike, labels in found.others.items():
         say(
             f"note: {len(labels)} cells here are not of the suite as it is declared now ({unlike}); they are not counted",
@@ -91,6 +92,7 @@ def _as_json(found: Survey, now: float) -> dict[str, Any]:
         "counts": {state: found.count(state) for state in states},  # type: ignore[arg-type]
         "seconds_left": found.seconds_left(now),
         "note": found.note,
+        "damaged": found.damaged,
         "not_declared_now": found.others,
         "cells": [_cell_as_json(cell, found.typical_seconds, now) for cell in found.cells],
     }

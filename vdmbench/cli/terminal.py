@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,18 @@ def _shown(character: str, lines: bool) -> str:
 def say(text: object, *, err: bool = False) -> None:
     """A line, or lines, on standard output or standard error."""
     typer.echo(printable(text), err=err)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """What is to be known of records that were read, a line each on standard error; of many alike the first few."""
+    lines = list(notes)
+    for line in lines[:_MOST_NOTES]:
+        say(f"note: {line}", err=True)
+    if len(lines) > _MOST_NOTES:
+        say(f"note: and {len(lines) - _MOST_NOTES} more of this kind", err=True)
+
+
+_MOST_NOTES = 10
 
 
 def say_json(value: Any, *, indent: int | None = 1) -> None:

@@ -44,7 +44,7 @@ from vdmbench.records.schema import (
     TemporalProfiles,
     Training,
 )
-from vdmbench.records.store import AttemptFolder, CellHistory, ResultsError, ResultsFolder, parse_record
+from vdmbench.records.store import AttemptFolder, CellHistory, ResultsError, ResultsFolder, parse_record, unsigned_note
 
 __all__ = [
     "PHASES",
@@ -105,5 +105,6 @@ __all__ = [
     "reading_of",
     "sampling_of",
     "training_of",
+    "unsigned_note",
     "write_atomically",
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vdmbench.records.atomic import fsync_folder
 from vdmbench.records.experiments import Declaration, differences, experiments
-from vdmbench.records.store import AttemptFolder, ResultsError, ResultsFolder, parse_record
+from vdmbench.records.store import ResultsError, ResultsFolder
 
 _TEMPORARY = ".tmp-"
 
@@ -32,6 +32,8 @@ class Merged:
     """Attempts that were there already, byte for byte."""
     unfinished: list[Path] = field(default_factory=list)
     """Attempts without a record, left where they are."""
+    unusable: list[str] = field(default_factory=list)
+    """Attempts that are damaged, were changed, or lie in a wrong place, and are not copied: the reasons."""
     otherwise: list[str] = field(default_factory=list)
     """What the sources declare otherwise than one another under one name, a line a field: ``train.steps: 400 / 800``."""
 
@@ -39,8 +41,7 @@ class Merged:
 def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Merged:
     """Copy every finished attempt of ``sources`` that ``target`` has not.
 
-    :raises ResultsError: a source holds no results or a damaged record, or one attempt has different bytes in two folders;
-        nothing was copied then.
+    :raises ResultsError: a source holds no results, or one attempt has different bytes in two folders; nothing was copied then.
     """
     merged, wanted = Merged(), dict[Path, Path]()
     for source in sources:
@@ -50,10 +51,12 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
                 if not attempt.record.exists():
                     merged.unfinished.append(attempt.path)
                     continue
-                _refuse_misplaced(attempt, history.identity)
+                if attempt.path in source.unusable:
+                    continue
                 if name in wanted:
                     _refuse_conflict(wanted[name], attempt.path)
                 wanted.setdefault(name, attempt.path)
+        merged.unusable += source.unusable.values()
     merged.otherwise = _declared_otherwise([*sources, target])
     target.prepare()
     for name, path in list(wanted.items()):
@@ -116,14 +119,6 @@ def _refuse_conflict(one: Path, other: Path) -> None:
         raise ResultsError(
             f"{one} and {other} are the same attempt and differ in {name}; an attempt never changes, so one of them was "
             "damaged or edited: move that one away. Nothing was merged"
-        )
-
-
-def _refuse_misplaced(attempt: AttemptFolder, identity: str) -> None:
-    record = parse_record(attempt.record.read_bytes(), attempt.record)
-    if record.identity != identity:
-        raise ResultsError(
-            f"{attempt.record}: a record of cell {record.identity}, in the folder of another; it was moved by hand"
         )
 
 

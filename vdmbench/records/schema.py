@@ -18,7 +18,9 @@ from vdmbench.records.planned import PlannedFor, PlannedMemory, Probe, Rehearsal
 from vdmbench.records.prediction import Prediction
 from vdmbench.records.recorded import Recorded
 
-RECORD_SCHEMA = 1
+RECORD_SCHEMA = 2
+"""Since 2 the file of a record holds a digest of the rest of it (:mod:`vdmbench.records.signature`)."""
+READABLE_SCHEMAS = (1, RECORD_SCHEMA)
 
 Status = Literal["started", "ok", "oom", "timeout", "error", "signal", "nan", "interrupted", "infeasible", "skipped"]
 UNFINISHED: frozenset[Status] = frozenset({"started", "interrupted", "skipped"})
@@ -30,9 +32,9 @@ PHASES: tuple[Phase, ...] = ("build", "warm-up", "train", "sample", "evaluate")
 class Attempt(Recorded):
     """Which execution of the cell this was, and by which process."""
 
-    id: str
+    id: str = Field(pattern=r"^[0-9A-Za-z]{1,40}$")
     """Unique name of the attempt, and of its folder."""
-    ordinal: int
+    ordinal: int = Field(ge=1)
     """1 for the first attempt at the cell."""
     host: str
     boot_id: str

@@ -18,8 +18,9 @@ Nothing else is truth; any index can be deleted. Names come from identities and 
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from pydantic import ValidationError
 
 from vdmbench.records.atomic import fsync_folder, write_atomically
 from vdmbench.records.process import ProcessIdentity
-from vdmbench.records.schema import RECORD_SCHEMA, Record
+from vdmbench.records.schema import READABLE_SCHEMAS, RECORD_SCHEMA, Record
+from vdmbench.records.signature import DIGEST, digest_of_record
 
 
 class ResultsError(ValueError):
@@ -84,7 +86,7 @@ class CellHistory:
 
 
 def parse_record(text: bytes, path: Path) -> Record:
-    """Validate a record file; raises :class:`ResultsError` that names it."""
+    """Validate a record file, its digest included; raises :class:`ResultsError` that names it."""
     try:
         fields = json.loads(text.decode())
         if rb"\u" in text:  # half of a surrogate pair would be taken here, and could not be written again
@@ -92,10 +94,17 @@ def parse_record(text: bytes, path: Path) -> Record:
     except (ValueError, RecursionError):
         raise ResultsError(f"{path}: not JSON ({len(text)} bytes); move the file away and run the suite again") from None
     schema = fields.get("record_schema") if isinstance(fields, dict) else None
-    if schema != RECORD_SCHEMA:
+    if schema not in READABLE_SCHEMAS or isinstance(schema, bool):
         raise ResultsError(
-            f"{path}: record schema {_echoed(schema)}, this vdmbench reads {RECORD_SCHEMA}; "
+            f"{path}: record schema {_echoed(schema)}, this vdmbench reads {' and '.join(map(str, READABLE_SCHEMAS))}; "
             "use the vdmbench that wrote it, or another results folder"
+        )
+    digest = fields.pop(DIGEST, None) if schema > 1 else None
+    if schema > 1 and digest != digest_of_record(fields):
+        has = "its digest is not that of its fields" if digest else "it has no digest"
+        raise ResultsError(
+            f"{path}: {has}, so it was changed after it was written: bring back the file as it was, or move it away and run "
+            "the suite again"
         )
     try:
         return Record.model_validate(fields)
@@ -115,11 +124,35 @@ def _printable(value: object) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
+_ATTEMPT = re.compile(r"[0-9]{4,9}-[0-9A-Za-z]{1,40}")
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _signed(record: Record) -> bytes:
+    fields = {**json.loads(record.model_dump_json()), "record_schema": RECORD_SCHEMA}
+    return json.dumps({**fields, DIGEST: digest_of_record(fields)}, indent=1, ensure_ascii=False).encode()
+
+
+def unsigned_note(records: Sequence[Record]) -> list[str]:
+    """Of records from before digests nobody can know whether they are as they were written: a line that says so, or none."""
+    unsigned = sum(record.record_schema < 2 for record in records)
+    of = f"{unsigned} of {len(records)} records are"
+    return [f"{of} unsigned: written before records held a digest, so a change would not be seen"] if unsigned else []
+
+
 class ResultsFolder:
     """One suite's results on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.unusable: dict[Path, str] = {}
+        """Attempts that were read and do not count, with the reason, which names the file: one that is damaged costs itself."""
 
     def prepare(self) -> None:
         """Create the folder, or check that it is one of this schema; probe that it can be written durably.
@@ -163,9 +196,9 @@ class ResultsFolder:
             schema = json.loads(marker.read_bytes())["record_schema"]
         except (ValueError, KeyError, TypeError):
             raise ResultsError(f"{marker}: not a results folder's marker; choose another folder with --results") from None
-        if schema != RECORD_SCHEMA:
+        if schema not in READABLE_SCHEMAS:
             raise ResultsError(
-                f"{self.path}: results of record schema {schema}, this vdmbench writes {RECORD_SCHEMA}; "
+                f"{self.path}: results of record schema {_echoed(schema)}, this vdmbench writes {RECORD_SCHEMA}; "
                 "choose another folder with --results"
             )
 
@@ -187,33 +220,61 @@ class ResultsFolder:
         folder = self.folder_of(started)
         folder.path.mkdir()
         fsync_folder(parent)
-        write_atomically(folder.started, started.model_dump_json().encode(), exclusive=True)
+        write_atomically(folder.started, _signed(started), exclusive=True)
         return folder
 
     def finish(self, folder: AttemptFolder, record: Record) -> None:
         """Leave the final record; a second one for the same attempt is refused (FileExistsError)."""
-        write_atomically(folder.record, record.model_dump_json(indent=1).encode(), exclusive=True)
+        write_atomically(folder.record, _signed(record), exclusive=True)
 
     def attempt_folders(self, identity: str) -> list[AttemptFolder]:
+        """Those of the cell, in order; what else lies among them (an editor's backup, a file of a desktop) is none."""
         parent = self.cell_folder(identity) / "attempts"
-        return [AttemptFolder(path) for path in sorted(parent.iterdir())] if parent.is_dir() else []
+        if not parent.is_dir():
+            return []
+        return [AttemptFolder(path) for path in sorted(parent.iterdir()) if _ATTEMPT.fullmatch(path.name) and path.is_dir()]
 
     def next_ordinal(self, identity: str) -> int:
         """The number of the next attempt, counted on folders, so that one killed at birth keeps its number."""
         return 1 + max((int(folder.path.name.partition("-")[0]) for folder in self.attempt_folders(identity)), default=0)
 
     def history(self, identity: str) -> CellHistory | None:
-        """The attempts at a cell; None where there are none. An unfinished one is `started` while its process lives
-        (or is on another host, where that cannot be seen) and `interrupted` once it is dead."""
-        attempts = [record for folder in self.attempt_folders(identity) if (record := self._read(folder)) is not None]
+        """The attempts at a cell that can be used; None where there are none. What cannot is in :attr:`unusable`.
+
+        An unfinished one is `started` while its process lives (or is on another host, where that cannot be seen) and
+        `interrupted` once it is dead.
+        """
+        attempts = []
+        for folder in self.attempt_folders(identity):
+            try:
+                record = self._read(folder)
+                if record is not None:
+                    self._refuse_misplaced(record, folder, identity)
+                    attempts.append(record)
+                self.unusable.pop(folder.path, None)
+            except ResultsError as error:
+                self.unusable[folder.path] = str(error)
         return CellHistory(identity, attempts) if attempts else None
+
+    def _refuse_misplaced(self, record: Record, folder: AttemptFolder, identity: str) -> None:
+        """A record counts for the cell and the attempt that it is of, wherever somebody has put it."""
+        if record.identity != identity:
+            raise ResultsError(
+                f"{folder.path}: a record of cell {_printable(record.identity)}, in the folder of another: "
+                "it was moved by hand, move it back"
+            )
+        if self.folder_of(record).path.name != folder.path.name:
+            raise ResultsError(
+                f"{folder.path}: a record of attempt {self.folder_of(record).path.name}, in the folder of another: "
+                "it was moved by hand, move it back"
+            )
 
     def _read(self, folder: AttemptFolder) -> Record | None:
         if folder.record.exists():
-            return parse_record(folder.record.read_bytes(), folder.record)
+            return parse_record(_bytes_of(folder.record), folder.record)
         if not folder.started.exists():
             return None  # killed between mkdir and the started record: nothing had begun
-        record = parse_record(folder.started.read_bytes(), folder.started)
+        record = parse_record(_bytes_of(folder.started), folder.started)
         attempt = record.attempt
         if ProcessIdentity(attempt.host, attempt.boot_id, attempt.pid, attempt.process_started).alive() is False:
             return record.model_copy(update={"status": "interrupted", "message": "its supervising process is gone"})

@@ -62,7 +62,7 @@ def not_run(declared: DeclaredSuite, found: Iterable[Cell]) -> list[Cell]:
 
 
 def _without_attempt(cell: DeclaredCell, declared: DeclaredSuite) -> Cell:
-    attempt = Attempt(id="", ordinal=0, host="", boot_id="", pid=0, process_started=0.0, started="")
+    attempt = Attempt(id="none", ordinal=1, host="", boot_id="", pid=0, process_started=0.0, started="")
     record = Record(
         identity=cell.identity,
         suite=cell.suite,

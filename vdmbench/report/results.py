@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vdmbench.records import Record, ResultsError, ResultsFolder
+from vdmbench.records import Record, ResultsError, ResultsFolder, unsigned_note
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,14 @@ def results_folders(path: Path) -> list[Path]:
     return sorted(marker.parent for marker in path.glob("*/folder.json"))
 
 
-def read_results(paths: Iterable[Path]) -> list[Cell]:
+def read_results(paths: Iterable[Path], notes: list[str] | None = None) -> list[Cell]:
     """Every cell found under ``paths`` but those that only serve tuning, ordered by the start of its first attempt.
 
-    The same cell, from two folders or merged into one, counts once a hardware cohort: the last that is ok.
-    Raises :class:`~vdmbench.records.ResultsError` where a path holds no results at all, or a damaged record.
+    The same cell, from two folders or merged into one, counts once a hardware cohort: the last that is ok. What is to be known
+    of records that do not count, or have no digest, is added to ``notes``, a line each.
+    Raises :class:`~vdmbench.records.ResultsError` where a path holds no results at all.
     """
+    notes = [] if notes is None else notes
     found: dict[tuple[str, str | None], Cell] = {}
     first_start: dict[tuple[str, str | None], str] = {}
     for path in paths:
@@ -85,10 +87,14 @@ def read_results(paths: Iterable[Path]) -> list[Cell]:
                     first_start[key] = min(first_start.get(key, started), started)
                     if key not in found or record.status == "ok" or found[key].record.status != "ok":
                         found[key] = cell
+            notes += folder.unusable.values()
     if not found:
+        few = f"; {notes[0]}" if notes else ""
         raise ResultsError(
-            f"{', '.join(map(str, paths)) or 'no folder'}: not one record; run a suite first (vdmbench run SUITE)"
+            f"{', '.join(map(str, paths)) or 'no folder'}: not one record that can be used; run a suite first "
+            f"(vdmbench run SUITE){few}"
         )
+    notes += unsigned_note([cell.record for cell in found.values()])
     return [found[key] for key in sorted(found, key=lambda key: (first_start[key], key[0], key[1] or ""))]
 
 

@@ -39,6 +39,8 @@ class Written:
     """The page (``index.html``) last."""
     missing: dict[str, str]
     """What could not be made, to the reason."""
+    notes: list[str]
+    """Records that do not count, and records without a digest."""
 
 
 _FORMATS = {"md": markdown, "csv": csv_text, "tex": latex, "html": html_table}
@@ -145,7 +147,8 @@ def write_report(
     from vdmbench.report.page import build_page
 
     declared = declared_suite(results) if declared is None else declared
-    study, items = study_of(read_results(results), declared, reference, variants), Items()
+    notes: list[str] = []
+    study, items = study_of(read_results(results, notes), declared, reference, variants), Items()
     if claims is None:
         claims = declared.suite.claims if declared.suite else ()
     title = title or (declared.suite.title if declared.suite else None)
@@ -163,10 +166,11 @@ def write_report(
         walls=walls,
         downloads=downloads,
         items=items,
+        notes=notes,
     )
     write_atomically(out / "index.html", page.encode())
     files = [*written, *files, *(path for wall in walls for path in wall.files), out / "index.html"]
-    return Written(files, dict(items.missing))
+    return Written(files, dict(items.missing), notes)
 
 
 def study_of(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vdmbench.records import UNFINISHED, Event, Progress, Record, ResultsFolder, Status
-from vdmbench.records.index import StatusIndex
 from vdmbench.runner.attempt import how_interrupted
 from vdmbench.runner.beginning import Blocked, Waits, beginning
 from vdmbench.runner.executors import Ended, Executor
@@ -100,9 +99,9 @@ def run_suite(
     cells leave a checkpoint and end as ``interrupted``, and it goes on up once their records are durable; a second one lets
     them leave no checkpoint.
     """
-    summary, index = Summary(), StatusIndex(results)
-    waiting = [planned for planned in plan if _to_run(planned.cell, index, results, retry, summary)]
-    unselected = [cell for cell in left_out if _to_run(cell, index, results, frozenset(), summary)]
+    summary = Summary()
+    waiting = [planned for planned in plan if _to_run(planned.cell, results, retry, summary)]
+    unselected = [cell for cell in left_out if _to_run(cell, results, frozenset(), summary)]
     done = [planned for planned in plan if summary.statuses.get(planned.cell.identity) == "ok"]
     going = _Going(results, waiting, done, executor, observer, summary)
     observer.found(Counter(summary.statuses.values()), going.waiting)
@@ -112,26 +111,22 @@ def run_suite(
         except BaseException as cause:
             going.end(how_interrupted(cause) if isinstance(cause, KeyboardInterrupt) else f"the run failed: {cause}")
             raise
-        finally:
-            index.save()
     never_begun = {planned.cell.identity for planned in going.waiting}
     summary.left += [planned.cell for planned in waiting if planned.cell.identity in never_begun]
-    summary.left += [cell for cell in unselected if _to_run(cell, index, results, frozenset(), summary)]
+    summary.left += [cell for cell in unselected if _to_run(cell, results, frozenset(), summary)]
     order = {cell.identity: n for n, cell in enumerate([*(planned.cell for planned in plan), *left_out])}
     summary.statuses = {identity: summary.statuses[identity] for identity in sorted(summary.statuses, key=order.__getitem__)}
     summary.records.sort(key=lambda ended: order[ended[0].identity])
     return summary
 
 
-def _to_run(cell: Cell, index: StatusIndex, results: ResultsFolder, retry: frozenset[Status], summary: Summary) -> bool:
+def _to_run(cell: Cell, results: ResultsFolder, retry: frozenset[Status], summary: Summary) -> bool:
     """Whether an attempt is needed; where not, the summary tells what became of the cell."""
-    status = index.status(cell.identity)
-    if status is None or is_open(status, retry):
+    history = results.history(cell.identity)
+    if history is None or is_open(history.latest.status, retry):
         return True
-    summary.statuses[cell.identity] = status
-    if status != "ok":
-        history = results.history(cell.identity)
-        assert history is not None, "it has a status"
+    summary.statuses[cell.identity] = history.latest.status
+    if history.latest.status != "ok":
         summary.records.append((cell, history.latest))
     return False
 

@@ -9,7 +9,17 @@ from functools import cached_property
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
-from vdmbench.records import UNFINISHED, CellHistory, Progress, Record, ResultsFolder, progress_of, read_events
+from vdmbench.records import (
+    UNFINISHED,
+    CellHistory,
+    DamagedEvents,
+    Progress,
+    Record,
+    ResultsFolder,
+    progress_of,
+    read_events,
+    unsigned_note,
+)
 from vdmbench.records.experiments import Declaration, difference
 from vdmbench.runner.schedule import seconds_taken
 from vdmbench.runner.settled import FAILED
@@ -53,6 +63,8 @@ class Survey:
     cells: list[CellState]
     note: str | None = None
     """Why cells may be missing from the list."""
+    damaged: list[str] = field(default_factory=list)
+    """What of the folder could not be read and counts for nothing, a line each; and how many records are unsigned."""
     others: dict[str, list[str]] = field(default_factory=dict)
     """Labels of the cells here that the suite does not declare now, by what they declare otherwise (``train.steps: 400 / 800``,
     theirs first); they are counted nowhere."""
@@ -89,7 +101,7 @@ def survey(results: ResultsFolder) -> Survey:
     """Read ``results``: the cells that the suite declares which was run there last, in its order. Without one that can be read,
     the cells that were begun.
 
-    :raises ResultsError: there are no results, or a damaged record.
+    :raises ResultsError: there are no results.
     """
     from vdmbench.suite import expand, parse_suite
 
@@ -115,11 +127,13 @@ def survey(results: ResultsFolder) -> Survey:
                 if record.for_tuning:
                     continue
                 others.setdefault(_otherwise(record, suite, cells), []).append(record.label)
+    damaged = list(results.unusable.values())
     states = [
-        replace(_state(results, identity, label, histories.get(identity)), for_tuning=identity in tuning)
+        replace(_state(results, identity, label, histories.get(identity), damaged), for_tuning=identity in tuning)
         for identity, label in labels.items()
     ]
-    return Survey(name, states, note, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
+    damaged += unsigned_note([history.latest for history in histories.values()])
+    return Survey(name, states, note, damaged, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
 
 
 def _counted(cells: Sequence[Cell], histories: Mapping[str, CellHistory]) -> list[Cell]:
@@ -150,12 +164,16 @@ def _otherwise(record: Record, suite: Suite, cells: Sequence[Cell]) -> str:
     )
 
 
-def _state(results: ResultsFolder, identity: str, label: str, history: CellHistory | None) -> CellState:
+def _state(results: ResultsFolder, identity: str, label: str, history: CellHistory | None, damaged: list[str]) -> CellState:
     if history is None:
         return CellState(identity, label, "left")
     record = history.latest
     if record.status == "started":
-        events = read_events(results.folder_of(record).events)
-        return CellState(identity, label, "running", record, progress_of(events))
+        try:
+            progress = progress_of(read_events(results.folder_of(record).events))
+        except (DamagedEvents, OSError) as error:
+            progress = None
+            damaged.append(str(error))
+        return CellState(identity, label, "running", record, progress)
     state: State = "failed" if record.status in FAILED else "left" if record.status in UNFINISHED else "done"
     return CellState(identity, label, state, record)

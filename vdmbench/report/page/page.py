@@ -34,11 +34,13 @@ def build_page(
     walls: Sequence[Wall],
     downloads: Mapping[str, str],
     items: Items | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """The page's HTML.
 
     ``figures``: name to (SVG markup, caption). ``undrawn``: name to the reason. ``downloads``: file name to text. ``items``:
     what could not be made before; a section or card that cannot be made joins it, and the page lists them all.
+    ``notes``: of records that do not count, a line each.
     """
     items = items or Items()
     makers: dict[str, Callable[[], str]] = {"summary": partial(summary_section, study)}
@@ -51,7 +53,7 @@ def build_page(
         "section of downloads": partial(_downloads_section, downloads),
     }
     made = [items.make(name, make) or "" for name, make in makers.items()]
-    sections = [made[0], _missing_section(items.missing), *made[1:]]
+    sections = [made[0], _missing_section(items.missing), _notes_section(notes), *made[1:]]
     template = _static("page.html")
     palette = "".join(f"--variant-{index}: {colour}; " for index, colour in enumerate(PALETTE))
     parts = {
@@ -163,6 +165,11 @@ def _missing_section(missing: Mapping[str, str]) -> str:
         '<section id="missing"><h2>What is missing</h2><p class="warning">These parts could not be made of the records; '
         f'everything else could.</p><ul class="notes">{lines}</ul></section>'
     )
+
+
+def _notes_section(notes: Sequence[str]) -> str:
+    lines = "".join(f"<li>{escaped(note)}</li>" for note in notes)
+    return f'<section id="records"><h2>Records set aside</h2><ul class="notes">{lines}</ul></section>' if lines else ""
 
 
 def _downloads_section(downloads: Mapping[str, str]) -> str:
