@@ -64,6 +64,7 @@ SITES = {
     "metrics/user_extractor.py:_of_code": CONTENT,
     "networks/initial_draws.py:_Seeded.__torch_dispatch__": SEED,
     "ops/kernel_cache.py:kernel_folder": CONTENT,
+    "records/signature.py:digest_of_record": CONTENT,
     "report/write.py:_file_name": "a file's name, unique by all of a long one",
     "runner/checkpoint.py:Checkpoints.save": CONTENT,
     "runner/checkpoint.py:Checkpoints.latest": CONTENT,

@@ -18,6 +18,7 @@ from vdmbench.matching.simulable import check_simulation
 from vdmbench.runner.planning import CannotBuild, PlanningFailed, plan, what_would_fit
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite import expand, parse_suite
+from vdmbench.user_code import allow, fingerprint
 
 MIXERS = """
 import torch
@@ -163,6 +164,7 @@ evaluate: {{metrics: [{{name: ste-fd}}], real_clips: 4}}
 def file(tmp_path):
     path = tmp_path / "mixers.py"
     path.write_text(MIXERS)
+    allow([fingerprint(f"{path}:Plain")])
     return path
 
 
@@ -208,7 +210,7 @@ def test_what_would_have_fitted_is_unknown_in_a_line(file) -> None:
     (cell,) = _cells(file, "Reads")
     (planned,) = plan([cell], memory=True).cells
     with pytest.raises(PlanningFailed, match="it reads a value from the device") as unknown:
-        what_would_fit(cell, planned.solved, 2**30, Stop())
+        what_would_fit(cell.inputs, planned.solved, 2**30, Stop())
     assert len(str(unknown.value).splitlines()) == 1
 
 
