@@ -79,3 +79,39 @@ def test_what_cannot_be_causal_is_refused():
     q, k, v = random_inputs((1, 1, 4, 4))
     with pytest.raises(ValueError, match="causal takes feature_map 'relu'"):
         linear_attention(q, k, v, causal=True)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize(("frames", "features"), [(4, 16), (64, 32), (20, 48)])
+def test_softmax_maps_on_a_cpu_take_kernels_of_their_own(dtype, tolerance, frames, features, relative_error):
+    """Against the definition, of heads that lie side by side as a linear map leaves them; the same bits on two threads."""
+    shape = (3, frames, 3 * 2 * features)
+    qkv = (4 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(dtype).requires_grad_()
+
+    def heads(x):
+        return [part.unflatten(-1, (2, features)).transpose(1, 2) for part in x.chunk(3, -1)]
+
+    wide = qkv.detach().double().requires_grad_()
+    want = linear_attention_quadratic(*heads(wide))
+    (wanted,) = torch.autograd.grad(want.sin().sum(), wide)
+    results, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            got = linear_attention(*heads(qkv))
+            assert "numba" in type(got.grad_fn).__name__.lower(), type(got.grad_fn)
+            results.append((got, *torch.autograd.grad(got.sin().sum(), qkv)))
+    finally:
+        torch.set_num_threads(threads)
+    got, gotten = results[0]
+    assert got.dtype is dtype
+    assert relative_error(got, want) < tolerance
+    assert relative_error(gotten, wanted) < 3 * tolerance
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+
+
+def test_what_the_kernels_do_not_take_is_computed_all_the_same():
+    q = torch.randn(1, 1, 6, 32)
+    torch.testing.assert_close(linear_attention(q, q, q), linear_attention_quadratic(q, q, q))
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: pytest.fail("without a gradient nothing is kept"), lambda x: x):
+        linear_attention(*(torch.randn(1, 1, 8, 32) for _ in range(3)))

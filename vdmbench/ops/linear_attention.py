@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vdmbench.ops.backends import simulated_device
+from vdmbench.ops.numba_linear_attention import numba_linear_attention, refuses
 from vdmbench.ops.parts import check_heads
 
 FeatureMap = Literal["softmax", "relu"]
@@ -42,6 +44,10 @@ def linear_attention(
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the feature map is unknown or cannot be causal.
     """
+    if feature_map == "softmax" and rotate is None and not causal:
+        check_heads("linear_attention", q, k, v)
+        if simulated_device() is None and refuses(q) is None:
+            return numba_linear_attention(q, k, v)
     q, k = _features(q, k, v, feature_map, causal)
     turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
     if causal:
@@ -77,6 +83,10 @@ def linear_attention_quadratic(
     causal: bool = False,
 ) -> Float[Tensor, "batch heads frames head_dim"]:
     """The same function by its frames x frames weights: the definition that tests hold :func:`linear_attention` to."""
+    if feature_map == "softmax" and rotate is None and not causal:
+        check_heads("linear_attention", q, k, v)
+        if simulated_device() is None and refuses(q) is None:
+            return numba_linear_attention(q, k, v)
     q, k = _features(q, k, v, feature_map, causal)
     turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
     weights = turned_q @ turned_k.transpose(-1, -2)  # (batch, heads, frames, frames)

@@ -9,6 +9,10 @@ multiple of :func:`lanes`. Kernels are written against four kinds of arguments, 
 - ``Rows``: ``STATES`` adjacent rows of a (state, channels) array, a list of :class:`Row`.
 - ``Scalars``: ``STATES`` adjacent numbers, each the same for all channels; a list of :class:`Vector`.
 - ``Sums``: ``STATES`` adjacent numbers that receive sums over all channels; a list of :class:`Sum`.
+- ``Maxima``: as ``Sums``, the largest over all channels; a list of :class:`Maximum`.
+
+Where the array of the first ``Rows`` has more than ``STATES`` rows, a kernel goes through all of them, ``STATES`` at a time: a
+slice for each step of a loop in Numba would be counted as a reference, which takes longer than the arithmetic at few channels.
 
 Sums are taken in an order that depends on the channels and the vector width alone, so results repeat bit for bit.
 """
@@ -70,6 +74,11 @@ class Vector:
         chosen = [side.value if isinstance(side, Vector) else self.constant(side) for side in (then, otherwise)]
         return Vector(self.builder, self.builder.select(below, *chosen))
 
+    def larger(self, other: Vector) -> Vector:
+        """The larger of both in each channel; a NaN of ``other`` is kept."""
+        above = self.builder.fcmp_ordered(">", self.value, other.value)
+        return Vector(self.builder, self.builder.select(above, self.value, other.value))
+
 
 class Row:
     """The current vector of a row in memory."""
@@ -90,24 +99,57 @@ class Row:
 class Sum:
     """A running sum over channels."""
 
+    begins = 0.0
+
     def __init__(self, builder: ir.IRBuilder, slot: ir.Value) -> None:
         self._builder, self._slot = builder, slot
 
     def add(self, vector: Vector) -> None:
-        total = Vector(self._builder, self._builder.load(self._slot)) + vector
-        self._builder.store(total.value, self._slot)
+        self._builder.store(self.joined(self._now, vector).value, self._slot)
+
+    @staticmethod
+    def joined(one: Vector, other: Vector) -> Vector:
+        return one + other
+
+    @property
+    def _now(self) -> Vector:
+        return Vector(self._builder, self._builder.load(self._slot))
+
+    def of_lanes(self) -> ir.Value:
+        """One number: the upper half of the lanes is folded onto the lower until one is left."""
+        builder, total = self._builder, self._now
+        count = total.value.type.count
+        undefined, half = ir.Constant(total.value.type, ir.Undefined), count // 2
+        while half:
+            order = ir.Constant(ir.VectorType(_I32, count), [(lane + half) % count for lane in range(count)])
+            total = self.joined(total, Vector(builder, builder.shuffle_vector(total.value, undefined, order)))
+            half //= 2
+        return builder.extract_element(total.value, _I32(0))
+
+
+class Maximum(Sum):
+    """The largest so far over channels."""
+
+    begins = float("-inf")
+
+    @staticmethod
+    def joined(one: Vector, other: Vector) -> Vector:
+        return one.larger(other)
 
 
 Rows = list[Row]
 Scalars = list[Vector]
 Sums = list[Sum]
+Maxima = list[Maximum]
+_TOTALS: dict[Any, type[Sum]] = {Sums: Sum, Maxima: Maximum}
 
 
 def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
     """Make a function over vectors callable from Numba code, with arrays in place of its arguments.
 
-    A :class:`Row` takes a 1-D array with unit stride, ``Rows`` a C-contiguous (STATES, channels) array, ``Scalars`` and
-    ``Sums`` 1-D arrays with unit stride; all of one float type. The first argument is a Row and sets the channel count.
+    A :class:`Row` takes a 1-D array with unit stride, ``Rows`` a (state, channels) array, its channels adjacent, the others
+    1-D arrays with unit stride; all of one float type. The first argument is a Row and sets the channel count; the first of
+    ``Rows`` sets the number of states, a multiple of ``STATES``.
     """
     signature = inspect.signature(body, eval_str=True)
     kinds = [parameter.annotation for parameter in signature.parameters.values()]
@@ -130,45 +172,56 @@ def _lower(
     arrays = [context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True)]
     channels = cgutils.unpack_tuple(builder, arrays[0].shape, 1)[0]
 
+    if Rows not in kinds:
+        _lower_block(body, kinds, arrays, _I64(0), builder, vector, channels)
+        return context.get_dummy_value()
+    states = cgutils.unpack_tuple(builder, arrays[kinds.index(Rows)].shape, 2)[0]
+    with cgutils.for_range_slice(builder, _I64(0), states, _I64(STATES)) as (state, _):
+        _lower_block(body, kinds, arrays, state, builder, vector, channels)
+    return context.get_dummy_value()
+
+
+def _lower_block(
+    body: Callable[..., None],
+    kinds: list[Any],
+    arrays: list[Any],
+    state: ir.Value,
+    builder: ir.IRBuilder,
+    vector: ir.VectorType,
+    channels: ir.Value,
+) -> None:
+    """The loop over channels, for the ``STATES`` states from number ``state`` on."""
     operands: list[Any] = []
     for kind, array in zip(kinds, arrays, strict=True):  # what does not move with the channels is set up before the loop
         if kind is Scalars:
-            numbers = [builder.load(builder.gep(array.data, [_I64(n)])) for n in range(STATES)]
+            numbers = [builder.load(builder.gep(array.data, [builder.add(state, _I64(n))])) for n in range(STATES)]
             operands.append([Vector(builder, _broadcast(builder, number, vector)) for number in numbers])
-        elif kind is Sums:
-            zero = ir.Constant(vector, [0.0] * vector.count)
-            operands.append([Sum(builder, cgutils.alloca_once_value(builder, zero)) for _ in range(STATES)])
+        elif kind in _TOTALS:
+            start = ir.Constant(vector, [_TOTALS[kind].begins] * vector.count)
+            operands.append([_TOTALS[kind](builder, cgutils.alloca_once_value(builder, start)) for _ in range(STATES)])
         else:
             operands.append(None)
+    itemsize = _VECTOR_BYTES // vector.count
     with cgutils.for_range_slice(builder, _I64(0), channels, _I64(vector.count)) as (channel, _):
         for position, (kind, array) in enumerate(zip(kinds, arrays, strict=True)):
             if kind is Row:
                 operands[position] = Row(builder, builder.gep(array.data, [channel]), vector, itemsize)
             elif kind is Rows:
-                starts = [builder.add(channel, builder.mul(channels, _I64(n))) for n in range(STATES)]
+                stride = builder.sdiv(cgutils.unpack_tuple(builder, array.strides, 2)[0], _I64(itemsize))
+                rows = [builder.mul(stride, builder.add(state, _I64(n))) for n in range(STATES)]
+                starts = [builder.add(channel, row) for row in rows]
                 operands[position] = [Row(builder, builder.gep(array.data, [start]), vector, itemsize) for start in starts]
         body(*operands)
     for kind, array, operand in zip(kinds, arrays, operands, strict=True):
-        if kind is Sums:
+        if kind in _TOTALS:
             for n, total in enumerate(operand):
-                builder.store(_sum_of_lanes(builder, builder.load(total._slot)), builder.gep(array.data, [_I64(n)]))
-    return context.get_dummy_value()
+                builder.store(total.of_lanes(), builder.gep(array.data, [builder.add(state, _I64(n))]))
 
 
 def _broadcast(builder: ir.IRBuilder, number: ir.Value, vector: ir.VectorType) -> ir.Value:
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, number, _I32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
-
-
-def _sum_of_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    count = value.type.count
-    undefined, half = ir.Constant(value.type, ir.Undefined), count // 2
-    while half:  # fold the upper half onto the lower
-        order = ir.Constant(ir.VectorType(_I32, count), [(lane + half) % count for lane in range(count)])
-        value = builder.fadd(value, builder.shuffle_vector(value, undefined, order))
-        half //= 2
-    return builder.extract_element(value, _I32(0))
 
 
 def exp2(x: Vector) -> Vector:

@@ -40,7 +40,6 @@ from vdmbench.ops.frame_kernels import (
     weigh_sum,
 )
 from vdmbench.ops.kernel_cache import kernel, part
-from vdmbench.ops.row_kernels import STATES
 
 CHUNK = 16
 """Frames between kept states in the backward pass: a chunk's states and decays should fit a level-2 cache."""
@@ -89,13 +88,9 @@ def scan(
             begin_frame(drive, out, delta, x[t], D)
         if alike:
             common_decay(decay, delta, A[0])
-            for n in range(0, states, STATES):
-                m = n + STATES
-                advance_alike(decay, drive, out, h[n:m], B[t, n:m], C[t, n:m])
+            advance_alike(decay, drive, out, h, B[t], C[t])
         else:
-            for n in range(0, states, STATES):
-                m = n + STATES
-                advance(delta, drive, out, A[n:m], h[n:m], B[t, n:m], C[t, n:m])
+            advance(delta, drive, out, A, h, B[t], C[t])
 
 
 @part
@@ -138,15 +133,9 @@ def scan_backward(
                 asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
             if alike:
                 common_decay(decay[k, 0], delta[k], A[0])
-                for n in range(0, states, STATES):
-                    m = n + STATES
-                    advance_alike_keeping(decay[k, 0], drive[k], asked, h[k, n:m], h[k + 1, n:m], B[t, n:m], dC[t, n:m])
+                advance_alike_keeping(decay[k, 0], drive[k], asked, h[k], h[k + 1], B[t], dC[t])
             else:
-                for n in range(0, states, STATES):
-                    m = n + STATES
-                    advance_keeping(
-                        delta[k], drive[k], asked, A[n:m], h[k, n:m], h[k + 1, n:m], decay[k, n:m], B[t, n:m], dC[t, n:m]
-                    )
+                advance_keeping(delta[k], drive[k], asked, A, h[k], h[k + 1], decay[k], B[t], dC[t])
         for k in range(length - 1, -1, -1):
             t = frames - 1 - start - k if reverse else start + k
             d_delta[:] = 0
@@ -155,30 +144,10 @@ def scan_backward(
             if delayed:
                 asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
             if alike:
-                for n in range(0, states, STATES):
-                    m = n + STATES
-                    pull_back_alike(
-                        decay[k, 0], drive[k], asked, d_delta, d_drive, h[k, n:m], dh[n:m], B[t, n:m], C[t, n:m], dB[t, n:m]
-                    )
+                pull_back_alike(decay[k, 0], drive[k], asked, d_delta, d_drive, h[k], dh, B[t], C[t], dB[t])
                 pull_back_decay(d_delta, dA[0], decay[k, 0], delta[k], A[0])
             else:
-                for n in range(0, states, STATES):
-                    m = n + STATES
-                    pull_back(
-                        delta[k],
-                        drive[k],
-                        asked,
-                        d_delta,
-                        d_drive,
-                        A[n:m],
-                        h[k, n:m],
-                        decay[k, n:m],
-                        dh[n:m],
-                        dA[n:m],
-                        B[t, n:m],
-                        C[t, n:m],
-                        dB[t, n:m],
-                    )
+                pull_back(delta[k], drive[k], asked, d_delta, d_drive, A, h[k], decay[k], dh, dA, B[t], C[t], dB[t])
             end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
 
 
