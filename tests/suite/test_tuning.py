@@ -46,10 +46,15 @@ def test_a_trial_is_the_cell_with_another_value_seed_and_length():
     assert trials(cells(steps=1))[0].inputs.train.steps == 1
 
 
-def test_a_trial_that_is_judged_by_its_training_makes_one_batch_of_clips_and_judges_none():
-    by_loss, by_distance = trials(cells())[0].inputs, trials(cells(by="ste-fd"))[0].inputs
-    assert (by_loss.sample.clips, by_loss.evaluate.metrics) == (3, [])
-    assert (by_distance.sample.clips, len(by_distance.evaluate.metrics)) == (4, 1)
+def test_a_trial_that_is_judged_by_its_training_makes_two_batches_of_clips_and_judges_none():
+    by_loss, by_distance = (trials(cells("sample.clips=9", by=by))[0].inputs for by in ("val_loss", "ste-fd"))
+    assert (by_loss.sample.clips, by_loss.evaluate.metrics) == (6, [])
+    assert (by_distance.sample.clips, len(by_distance.evaluate.metrics)) == (9, 1)
+
+
+def test_the_learning_rate_of_a_trial_rises_over_the_same_share_of_its_steps():
+    found = [trials(cells("train.steps=100", f"train.learning_rate_warm_up={rise}"))[0] for rise in (20, 0.2, 0)]
+    assert [trial.inputs.train.learning_rate_warm_up for trial in found] == [0.2, 0.2, 0]
 
 
 def test_the_declaration_is_in_the_identity():

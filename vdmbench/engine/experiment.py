@@ -124,8 +124,8 @@ def prepare(
     begins_with: TrainedElsewhere | None = None,
 ) -> Experiment:
     """Open the data and make the process; and, of a cell with an autoencoder, the latents in ``latents_cache``, where they are
-    not there yet. Raises ValueError subclasses that say what is missing: a choice that is still to be made, and weights to begin
-    with, among them."""
+    not there yet. Raises ValueError subclasses that say what is missing: a choice that is still to be made, and weights to
+    begin with, among them."""
     if inputs.tune is not None:
         raise ValueError(f"{inputs.tune.field} is still to be chosen by trials: give the cell with a value in its place")
     if inputs.init_from is not None and begins_with is None:

@@ -27,6 +27,7 @@ from vdmbench.ops.backends import recording
 from vdmbench.runner.planning import fingerprint
 from vdmbench.suite import CellInputs
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.dependencies import as_costly
 from vdmbench.suite.pattern import FORMS, mixers_of
 
 
@@ -61,7 +62,7 @@ _LONGEST = 300
 
 def _solutions(cells: list[CellInputs], memory: bool, target: Target) -> list[dict[str, Any]]:
     """An answer for each cell; cells that differ only in what no answer depends on share one."""
-    keys = [fingerprint(inputs, _ASKED_OF) for inputs in cells]
+    keys = [fingerprint(as_costly(inputs), _ASKED_OF) for inputs in cells]
     distinct = dict(zip(keys, cells, strict=True))
     questions = [inputs.model_dump(mode="json") for inputs in distinct.values()]
     simulated = sum(memory or _matches_memory(inputs) for inputs in distinct.values())

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vdmbench.quantities import BUILT_IN, PREDICTION_PROTOCOL
+from vdmbench.suite.blocks import Train
 from vdmbench.suite.cells import Cell, CellInputs
 from vdmbench.suite.expansion import axis_path
 from vdmbench.suite.overrides import has_path, set_path
@@ -30,7 +31,8 @@ def with_value(inputs: CellInputs, value: Any) -> CellInputs:
 def trials_of(inputs: CellInputs) -> list[tuple[Any, CellInputs]]:
     """The trials of a cell, each with the value that it tries: in the order of the grid, then of the seeds.
 
-    A trial that is judged by its training alone samples one batch, and judges no clips.
+    A trial that is judged by its training alone samples two batches, which take the memory of all, and judges no clips. Its
+    learning rate rises over the same share of its steps.
     """
     tune = inputs.tune
     if tune is None:
@@ -38,12 +40,10 @@ def trials_of(inputs: CellInputs) -> list[tuple[Any, CellInputs]]:
     found = []
     for value in tune.values:
         tried = with_value(inputs, value)
-        changes: dict[str, Any] = {"train": tried.train.model_copy(update={"steps": tune.steps_of(tried.train.steps)})}
+        changes: dict[str, Any] = {"train": _shortened(tried.train, tune.steps_of(tried.train.steps))}
         if _needs_no_clips(tune.by):
             changes["evaluate"] = tried.evaluate.model_copy(update={"metrics": [], "cuts": False, "lpips": False})
-            if not _samples_are_matched(tried):
-                fewer = min(tried.sample.clips, tried.sample.batch_size)
-                changes["sample"] = tried.sample.model_copy(update={"clips": fewer})
+            changes["sample"] = as_costly(tried).sample
         trial = tried.model_copy(update=changes)
         found += [(value, trial.with_seed(seed)) for seed in tune.seeds]
     return found
@@ -110,6 +110,21 @@ def _whole(inputs: CellInputs) -> dict[str, Any]:
     """Every field of every block, those that dumps leave out at their defaults included."""
     values = {name: getattr(inputs, name) for name in CellInputs.model_fields}
     return {name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value for name, value in values.items()}
+
+
+def _shortened(train: Train, steps: int) -> Train:
+    """The same training in fewer steps: a warm-up that is declared as a count keeps its share."""
+    rise = train.learning_rate_warm_up
+    return train.model_copy(update={"steps": steps, "learning_rate_warm_up": rise if rise < 1 else rise / train.steps})
+
+
+def as_costly(inputs: CellInputs) -> CellInputs:
+    """The cell with no more clips than decide what sampling costs in memory and what a match finds: two batches, of which one is
+    alive while the next is begun. Where the batch size is matched all clips count, for no batch is larger."""
+    if _samples_are_matched(inputs):
+        return inputs
+    fewer = min(inputs.sample.clips, 2 * inputs.sample.batch_size)
+    return inputs.model_copy(update={"sample": inputs.sample.model_copy(update={"clips": fewer})})
 
 
 def _needs_no_clips(by: str) -> bool:
