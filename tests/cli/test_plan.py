@@ -10,21 +10,13 @@ from vdmbench.cli.options import shipped_suites
 from vdmbench.ops import backends
 from vdmbench.suite import expand, load_suite
 
-# Matching by memory simulates every setting tried: one budget, short clips and two variants, so that it takes seconds.
-SHORTENED = {
-    "memory_matched": [
-        *("sweep={}", "match.budget=200MiB", "match.tolerance=70%", "data.frames=5", "data.size=16", "train.accumulate=1"),
-        "variants={attention: {mixer: attention}, floor: {mixer: identity}}",
-    ]
-}
-
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_every_shipped_suite_plans(vdmbench, name):
     declared, lines = load_suite(shipped_suites()[name], [])
     assert expand(declared, lines)
     # The whole of each takes minutes; a suite with a tiny form is planned in that.
-    shortened = ["--tiny"] if declared.tiny else SHORTENED.get(name, [])
+    shortened = ["--tiny"] if declared.tiny else []
     outcome = vdmbench("plan", name, *shortened, "--no-memory", "--json")
     assert outcome.code == 0, outcome.err
     plan = json.loads(outcome.out)

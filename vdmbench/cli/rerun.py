@@ -37,6 +37,8 @@ def rerun(
 ) -> None:
     """Run a cell again from nothing but its record, in a results folder of its own, and compare the two as the gate does.
 
+    The trials that chose for it, and the cell whose weights it begins with, are run again before it.
+
     Exit code: 0 nothing is worse, 1 something is, 2 wrong use, 4 undecided, 130 interrupted, 143 ended by SIGTERM.
 
     Example: vdmbench rerun 'mamba seed=0' --results results/tiny --portable
@@ -102,7 +104,7 @@ def _free_folder(found: Found) -> Path:
 
 
 def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
-    """One attempt, shown as a run is."""
+    """One attempt, and before it what the cell waits for, shown as a run is."""
     from vdmbench.cli.display import display
     from vdmbench.runner.devices import refuse_shared_gpus
     from vdmbench.runner.disk import refuse_full_disk
@@ -110,12 +112,14 @@ def _run(cell: Cell, folder: ResultsFolder, settings: Run) -> None:
     from vdmbench.runner.places import Place
     from vdmbench.runner.planning import plan
     from vdmbench.runner.supervisor import run_suite
+    from vdmbench.suite import with_dependencies
 
-    planned = plan([cell], preflight=settings, memory=True, plan_for=settings.plan_for)
+    cells = with_dependencies([cell])
+    planned = plan(cells, preflight=settings, memory=True, plan_for=settings.plan_for)
     if planned.problems:
         raise ValueError("\n".join(["nothing was run, because:", *planned.problems]))
     folder.prepare()
     refuse_full_disk(folder, planned.cells)
     refuse_shared_gpus(settings, [Place()], cell.inputs.train.devices)
-    with display(f"rerun of {cell.suite}", 1) as shown:
+    with display(f"rerun of {cell.suite}", len(cells)) as shown:
         run_suite(folder, planned.cells, LocalExecutor(folder, settings), shown)
