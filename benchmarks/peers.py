@@ -39,7 +39,6 @@ def needs(module: str, install: str, *devices: str) -> Callable[[str], str | Non
 
 MAMBAPY = needs("mambapy.pscan", "pip install mambapy", "cpu", "cuda")
 TRANSFORMERS = needs("transformers", "pip install transformers", "cpu", "cuda")
-FLA = needs("fla", "pip install flash-linear-attention", "cuda")
 MAMBA_SSM = needs("mamba_ssm", "pip install --no-build-isolation mamba-ssm (compiles for many minutes)", "cuda")
 
 
@@ -66,18 +65,10 @@ def torch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v)
 
 
-def fla_gated_delta_rule(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor) -> Tensor:
-    """flash-linear-attention's chunked Triton kernel; it has no float32 matrix products of full precision."""
-    from fla.ops.gated_delta_rule import chunk_gated_delta_rule
-
-    return chunk_gated_delta_rule(q, k, v, log_decay, beta, scale=1.0)[0]
-
-
 OF_OPS = (
     peer("attention", "torch-sdpa", torch_attention),
     peer("selective_scan", "mambapy", mambapy_pscan, why_not=MAMBAPY),
     peer("bidirectional_selective_scan", "two-with-flips", two_scans_with_flips),
-    peer("gated_delta_scan", "fla", fla_gated_delta_rule, why_not=FLA),
 )
 
 

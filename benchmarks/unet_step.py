@@ -237,7 +237,8 @@ def told(row: dict[str, Any]) -> str:
         f"{row['mixer']}, {row['frames']} frames: {seconds['ours']:.3f} s against {seconds['plain']:.3f} s, "
         f"{row['time']['times_as_fast']:.2f} times as fast (goal {FASTER}); live tensors {ours:.0f} MiB against "
         f"{plain:.0f} MiB, {memory['share_live_peak_bytes']:.2f} of it (goal {LEANER}), beside {apart:.0f} MiB of weights, "
-        f"gradients and optimiser; peak resident memory {memory['share_peak_bytes']:.2f}, {memory['share_beyond_imports_bytes']:.2f} beyond the imports"
+        f"gradients and optimiser; peak resident memory {memory['share_peak_bytes']:.2f}, "
+        f"{memory['share_beyond_imports_bytes']:.2f} beyond the imports"
     )
 
 

@@ -17,6 +17,7 @@ TAKEN = {
     "bidirectional_selective_scan": ["triton", "reference"],
     "ssd_scan": ["triton", "chunked", "reference"],
     "quasi_separable_scan": ["triton", "chunked", "reference"],
+    "mamba2_block": ["parts"],
     "gated_delta_scan": ["triton", "chunked", "reference"],
     "causal_conv1d": ["triton", "torch"],
     "long_convolution": ["triton", "fft", "reference"],

@@ -28,7 +28,7 @@ BACKENDS_OF = {
     "sliding-attention": "sliding_attention",
     "mamba": "selective_scan",
     "mamba2": "ssd_scan",
-    "hydra": "ssd_scan",
+    "hydra": "quasi_separable_scan",
     "gated-delta-net": "gated_delta_scan",
 }
 """The op whose backends a mixer's option ``backend`` names."""

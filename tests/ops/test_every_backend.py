@@ -35,6 +35,8 @@ class Op(NamedTuple):
     """Positions of tensors that must be below zero."""
     unit: tuple[int, ...] = ()
     """Positions of tensors whose rows have length 1."""
+    roundings: int = 1
+    """How many results on the way are rounded to the dtype of the inputs, each by as much as the tolerance."""
     refused: Mapping[str, dict[str, Any]] = MappingProxyType({})
     """Backend to options that it does not take."""
 
@@ -84,6 +86,13 @@ def _normed(
     )
 
 
+def _mamba2_block(batch: int, frames: int, heads: int, dim: int, state: int, taps: int) -> Shapes:
+    inner, maps, of_head = heads * dim, 4 * state, (heads,)
+    x = (batch, frames, inner)
+    conv = [(inner + maps, taps), (inner + maps,)]
+    return [x, x, (batch, frames, maps), (batch, frames, heads), *conv, of_head, of_head, of_head, (inner,), (6, inner)]
+
+
 EITHER_WAY = [{"reverse": False}, {"reverse": True}]
 OPS = {
     "attention": Op(
@@ -130,6 +139,15 @@ OPS = {
         ),
         [{}],
         negative=(7,),
+    ),
+    "mamba2_block": Op(
+        [(2, 21, 4, 8, 5, 4), (1, 1, 2, 3, 1, 1), (2, 8, 8, 16, 4, 4)],
+        _mamba2_block,
+        lambda gate, x, maps, dt, *weights, **o: ops.mamba2_block(gate, x, maps, dt, ops.Mamba2Weights(*weights), **o),
+        [{"groups": 1}, {"groups": 2}],
+        "parts",
+        negative=(7,),
+        roundings=4,
     ),
     "gated_delta_scan": Op(
         [(2, 37, 2, 5, 3), (1, 1, 1, 1, 1), (2, 70, 1, 4, 4)],
@@ -212,7 +230,7 @@ def test_it_equals_the_float64_reference(name: str, backend: str, dtype: torch.d
 
 def compare(op: Op, backend: str, size: tuple[int, ...], options: dict[str, Any], dtype: torch.dtype, layout: str) -> None:
     """Output and each gradient against the float64 reference on the same rounded inputs, and a second run to the last bit."""
-    exact, tolerance = random_tensors(op, size, dtype), TOLERANCE[dtype]
+    exact, tolerance = random_tensors(op, size, dtype), op.roundings * TOLERANCE[dtype]
     forward_only = backend == "flex"
     parts = [LAYOUTS[layout](tensor).requires_grad_(not forward_only) for tensor in exact]
     if backend == "sdpa-flash":  # on a CPU a bias that is trained is refused
@@ -243,8 +261,8 @@ def compare(op: Op, backend: str, size: tuple[int, ...], options: dict[str, Any]
 def test_unfit_tensors_and_names_are_refused_with_the_argument(name: str) -> None:
     op = OPS[name]
     tensors = random_tensors(op, op.sizes[0], torch.float32)
-    with pytest.raises(ops.UnknownBackend, match=f"{name} has no backend 'fastest', known: auto"):
-        op.call(*tensors, backend="fastest", **op.options[0])
+    with pytest.raises(ops.UnknownBackend, match=f"{name} has no backend 'warp', known: auto"):
+        op.call(*tensors, backend="warp", **op.options[0])
     for position, tensor in enumerate(tensors[:3]):
         for wrong, message in (
             (tensor.to("meta"), "takes (tensors of one device|back.* like ahead.*)"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -154,6 +154,35 @@ def _ssd_flops(workload: Workload) -> int:
     return workload.sites * ssd_flops(workload.frames, heads, workload.channels, SSD_STATE)
 
 
+def _mamba2_inputs(workload: Workload) -> Inputs:
+    """The projection of a block twice as wide inside as its channels, and its parameters."""
+    inner = 2 * workload.channels
+    heads, places, device = (
+        _heads(replace(workload, channels=inner), SSD_HEAD_DIM)[0],
+        (workload.sites, workload.frames),
+        workload.device,
+    )
+    gate, x, maps, dt = (_normal(workload, *places, width) for width in (inner, inner, 2 * SSD_STATE, heads))
+    mapped = inner + 2 * SSD_STATE
+    conv = torch.randn(mapped, TAPS, device=device) / TAPS
+    A, ones = -torch.linspace(1.0, 16.0, heads, device=device), torch.ones(heads, device=device)
+    out = torch.randn(workload.channels, inner, device=device) / inner**0.5
+    dt_bias = torch.full((heads,), -4.0, device=device)
+    return gate, x, maps, dt, conv, torch.zeros(mapped, device=device), dt_bias, A, ones, torch.ones(inner, device=device), out
+
+
+def _mamba2(gate: Tensor, x: Tensor, maps: Tensor, dt: Tensor, *weights: Tensor, **backend: Any) -> Tensor:
+    return ops.mamba2_block(gate, x, maps, dt, ops.Mamba2Weights(*weights), **backend)
+
+
+def _mamba2_flops(workload: Workload) -> int:
+    inner, frames = 2 * workload.channels, workload.frames
+    heads, _ = _heads(replace(workload, channels=inner), SSD_HEAD_DIM)
+    conv = flops.depthwise_conv(frames, inner + 2 * SSD_STATE, TAPS)
+    scan = ssd_flops(frames, heads, inner, SSD_STATE)
+    return workload.sites * (conv + scan + flops.matmul(frames, inner, workload.channels))
+
+
 def _delta_inputs(workload: Workload) -> Inputs:
     heads, dim = _heads(workload, HEAD_DIM)
     q, k, v = (_normal(workload, workload.sites, workload.frames, heads, dim) for _ in range(3))
@@ -195,6 +224,7 @@ CASES = {
     "bidirectional_selective_scan": OpCase(_both_directions_and_gate, _both_scans, _both_scans_flops),
     "ssd_scan": OpCase(_ssd_inputs, _ssd, _ssd_flops),
     "quasi_separable_scan": OpCase(_quasi_separable_inputs, _quasi_separable, _quasi_separable_flops),
+    "mamba2_block": OpCase(_mamba2_inputs, _mamba2, _mamba2_flops),
     "gated_delta_scan": OpCase(_delta_inputs, ops.gated_delta_scan, _delta_flops),
     "causal_conv1d": OpCase(_sequence_and_taps, ops.causal_conv1d, _conv_flops),
     "long_convolution": OpCase(_sequence_and_kernel, ops.long_convolution, _fft_flops),

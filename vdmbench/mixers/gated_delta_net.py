@@ -158,7 +158,7 @@ class GatedDeltaNet(Mixer):
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
-        backend: Literal["auto", "reference", "chunked", "triton"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "triton", "fla"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)

@@ -168,7 +168,7 @@ class Mamba2(Mixer):
         gate: bool = True,
         conv: int = 4,
         conv_alignment: ConvAlignment = "causal",
-        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto",
+        backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton", "fla"] = "auto",
     ) -> None:
         super().__init__(channels, causal=direction == "forward")
         check_directions(direction, merge, shared, conv_alignment)

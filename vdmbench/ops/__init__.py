@@ -14,6 +14,8 @@ from vdmbench.ops.linear_attention import linear_attention as linear_attention
 from vdmbench.ops.linear_attention import linear_attention_quadratic as linear_attention_quadratic
 from vdmbench.ops.long_convolution import long_convolution as long_convolution
 from vdmbench.ops.long_convolution import s4d_kernel as s4d_kernel
+from vdmbench.ops.mamba2_block import Mamba2Weights as Mamba2Weights
+from vdmbench.ops.mamba2_block import mamba2_block as mamba2_block
 from vdmbench.ops.quasi_separable_scan import Side as Side
 from vdmbench.ops.quasi_separable_scan import quasi_separable_scan as quasi_separable_scan
 from vdmbench.ops.selective_scan import selective_scan as selective_scan

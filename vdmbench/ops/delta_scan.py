@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdmbench.ops.backends import Backend, compute, declare
+from vdmbench.ops.fla_chunks import fla_delta, fla_delta_refuses, fla_missing
 from vdmbench.ops.parts import check_parts
 from vdmbench.ops.recompute import from_inputs
 from vdmbench.ops.triton_delta import refuses, triton_delta
@@ -42,7 +43,8 @@ def gated_delta_scan(
         log_decay: not positive.
         reverse: scan from the last frame to the first; equals flip over frames, scan, flip.
         backend: ``triton`` (CUDA; one launch a pass), ``chunked`` (matrix products within chunks of frames, anywhere),
-            ``reference`` (a loop over frames), or ``auto``, the first that can run.
+            ``reference`` (a loop over frames), or ``auto``, the first of these that can run; by name alone ``fla``
+            (flash-linear-attention's ``chunk_gated_delta_rule``; CUDA, half precision).
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the backend is unknown.
@@ -162,9 +164,16 @@ def _states(passed: Tensor, added: Tensor, reverse: bool) -> Tensor:
     return torch.stack(entered[::-1] if reverse else entered, 1)
 
 
+def _fla_refuses(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, reverse: bool) -> str | None:
+    return fla_delta_refuses(k, v)
+
+
 declare(
     "gated_delta_scan",
     Backend("triton", triton_delta, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("chunked", _chunked),
+    Backend(
+        "fla", fla_delta, ("cuda",), fla_missing, by_name_only=True, refuses=_fla_refuses, package="flash-linear-attention"
+    ),
     Backend("reference", _reference),
 )

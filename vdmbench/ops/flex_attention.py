@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vdmbench.ops.fused_attention import HALF, kernel_inputs, planned, plans_gpu
+from vdmbench.ops.fused_attention import HALF, by_rows, kernel_inputs, planned, plans_gpu
 
 
 def flex_attention(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
@@ -18,7 +18,11 @@ def flex_attention(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -
     q, k, v = kernel_inputs(q, k, v)
     if plans_gpu(q):  # output and log-sum-exp are kept, as by the other fused kernels; the block mask is a few kilobytes
         return planned("flash" if q.dtype in HALF else "efficient", q, k, v, None, causal)
-    mask = _block_mask(q.shape[2], window, causal, q.device)
+    # Of short clips PyTorch takes its decoding kernel, which has batch elements times heads on one axis of its grid.
+    return by_rows(partial(_launch, _block_mask(q.shape[2], window, causal, q.device)), q, k, v, with_heads=True)
+
+
+def _launch(mask: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if q.device.type == "cuda":
         mixed: Tensor = _compiled()(q, k, v, block_mask=mask)
         return mixed

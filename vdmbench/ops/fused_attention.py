@@ -52,11 +52,15 @@ ROWS = 65_535
 """Most batch elements of a launch on CUDA: fused kernels put them on an axis of the grid that ends there."""
 
 
-def by_rows(run: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """``run`` on as many batch elements at a time as a launch takes, where they are more on CUDA."""
-    if len(q) <= ROWS or (simulated_device() or q.device.type) != "cuda":
+def by_rows(
+    run: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor, *, with_heads: bool = False
+) -> Tensor:
+    """``run`` on as many batch elements at a time as a launch takes, where they are more on CUDA; ``with_heads`` where the
+    kernel has batch elements times heads on that axis."""
+    rows = max(1, ROWS // q.shape[1]) if with_heads else ROWS
+    if len(q) <= rows or (simulated_device() or q.device.type) != "cuda":
         return run(q, k, v)
-    return torch.cat([run(*parts) for parts in zip(q.split(ROWS), k.split(ROWS), v.split(ROWS), strict=True)])
+    return torch.cat([run(*parts) for parts in zip(q.split(rows), k.split(rows), v.split(rows), strict=True)])
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

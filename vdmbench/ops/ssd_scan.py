@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vdmbench.ops.backends import Backend, compute, declare
 from vdmbench.ops.direction import Direction
+from vdmbench.ops.fla_chunks import fla_missing, fla_ssd, fla_ssd_refuses
 from vdmbench.ops.mamba_ssm_ssd import mamba_ssm_ssd, mamba_ssm_ssd_missing
 from vdmbench.ops.numba_scan import numba_missing, numba_scan
 from vdmbench.ops.parts import check_parts
@@ -219,11 +220,20 @@ def _mamba_ssm(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
     return mamba_ssm_ssd(*parts, softplus, reverse)
 
 
+def _fla(parts: _Parts, softplus: bool, reverse: bool) -> Tensor:
+    return parts.with_skip(fla_ssd(parts.x, parts.delta(softplus), parts.A, parts.B, parts.C, reverse))
+
+
+def _fla_refuses(parts: _Parts, softplus: bool, reverse: bool) -> str | None:
+    return fla_ssd_refuses(parts.x)
+
+
 declare(
     "ssd_scan",
     Backend("triton", _triton, DEVICES, triton_missing, package="triton", refuses=_triton_refuses),
     Backend("numba", _numba, ("cpu",), numba_missing),
     Backend("chunked", _chunked),
     Backend("mamba_ssm", _mamba_ssm, ("cuda",), mamba_ssm_ssd_missing, by_name_only=True, package="mamba-ssm"),
+    Backend("fla", _fla, ("cuda",), fla_missing, by_name_only=True, refuses=_fla_refuses, package="flash-linear-attention"),
     Backend("reference", _reference),
 )

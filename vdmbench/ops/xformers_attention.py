@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vdmbench.ops.backends import Backend
-from vdmbench.ops.fused_attention import HALF, Kernel, kernel_inputs, mask_of, planned, plans_gpu
+from vdmbench.ops.fused_attention import HALF, ROWS, Kernel, by_rows, kernel_inputs, mask_of, planned, plans_gpu
 
 
 @cache
@@ -41,6 +41,10 @@ def _bias(mask: Tensor | None, causal: bool) -> Any:
 
 
 def _run(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+    return by_rows(partial(_launch, bias, causal), q, k, v)
+
+
+def _launch(bias: Tensor | None, causal: bool, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     parts, mask = _arguments(q, k, v, bias, causal)
     if plans_gpu(q):  # FlashAttention-2 in half precision without a bias, else its own kernel, which PyTorch took over
         q, k, v = (part.transpose(1, 2) for part in parts)
@@ -55,7 +59,7 @@ def _ran(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> 
     """xformers with the kernel that its dispatcher selects, which may be one of PyTorch's."""
     if plans_gpu(q):
         return "xformers"
-    parts, mask = _arguments(q, k, v, bias, causal)
+    parts, mask = _arguments(q[:ROWS], k[:ROWS], v[:ROWS], bias, causal)
     fmha = importlib.import_module("xformers.ops.fmha")
     inputs = fmha.Inputs(*parts, attn_bias=_bias(mask, causal))
     needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)

@@ -227,6 +227,9 @@ class ScalarDecayOptions(Declared):
 class Mamba2Options(ScalarDecayOptions, GatedConvOptions):
     """Mamba-2 (SSD), along time, against it, or both ways."""
 
+    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton", "fla"] = "auto"
+    """Kernel of the scan."""
+
 
 class HydraOptions(ScalarDecayOptions):
     """Hydra: both directions as one quasi-separable matrix."""
@@ -252,7 +255,7 @@ class GatedDeltaNetOptions(GatedConvOptions):
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
     head_dim: int | None = Field(None, ge=1)
     """Features of a head at expand 1; the state is head_dim a channel. null: 32, and fewer where that would leave one head."""
-    backend: Literal["auto", "reference", "chunked", "triton"] = "auto"
+    backend: Literal["auto", "reference", "chunked", "triton", "fla"] = "auto"
     """Kernel of the scan."""
 
 
