@@ -71,7 +71,7 @@ FIELDS = {
     },
     DiffusersAutoencoderBlock: {"refused": {"path", "factor", "channels", "sha256"}, "acts": {"name"}},
     Data: {"warned": {"frames"}, "refused": {"source"}, "acts": {"size"}},
-    Evaluate: {"refused": {"metrics", "lpips", "cuts", "real_clips"}, "acts": {"val_loss"}},
+    Evaluate: {"refused": {"metrics", "lpips", "cuts", "real_clips", "at"}, "acts": {"val_loss"}},
     ValLoss: {"refused": {"clips"}, "acts": {"levels", "points"}},
     Run: {
         "warned": {"wall_limit", "suite_wall_limit", "memory_snapshot"},

@@ -28,10 +28,15 @@ def keys(*overrides: str) -> dict[str, str]:
 def test_sampling_and_judging_decide_nothing_of_a_network_and_all_else_does():
     base = keys()
     assert len(set(base.values())) == 3
-    for alike in ("sample.steps=3", "sample.clips=6", "evaluate.real_clips=6", "sweep={sample.steps: [2, 3]}"):
+    for alike in ("sample.steps=3", "sample.clips=6", "evaluate.cuts=true", "sweep={sample.steps: [2, 3]}"):
         assert set(keys(alike).values()) == set(base.values())
     for other in ("seeds=[1]", "train.steps=3", "data.frames=7", "diffusion.steps=9", "network.base_channels=16"):
         assert not set(keys(other).values()) & set(base.values())
+    # What is taken along training goes with it: its points, and the clips of the held-out loss.
+    for other in ("evaluate.at=[0.5, 1]", "evaluate.val_loss=null", "evaluate.real_clips=6"):
+        assert not set(keys(other).values()) & set(base.values())
+    fixed = ("evaluate.val_loss={clips: 4}",)
+    assert set(keys(*fixed, "evaluate.real_clips=6").values()) == set(keys(*fixed).values())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The engine runs one cell: build, warm-up, train, sample, evaluate."""
 
 from vdmbench.engine.distributed import Ranks, is_lost_peer, own_device
+from vdmbench.engine.earlier import judged_steps
 from vdmbench.engine.events import (
     BackendsUsed,
     Built,
@@ -9,6 +10,7 @@ from vdmbench.engine.events import (
     EngineEvent,
     HeldOut,
     Judged,
+    JudgedEarlier,
     NonFinite,
     NonFiniteLoss,
     NonFiniteState,
@@ -19,6 +21,8 @@ from vdmbench.engine.events import (
     Progress,
     RolledOut,
     Sampled,
+    Snapshot,
+    SnapshotDue,
     Stopped,
     Trained,
     TrainingState,
@@ -38,6 +42,7 @@ __all__ = [
     "Experiment",
     "HeldOut",
     "Judged",
+    "JudgedEarlier",
     "NonFinite",
     "NonFiniteLoss",
     "NonFiniteState",
@@ -49,6 +54,8 @@ __all__ = [
     "Ranks",
     "RolledOut",
     "Sampled",
+    "Snapshot",
+    "SnapshotDue",
     "Stopped",
     "Trained",
     "Trainer",
@@ -56,6 +63,7 @@ __all__ = [
     "choose_real_clips",
     "is_lost_peer",
     "is_out_of_memory",
+    "judged_steps",
     "make_metrics",
     "make_source",
     "own_device",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vdmbench.data.told import ClipFacts
 from vdmbench.records import (
+    EarlierPoint,
     Encoding,
     MetricResult,
     Parameters,
@@ -88,6 +89,25 @@ class CheckpointDue:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """The weights that would be sampled after ``step`` steps, whole and on the CPU."""
+
+    step: int
+    clips: int
+    """Clips that these steps were made of."""
+    seconds: float
+    """Of these steps."""
+    tensors: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SnapshotDue:
+    """Weights to keep until training is over."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
 class Trained:
     training: Training
 
@@ -128,6 +148,16 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class JudgedEarlier:
+    """What the network was worth before its training ended; its clips, where they are finite, and real ones to look at."""
+
+    point: EarlierPoint
+    clips: UInt8[Tensor, "clips frames channels height width"] | None
+    real: UInt8[Tensor, "real frames channels height width"] | None
+    facts: ClipFacts | None = None
+
+
+@dataclass(frozen=True)
 class Profiled:
     """How generated and real clips behave in time, each on its own pixels."""
 
@@ -155,6 +185,8 @@ EngineEvent = (
     | Built
     | HeldOut
     | CheckpointDue
+    | SnapshotDue
+    | JudgedEarlier
     | Trained
     | Sampled
     | Encoded

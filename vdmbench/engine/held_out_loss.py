@@ -24,8 +24,6 @@ from vdmbench.engine.latents import encoded
 from vdmbench.engine.training import autocast, draw_seed
 from vdmbench.suite import CellInputs
 
-MOST_BY_DEFAULT = 64
-
 
 class Example(NamedTuple):
     """A held-out clip, by its number, and a noise level, by its number among those of the clip."""
@@ -54,7 +52,7 @@ def held_out_windows(inputs: CellInputs, source: Source) -> list[Window]:
             f"the held-out loss is declared on {declared.clips} clips (evaluate.val_loss.clips), and the {source.split} split "
             f"holds {len(every)} of {frames} frames: lower it, or add test videos"
         )
-    count = declared.clips or min(MOST_BY_DEFAULT, inputs.evaluate.real_clips, len(every))
+    count = min(inputs.evaluate.held_out_clips, len(every))
     return [Window(videos[window.video], window.start) for window in every.reference(count)]
 
 

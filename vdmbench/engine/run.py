@@ -16,7 +16,18 @@ from torch import nn
 
 from vdmbench.engine.conditioning import Teller
 from vdmbench.engine.distributed import Ranks
-from vdmbench.engine.events import BackendsUsed, Built, Emit, PhaseEnded, PhaseStarted, TrainingState
+from vdmbench.engine.earlier import Earlier, ReadSnapshot
+from vdmbench.engine.events import (
+    BackendsUsed,
+    Built,
+    Emit,
+    EngineEvent,
+    PhaseEnded,
+    PhaseStarted,
+    Snapshot,
+    SnapshotDue,
+    TrainingState,
+)
 from vdmbench.engine.experiment import Experiment
 from vdmbench.engine.judging import judge
 from vdmbench.engine.prediction import Continued
@@ -42,6 +53,7 @@ def run_cell(
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks | None = None,
     rollout_file: Path | None = None,
+    read_snapshot: ReadSnapshot | None = None,
 ) -> None:
     """Run ``cell``, telling ``emit`` everything.
 
@@ -51,11 +63,13 @@ def run_cell(
     :param ranks: this process among those that train the cell together; ``emit`` hears each of them, and clips are sampled and
         judged by the one that leads.
     :param rollout_file: where the frames of a rollout are written as they are made; None keeps them in memory.
+    :param read_snapshot: gives back, by its step, a snapshot that ``emit`` heard of in this attempt or an earlier one; None
+        keeps them in memory.
     :raises NonFiniteLoss: training diverged.
     :raises Stopped: as ``stop`` asked.
     :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
     """
-    _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks(), rollout_file).all(resume)
+    _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks(), rollout_file, read_snapshot).all(resume)
 
 
 class _Run:
@@ -68,7 +82,10 @@ class _Run:
         stop: Callable[[], bool],
         ranks: Ranks,
         rollout_file: Path | None,
+        read_snapshot: ReadSnapshot | None,
     ) -> None:
+        if read_snapshot is None:
+            emit, read_snapshot = _in_memory(emit)
         self.cell, self.emit, self.ranks, self.reference_cache = cell, emit, ranks, reference_cache
         self.inputs = cell.inputs
         self.meter = PhaseMeter(str(cell.device))
@@ -81,7 +98,10 @@ class _Run:
             held_out=self.inputs.sample.clips,
         )
         self.continued = Continued.of(self.inputs, self.real_clips, cell.diffusion, cell.device)
-        self.training = TrainPhase(cell, emit, ranks, teller, self.meter.interrupted, checkpoint_every, stop)
+        self.earlier = Earlier(cell, emit, ranks, self.real_clips, teller, self.continued, read_snapshot)
+        self.training = TrainPhase(
+            cell, emit, ranks, teller, self.earlier.shares, self.meter.interrupted, checkpoint_every, stop
+        )
         self.sampling = SamplePhase(cell, emit, self.real_clips, teller, self.continued, rollout_file)
 
     def all(self, resume: TrainingState | None) -> None:
@@ -116,10 +136,11 @@ class _Run:
             return
         with self._phase("sample", together=self.ranks.sharded):
             sampled = self.sampling.sample(trained)  # of a sharded network on every rank, which gather it for each other
-        self.ranks.leave()
-        if not self.ranks.leads:
-            return
         with self._phase("evaluate", together=False):
+            sampled_earlier = self.earlier.sample(trained)
+            self.ranks.leave()
+            if not self.ranks.leads:
+                return
             del trained
             self._release()
             if self.cell.latents is not None:
@@ -134,6 +155,7 @@ class _Run:
                 continued=self.continued,
                 reference_cache=self.reference_cache,
             )
+            self.earlier.judge(sampled_earlier, self.reference_cache)
 
     @contextmanager
     def _phase(self, phase: Phase, *, together: bool = True) -> Iterator[None]:
@@ -158,3 +180,15 @@ class _Run:
         gc.collect()
         if self.cell.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _in_memory(emit: Emit) -> tuple[Emit, ReadSnapshot]:
+    """The same listener, and snapshots that it hears of kept as they are."""
+    kept: dict[int, Snapshot] = {}
+
+    def hear(event: EngineEvent) -> None:
+        if isinstance(event, SnapshotDue):
+            kept[event.snapshot.step] = event.snapshot
+        emit(event)
+
+    return hear, kept.__getitem__

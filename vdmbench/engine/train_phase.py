@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 
@@ -14,7 +14,7 @@ from vdmbench.data.loading import TrainingBatches
 from vdmbench.engine.acceleration import graph_breaks
 from vdmbench.engine.conditioning import Teller
 from vdmbench.engine.distributed import Ranks
-from vdmbench.engine.events import CheckpointDue, Emit, HeldOut, Progress, Stopped, Trained, TrainingState
+from vdmbench.engine.events import CheckpointDue, Emit, HeldOut, Progress, SnapshotDue, Stopped, Trained, TrainingState
 from vdmbench.engine.experiment import Experiment
 from vdmbench.engine.held_out_loss import HeldOutExamples, points_of
 from vdmbench.engine.latents import Batches, LatentBatches
@@ -32,6 +32,7 @@ class TrainPhase:
         teller: what the network is told of each batch; None where it has no condition.
         apart: a context whose body is no part of what the phase measures.
         checkpoint_every: steps between states that are told.
+        judged_steps: steps before the last after which the weights are told that would be sampled.
         stop: asked after every step that counts.
     """
 
@@ -41,6 +42,7 @@ class TrainPhase:
         emit: Emit,
         ranks: Ranks,
         teller: Teller | None,
+        judged_steps: Collection[int],
         apart: Callable[[], AbstractContextManager[None]],
         checkpoint_every: int,
         stop: Callable[[], bool],
@@ -51,7 +53,9 @@ class TrainPhase:
         self.compile_seconds: float | None = None
         declared = cell.inputs.evaluate.val_loss
         self.held_out = None if declared is None else HeldOutExamples(cell, ranks, teller)
-        self.held_out_after = [] if declared is None else points_of(self.settings.steps, declared.points)
+        self.snapshot_after = judged_steps
+        own = [] if declared is None else points_of(self.settings.steps, declared.points)
+        self.held_out_after = {*own, *self.snapshot_after} if declared is not None else set()
         frames, batch_size, seed = cell.inputs.data.frames, self.settings.batch_size, cell.inputs.seed
         self.batches: Batches
         if cell.latents is not None:
@@ -84,6 +88,8 @@ class TrainPhase:
             self.emit(Progress("train", step + 1, steps, loss))
             if step + 1 in self.held_out_after:
                 self._take_held_out_loss(trainer)
+            if step + 1 in self.snapshot_after:
+                self._keep_snapshot(trainer)
             stopping = self.ranks.any(self.stop())
             due = stopping or (step + 1) % self.checkpoint_every == 0 or step + 1 == steps
             if due and (state := trainer.state()) is not None:
@@ -122,6 +128,13 @@ class TrainPhase:
             taken = HeldOut(trainer.done, self.held_out.loss(trainer.sampled_network), trainer.seconds)
         trainer.held_out.append(taken)
         self.emit(taken)
+
+    def _keep_snapshot(self, trainer: Trainer) -> None:
+        """The weights that would be sampled now, to be sampled and judged later; apart from what the phase measures."""
+        with self.apart():
+            snapshot = trainer.snapshot()
+            if snapshot is not None:
+                self.emit(SnapshotDue(snapshot))
 
     def _curve(self, trainer: Trainer) -> HeldOutLoss | None:
         if self.held_out is None:

@@ -16,7 +16,7 @@ from vdmbench.data.loading import to_model_range
 from vdmbench.diffusion import Denoiser, Process
 from vdmbench.engine.acceleration import compiled, prepared_for_training
 from vdmbench.engine.distributed import Ranks, mapped
-from vdmbench.engine.events import HeldOut, NonFiniteLoss, NonFiniteState, TrainingState
+from vdmbench.engine.events import HeldOut, NonFiniteLoss, NonFiniteState, Snapshot, TrainingState
 from vdmbench.engine.finite import spoiled
 from vdmbench.mixers.weight_decay import decayed_names
 from vdmbench.networks.conditional import Told
@@ -200,7 +200,7 @@ class Trainer:
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``, the same on every rank; its shapes must be those of this network."""
-        self._load(self.network, state.tensors["network"])
+        load_whole(self.network, state.tensors["network"], self.ranks)
         known = state.tensors["optimiser"]
         names = {parameter: name for name, parameter in self.network.named_parameters()}
         in_groups = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
@@ -213,13 +213,21 @@ class Trainer:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state.tensors["scaler"])
         if self.average is not None:
-            self._load(self.average, state.tensors["average"])
+            load_whole(self.average, state.tensors["average"], self.ranks)
         self.done, self.losses = state.step, list(state.losses)
         self.seconds, self.held_out = state.seconds, list(state.held_out)
 
-    def _load(self, module: nn.Module, whole: dict[str, Tensor]) -> None:
-        here = module.state_dict()
-        module.load_state_dict({name: self.ranks.like(value, here.get(name, value)) for name, value in whole.items()})
+    def snapshot(self) -> Snapshot | None:
+        """The weights that would be sampled now, copied to the CPU; None on ranks that do not lead. All ranks ask together."""
+        tensors = mapped(dict(self.sampled_network.state_dict()), self._to_cpu)
+        clips = self.done * self.settings.batch_size * self.settings.accumulate
+        return Snapshot(self.done, clips, self.seconds, tensors) if self.ranks.leads else None
+
+
+def load_whole(module: nn.Module, whole: dict[str, Tensor], ranks: Ranks) -> None:
+    """Load tensors that were gathered from all ranks into ``module``, each rank its part."""
+    here = module.state_dict()
+    module.load_state_dict({name: ranks.like(value, here.get(name, value)) for name, value in whole.items()})
 
 
 def _groups(network: nn.Module, decayed: set[str], weight_decay: float) -> list[dict[str, Any]]:

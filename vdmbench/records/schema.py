@@ -247,6 +247,26 @@ class Rollout(Recorded):
     state_elements: list[int]
 
 
+class EarlierPoint(Recorded):
+    """What a network was worth before its training ended: its clips, made and judged as those at the end."""
+
+    share: float
+    """Of the steps of training, as declared."""
+    step: int
+    """Optimiser steps done."""
+    clips: int
+    """Clips that these steps were made of."""
+    train_seconds: float
+    """Seconds of these steps, those of earlier attempts included."""
+    metrics: dict[str, MetricResult] = Field(default_factory=dict)
+    prediction: Prediction | None = None
+    temporal_profiles: TemporalProfiles | None = None
+    artifacts: dict[str, str] = Field(default_factory=dict)
+    """Its samples beside the record, as those of the end."""
+    message: str | None = None
+    """Why there are no clips; null where there are some."""
+
+
 class DeviceMemory(Recorded):
     """Device memory as the supervising parent saw it through NVML; of several devices the one with the largest peak."""
 
@@ -321,6 +341,8 @@ class Record(Recorded):
     """Null where clips have fewer than three frames."""
     prediction: Prediction | None = None
     """Null where clips were made from noise alone."""
+    earlier: list[EarlierPoint] = Field(default_factory=list)
+    """Points before the end of training at which clips were judged too, in order; of an older record none."""
     rollout: Rollout | None = None
     """Null where clips were made whole."""
     encoding: Encoding | None = None

@@ -25,21 +25,22 @@ def write_samples(
     *,
     stored: bool = False,
     facts: ClipFacts | None = None,
+    name: str = "samples",
 ) -> dict[str, str]:
     """Write all clips as ``samples.npz`` (arrays ``samples`` and ``reference``, channels last) and the first few as a gif
     and a grid of frames; returns file names by artifact name. Clips that are ``stored`` in ``samples.npy`` are left out of the
     first, which then holds the reference alone. What the network was told of each clip stands beside it: ``labels``,
-    ``captions``, ``actions``."""
+    ``captions``, ``actions``. ``name`` is what the files are called in place of ``samples``."""
     samples = clips.permute(0, 1, 3, 4, 2).numpy()
     reference = real.permute(0, 1, 3, 4, 2).contiguous().numpy()
     arrays = {"reference": reference} if stored else {"samples": np.ascontiguousarray(samples), "reference": reference}
     arrays |= _told(facts)
-    np.savez_compressed(folder / "samples.npz", **arrays)  # type: ignore[arg-type]  # of the keyword allow_pickle
+    np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]  # of the keyword allow_pickle
     shown = samples[:SHOWN]
     evenly = shown[:, :: -(-shown.shape[1] // LONGEST)]
-    viewing.write_gif(folder / "samples.gif", viewing.tile(evenly, columns=SHOWN), enlarge=ENLARGE)
-    viewing.write_contact_sheet(folder / "samples.png", shown, every=max(1, samples.shape[1] // COLUMNS), enlarge=ENLARGE)
-    files = {"samples": "samples.npz", "gif": "samples.gif", "grid": "samples.png"}
+    viewing.write_gif(folder / f"{name}.gif", viewing.tile(evenly, columns=SHOWN), enlarge=ENLARGE)
+    viewing.write_contact_sheet(folder / f"{name}.png", shown, every=max(1, samples.shape[1] // COLUMNS), enlarge=ENLARGE)
+    files = {"samples": f"{name}.npz", "gif": f"{name}.gif", "grid": f"{name}.png"}
     return files | ({"rollout": ROLLOUT} if stored else {})
 
 

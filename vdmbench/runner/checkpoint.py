@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from vdmbench.engine import HeldOut, TrainingState
+from vdmbench.engine import HeldOut, Snapshot, TrainingState
 from vdmbench.engine.finite import spoiled
 from vdmbench.engine.initial_weights import TrainedElsewhere
 from vdmbench.records import write_atomically
@@ -36,25 +37,19 @@ class Checkpoints:
 
     def save(self, state: TrainingState) -> None:
         """Make ``state`` durable, then drop all but the two latest."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
         content = {"numbers": NUMBERS, "step": state.step, "tensors": state.tensors, "losses": state.losses}
         held_out = [astuple(taken) for taken in state.held_out]
-        torch.save({**content, "seconds": state.seconds, "held_out": held_out}, buffer)
-        payload = buffer.getvalue()
-        write_atomically(self.folder / checkpoint_name(state.step), _MAGIC + hashlib.sha256(payload).digest() + payload)
+        _write(self.folder / checkpoint_name(state.step), {**content, "seconds": state.seconds, "held_out": held_out})
         for old in self._files()[:-_KEPT]:
             old.unlink(missing_ok=True)
 
     def latest(self) -> TrainingState | None:
         """The latest state that training can go on from; None where there is none. What is passed over is said, in a line."""
         for file in reversed(self._files()):
-            content = file.read_bytes()
-            header, payload = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
-            if header != _MAGIC + hashlib.sha256(payload).digest():
-                _log.warning("%s is damaged (%d bytes); using the checkpoint before it", file, len(content))
+            state = _read(file)
+            if state is None:
+                _log.warning("%s is damaged (%d bytes); using the checkpoint before it", file, file.stat().st_size)
                 continue
-            state = torch.load(io.BytesIO(payload), weights_only=True)
             if (numbers := state.get("numbers", 1)) != NUMBERS:
                 _log.warning("%s is of numbers version %s, this is version %d; passing it over", file, numbers, NUMBERS)
                 continue
@@ -65,8 +60,55 @@ class Checkpoints:
             return TrainingState(state["step"], state["tensors"], state["losses"], state["seconds"], held_out)
         return None
 
+    def keep(self, snapshot: Snapshot) -> None:
+        """Make weights durable that are judged once training is over."""
+        content = {"numbers": NUMBERS, "tensors": snapshot.tensors, "clips": snapshot.clips, "seconds": snapshot.seconds}
+        _write(self._snapshot_file(snapshot.step), content)
+
+    def snapshot(self, step: int) -> Snapshot:
+        """What was kept after that many steps.
+
+        :raises ValueError: it is not there, damaged, or of another numbers version.
+        """
+        file = self._snapshot_file(step)
+        content = _read(file) if file.exists() else None
+        if content is None or content.get("numbers") != NUMBERS:
+            raise ValueError(f"{file}: the weights of step {step} are gone or damaged: run the cell again, which makes them")
+        return Snapshot(step, content["clips"], content["seconds"], content["tensors"])
+
+    def hold(self, steps: Sequence[int]) -> bool:
+        """Whether all snapshots of these steps can be read; of one that cannot be, a line says so."""
+        for step in steps:
+            try:
+                self.snapshot(step)
+            except ValueError as error:
+                _log.warning("%s", error)
+                return False
+        return True
+
+    def _snapshot_file(self, step: int) -> Path:
+        return self.folder / f"weights-{step:09d}.ckpt"
+
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.ckpt")) if self.folder.is_dir() else []
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getvalue()
+    write_atomically(file, _MAGIC + hashlib.sha256(payload).digest() + payload)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """None where the file is damaged."""
+    content = file.read_bytes()
+    header, payload = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
+    if header != _MAGIC + hashlib.sha256(payload).digest():
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
+    return state
 
 
 def trained_elsewhere(weights: TrainedWeights) -> TrainedElsewhere:

@@ -28,7 +28,9 @@ def cell_bytes(inputs: CellInputs, solved: Solved) -> int:
     """What a finished cell leaves: its checkpoints, its samples as if nothing could be compressed, its record."""
     clip = inputs.sampled_frames * inputs.data.size**2 * 3
     samples = (inputs.sample.clips + _PICTURED_CLIPS) * clip
-    return KEPT_CHECKPOINTS * checkpoint_bytes(inputs, solved) + samples + _RECORD
+    earlier = len(inputs.evaluate.at) - 1  # points before the end: weights, and clips of them
+    weights = earlier * _BYTES_PER_PARAMETER * solved.parameters.network
+    return KEPT_CHECKPOINTS * checkpoint_bytes(inputs, solved) + weights + (1 + earlier) * samples + _RECORD
 
 
 def refuse_full_disk(results: ResultsFolder, to_run: Sequence[Planned]) -> None:

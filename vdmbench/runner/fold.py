@@ -9,6 +9,7 @@ from typing import Any
 from vdmbench.records import (
     DamagedEvents,
     DeviceMemory,
+    EarlierPoint,
     Encoding,
     Event,
     Exit,
@@ -45,7 +46,7 @@ def fold(
     :param phase_device_peaks: NVML peak of each phase, in bytes, where the parent sampled one.
     """
     peaks = phase_device_peaks or {}
-    found: dict[str, Any] = {"phases": {}, "metrics": {}, "artifacts": {}, "data": {}}
+    found: dict[str, Any] = {"phases": {}, "metrics": {}, "artifacts": {}, "data": {}, "earlier": []}
     phase = None
     outcome: tuple[Status, str | None] | None = None
     for event in _undamaged(events):
@@ -73,6 +74,8 @@ def fold(
             found["temporal_profiles"] = TemporalProfiles.model_validate(event["profiles"])
         elif kind == "predicted":
             found["prediction"] = Prediction.model_validate(event["prediction"])
+        elif kind == "judged_earlier":
+            found["earlier"].append(EarlierPoint.model_validate(event["point"]))
         elif kind == "backends":
             found["backends"] = event["backends"]
         elif kind == "environment":

@@ -24,8 +24,8 @@ _BEFORE = ("init_from", "tune")
 """Blocks of what was done before; the value that was chosen stands in its field, and weights are named by who trained them."""
 
 
-_ALONG_TRAINING = ("val_loss",)
-"""Fields of how clips are judged that say what is taken while a network trains, and kept with it."""
+_ALONG_TRAINING = ("val_loss", "at")
+"""Fields of how clips are judged that say what is taken while a network trains, and kept with it; and how many clips are."""
 
 
 class TrainedNetwork(BaseModel):
@@ -46,7 +46,7 @@ def training_key(inputs: CellInputs, solved: Solved, weights: TrainedWeights | N
     """Equal for cells whose networks this version trains alike, from the same ``weights`` where they begin with some."""
     tree = inputs.model_dump(mode="json")
     declared = {name: block for name, block in tree.items() if name not in (*_OF_CLIPS, *_BEFORE)}
-    along = {name: tree["evaluate"].get(name) for name in _ALONG_TRAINING}
+    along = {name: tree["evaluate"].get(name) for name in _ALONG_TRAINING} | {"clips": inputs.evaluate.held_out_clips}
     begun = [] if weights is None else [weights.attempt]
     canonical = json.dumps([vdmbench.__version__, declared, solved.knobs, along, *begun], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]

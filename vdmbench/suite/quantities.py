@@ -90,3 +90,18 @@ StepsOrShare = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"}]}),
 ]
 """From 1 on a number of steps; below it a share of all steps, which may be written ``5%``."""
+
+ShareOfTraining = Annotated[
+    float,
+    Field(gt=0, le=1),
+    BeforeValidator(_parse_fraction),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$"},
+            ]
+        }
+    ),
+]
+"""A share above 0 and up to 1, which is the end; the string ``30%`` is understood."""
