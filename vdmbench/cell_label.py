@@ -25,12 +25,17 @@ def coordinate_text(path: str, value: Any) -> str:
     return exact_bytes(size) if path in BYTE_SIZED and isinstance(size, int) else str(value)
 
 
+def coordinate_word(path: str, value: Any) -> str:
+    """The same without a space, for names: ``16GiB``."""
+    return coordinate_text(path, value).replace(" ", "") if path in BYTE_SIZED else str(value)
+
+
 def cell_label(variant: str, point: Mapping[str, Any], seed: int, *, for_tuning: bool = False) -> str:
     """Variant, sweep coordinates by the last part of their paths (``budget=16GiB``), seed; in front, whether the cell only
     serves tuning."""
-    words = [variant, *(f"{path.rpartition('.')[2]}={_word(path, value)}" for path, value in point.items()), f"seed={seed}"]
+    words = [
+        variant,
+        *(f"{path.rpartition('.')[2]}={coordinate_word(path, value)}" for path, value in point.items()),
+        f"seed={seed}",
+    ]
     return " ".join(["tuning:", *words] if for_tuning else words)
-
-
-def _word(path: str, value: Any) -> str:
-    return coordinate_text(path, value).replace(" ", "") if path in BYTE_SIZED else str(value)

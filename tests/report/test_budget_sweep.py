@@ -6,11 +6,14 @@ import pytest
 
 from tests.report.synthetic import GIB, make_record
 from vdmbench.report import Study, draw
+from vdmbench.report.aggregation import aggregate, effects
 from vdmbench.report.claims import judge_claims
 from vdmbench.report.findings import frontier_table, levels_table
 from vdmbench.report.frontier import widths
 from vdmbench.report.judgement import Verdict
+from vdmbench.report.page.summary import summary_section
 from vdmbench.report.panels import panels
+from vdmbench.report.render import latex_numbers
 from vdmbench.report.tables import main_table
 from vdmbench.suite.claims import Claim
 
@@ -90,10 +93,27 @@ def test_sizes_are_written_with_their_unit_everywhere(study) -> None:
         assert not any(str(8 * GIB) in text for text in shown)
 
 
+def test_numbers_of_a_paper_and_the_page_say_sizes_too(study) -> None:
+    scales = {"fvd": (1.0, "")}
+    numbers = latex_numbers(aggregate(study), study.coordinates, scales)
+    for key in ("s4d/frames=16,budget=8GiB/fvd", "identity/frames=16/fvd"):
+        assert rf"\csname vdm@{key}\endcsname" in numbers
+    assert "budget: 2 GiB, 4 GiB, 8 GiB" in summary_section(study)
+    assert str(8 * GIB) not in numbers + summary_section(study)
+
+
 def test_a_claim_may_name_a_budget_as_people_write_it(study) -> None:
     for budget in ("8GiB", "8.0 GiB", 8 * GIB, ["8GiB"]):
         (judged,) = judge_claims(study, [Claim(says="fvd[bi-mamba] < fvd[s4d]", at={"budget": budget}, sided="one")])
         assert [finding.where for finding in judged.findings] == ["16 frames, budget 8 GiB"]
+
+
+def test_an_exempt_variant_is_compared_at_every_budget(study) -> None:
+    (judged,) = judge_claims(study, [Claim(says="fvd[bi-mamba] < 0.5 * fvd[identity]", sided="one")])
+    assert judged.verdict == Verdict.SUPPORTED
+    assert [finding.where for finding in judged.findings] == [f"16 frames, budget {size} GiB" for size in (2, 4, 8)]
+    against = Study.of(_records(), reference="identity")
+    assert effects(against, against.quantity("fvd"))[against.groups[0]]["s4d"].on_scale.median < -0.5
 
 
 def test_budgets_that_lead_to_one_width_are_no_curve() -> None:

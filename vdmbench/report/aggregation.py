@@ -7,14 +7,15 @@ import pandas as pd
 
 from vdmbench.quantities import Quantity
 from vdmbench.report.collapses import runs_for_tests
+from vdmbench.report.frame import column_of
 from vdmbench.report.statistics import LEVEL, Effect, OverSeeds, corrected, paired_effect
 from vdmbench.report.study import Group, Study
 
 
 def compare(study: Study, quantity: Quantity, group: Group, label: str, reference: str) -> Effect | None:
     """One variant against another, paired by seed, on the quantity's scale, with and without runs that collapsed."""
-    values, lost = runs_for_tests(study, quantity, group, label)
-    base, lost_base = runs_for_tests(study, quantity, group, reference)
+    values, lost = runs_for_tests(study, quantity, study.group_with(group, label), label)
+    base, lost_base = runs_for_tests(study, quantity, study.group_with(group, reference), reference)
     return paired_effect(values, base, ratio=not quantity.signed, counted=is_counted(quantity), collapsed=lost | lost_base)
 
 
@@ -87,6 +88,9 @@ def aggregate(study: Study) -> pd.DataFrame:
                     row |= _against(effect)
                 rows.append(row)
     frame = pd.DataFrame(rows)
+    frame.attrs["paths"] = study.frame.attrs["paths"]
+    for name in study.coordinates:
+        frame[name] = column_of([row[name] for row in rows])
     for name in ("mean", "deviation", *_AGAINST):
         if name in frame:
             frame[name] = frame[name].astype(float)

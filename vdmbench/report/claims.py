@@ -169,6 +169,7 @@ class _Side:
 def _side(study: Study, groups: Sequence[Group], term: Term, quantity: Quantity) -> _Side:
     """Over several groups the geometric mean, seed by seed, of seeds that have all of them; the arithmetic mean of what is
     compared by differences."""
+    groups = [study.group_with(group, term.label) for group in groups]
     runs = [runs_for_tests(study, quantity, group, term.label) for group in groups]
     seeds = sorted(set.intersection(*(set(values) for values, _ in runs)))
     pooled = {seed: _pooled([values[seed] for values, _ in runs], quantity) for seed in seeds}

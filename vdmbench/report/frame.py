@@ -188,14 +188,14 @@ def tidy(records: Sequence[Record | Cell], variants: Sequence[str] | None = None
     quantities = quantities_in(cell.record for cell in cells)
     rows = [_row(cell, names, own, quantities) for cell in cells]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    data = {column: _column([row.get(column) for row in rows]) for column in columns}
+    data = {column: column_of([row.get(column) for row in rows]) for column in columns}
     frame = pd.DataFrame(data, columns=columns)
     frame.attrs["coordinates"] = [name for path, name in names.items() if path not in own]
     frame.attrs["paths"] = {name: path for path, name in names.items()}
     return frame
 
 
-def _column(values: list[Any]) -> pd.Series:
+def column_of(values: list[Any]) -> pd.Series:
     """Counts as nullable integers, other numbers as floats with NaN for null, the rest as they are."""
     known: list[Any] = [value for value in values if value is not None]
     if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):

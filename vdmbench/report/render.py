@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from vdmbench.cell_label import coordinate_word
 from vdmbench.report.items import Items
 from vdmbench.report.tables import Entry, Table
 
@@ -180,10 +181,11 @@ def latex_numbers(
     whose macros cannot be made is left out, with the reason in ``items``."""
     items = items or Items()
     several = [name for name in ("suite", "cohort") if name in summary and summary[name].nunique() > 1]
-    lines = [_MACRO.rstrip("\n")]
+    lines, paths = [_MACRO.rstrip("\n")], summary.attrs["paths"]
     taken: set[str] = set()
     for row in summary.to_dict("records"):
-        where = ",".join(f"{name}={row[name]}" for name in coordinates)
+        # What a variant does not have, such as a budget that it is exempt from, is no part of its numbers' names.
+        where = ",".join(f"{name}={coordinate_word(paths[name], row[name])}" for name in coordinates if not pd.isna(row[name]))
         parts = [str(row[name]) for name in several] + [row["label"], where, row["quantity"]]
         key = "/".join(part for part in parts if part)
         made = items.make(f"number {key}", partial(_macros, key, row, scales, taken))

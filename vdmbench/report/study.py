@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from vdmbench.report.experiments import Parted, told_apart
 from vdmbench.report.frame import natural, order_cells, tidy
 from vdmbench.report.one_plan import one_plan_each
 from vdmbench.report.results import Cell, as_cells
+from vdmbench.suite.widths import GOALS
 
 
 class NotComparable(ValueError):
@@ -286,9 +287,12 @@ class Study:
         return "–" if value is None else coordinate_text(self.frame.attrs["paths"][name], value)
 
     def point_title(self, point: Sequence[tuple[str, Any]]) -> str:
-        """Coordinates as a caption: ``16 frames, size 32, budget 16 GiB``."""
-        texts = ((name, self.coordinate_text(name, value)) for name, value in point)
-        return ", ".join(f"{text} frames" if name == "frames" else f"{name} {text}" for name, text in texts)
+        """Coordinates as a caption: ``16 frames, size 32, budget 16 GiB``, or ``no budget`` of what is exempt from one."""
+        parts = []
+        for name, value in point:
+            text = self.coordinate_text(name, value)
+            parts.append(f"no {name}" if value is None else f"{text} frames" if name == "frames" else f"{name} {text}")
+        return ", ".join(parts)
 
     def title(self, group: Group, leave_out: Sequence[str] = ()) -> str:
         """What tells ``group`` from the others of this study, for captions: suite and hardware where there are several, and the
@@ -311,6 +315,15 @@ class Study:
 
     def cells_in(self, group: Group, label: str) -> list[Cell]:
         return self._cells_by_place.get((group, label), [])
+
+    def group_with(self, group: Group, label: str) -> Group:
+        """Where the cells lie that a variant is compared by in ``group``: a variant that is exempt from a goal has none of its
+        own at each budget, and is the same at all."""
+        if (group, label) in self._cells_by_place:
+            return group
+        paths = self.frame.attrs["paths"]
+        bare = replace(group, point=tuple((name, None if paths[name] in GOALS else value) for name, value in group.point))
+        return bare if (bare, label) in self._cells_by_place else group
 
     def _refuse_mixtures(self) -> None:
         for quantity in self.quantities:

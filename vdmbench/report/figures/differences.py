@@ -33,12 +33,12 @@ def draw_differences(axes: Axes, study: Study, quantity: Quantity, group: Group,
     shared seeds has its status instead."""
     reference = str(study.reference)
     outcomes = study.outcomes(quantity)[group]
-    labels = [label for label in study.labels if label != reference]
+    labels = [label for label in study.labels if label != reference and label in outcomes]
     against = effects(study, quantity)[group]
     for row, label in enumerate(labels):
         effect = against.get(label)
         if effect is None or not _can_be_drawn(effect):
-            lost = outcomes[label].failed if label in outcomes else "not run"
+            lost = outcomes[label].failed
             axes.text(
                 0.5,
                 row,
@@ -107,7 +107,7 @@ def differences_figure(study: Study, style: Style) -> ReportFigure:
             draw_differences(axes, study, quantity, group, look)
             where = study.title(group)
             title = metric_header(study, quantity.name) if quantity.name in study.metrics else quantity.label
-            axes.set_title(f"{title}, {where}" if where else title, fontsize="medium")
+            axes.set_title(f"{title}\n{where}" if where else title, fontsize="medium")
             axes.set_xlabel(f"Difference to {study.reference}{difference_unit(quantity)}")
             if index % len(names):
                 axes.tick_params(labelleft=False)

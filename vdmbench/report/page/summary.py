@@ -118,7 +118,8 @@ def _sweep(study: Study) -> str:
     parts = []
     for name in study.coordinates:
         values = list(dict.fromkeys(group[name] for group in study.groups))
-        parts.append(f"{name}: {', '.join(map(str, values))}")
+        shown = (study.coordinate_text(name, value) for value in values if value is not None)
+        parts.append(f"{name}: {', '.join(shown)}")
     return "; ".join(parts)
 
 
