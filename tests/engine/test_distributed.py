@@ -86,7 +86,7 @@ def test_memory_is_planned_for_the_part_of_the_batch_that_a_device_has():
 
 
 def test_a_batch_that_the_solver_moves_stays_one_that_can_be_shared():
-    match = "match={quantity: memory, budget: 24MiB, knob: batch_size, tolerance: 0.9}"
+    match = "match={quantity: memory, budget: 88MiB, knob: batch_size, tolerance: 0.9}"
     solved = solve(cells(match, "train.batch_size=3", "train.devices=3")[0].inputs).solved
     assert solved.knobs["batch_size"] % 3 == 0
 

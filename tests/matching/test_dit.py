@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.memory.workloads import mixer, workload
+from tests.memory.workloads import beside_workspaces, mixer, workload
 from tests.suite.test_blocks import DIT
 from vdmbench import engine, registry
 from vdmbench.cli.options import shipped_suites
@@ -47,7 +47,7 @@ def test_the_storages_of_a_real_run_are_simulated_one_by_one(described):
 
 def test_memory_on_a_gpu_is_simulated_and_told_by_holder():
     narrow, wide = (simulate(dit(BLOCKS, "bf16", base_channels=width, cross_attention=True))["train"] for width in (16, 64))
-    assert wide.allocated_peak_bytes > 2 * narrow.allocated_peak_bytes
+    assert beside_workspaces(wide) > 2 * beside_workspaces(narrow)
     for planned in (narrow, wide):
         assert sum(planned.holders.values()) == planned.allocated_peak_bytes
         assert planned.holders["temporal activations"] > 0
@@ -57,12 +57,12 @@ def test_memory_on_a_gpu_is_simulated_and_told_by_holder():
 
 def test_variants_are_matched_by_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # answers are kept there
-    text = DIT + "match: {quantity: memory, budget: 8MiB, knob: base_channels, tolerance: 40%}\n"
+    text = DIT + "match: {quantity: memory, budget: 72MiB, knob: base_channels, tolerance: 5%}\n"
     small = ["variants={hybrid: {blocks: {pattern: [attention@t, attention@frame]}}}", "network.depth=2", "data.size=8"]
     (cell,) = expand(*parse_suite(text, overrides=small))
     solved = solve(cell.inputs).solved
     assert solved.knobs["base_channels"] > 8
-    assert 0.6 * 8 * 2**20 < solved.memory["train"].allocated_peak_bytes <= 8 * 2**20
+    assert 0.95 * 72 * 2**20 < solved.memory["train"].allocated_peak_bytes <= 72 * 2**20  # 64 of them are cuBLAS's
 
 
 def tiny(name: str) -> list[CellInputs]:

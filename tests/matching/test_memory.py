@@ -41,7 +41,7 @@ def peak(inputs, phase: str, **knobs: float) -> int:
     return simulated(resolve(inputs, knobs).workload, (phase,))[phase].allocated_peak_bytes
 
 
-BY_BATCH = "{quantity: memory, phase: sample, budget: 16MiB, knob: batch_size, tolerance: 20%}"
+BY_BATCH = "{quantity: memory, phase: sample, budget: 80MiB, knob: batch_size, tolerance: 4%}"
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,11 @@ def by_batch():
 def test_a_budget_is_met_from_below(by_batch):
     inputs, solved = by_batch
     batch = solved.knobs["batch_size"]
-    assert solved.target == 16 * MIB
-    assert solved.achieved == peak(inputs, "sample", batch_size=batch) <= 16 * MIB
-    assert peak(inputs, "sample", batch_size=batch + 1) > 16 * MIB
+    assert solved.target == 80 * MIB  # of which cuBLAS has 64
+    assert solved.achieved == peak(inputs, "sample", batch_size=batch) <= 80 * MIB
+    assert peak(inputs, "sample", batch_size=batch + 1) > 80 * MIB
     assert solved.quantity == "memory.sample"
-    assert -0.2 < solved.mismatch <= 0
+    assert -0.04 < solved.mismatch <= 0
     assert resolve(inputs, solved.knobs).inputs.sample.batch_size == batch
     assert resolve(inputs, solved.knobs).inputs.train.batch_size == 2  # of the other phase, as declared
 
@@ -89,7 +89,7 @@ def test_a_budget_under_the_smallest_network_names_its_size():
     with pytest.raises(
         Unreachable,
         match=r"peak memory in sampling of identity does not fit in 0.095 MiB: at the smallest setting, base_channels 8, it "
-        r"takes \d\.\d+ MiB; raise match.budget or move another knob",
+        r"takes \d+\.\d+ MiB; raise match.budget or move another knob",
     ):
         solved_of("floor", "{quantity: memory, phase: sample, budget: 100kB, knob: base_channels}")
 
@@ -108,12 +108,12 @@ def test_two_quantities_are_met_at_once():
     _, solved = solved_of(
         "floor",
         "{of: network, target: 400k, knob: base_channels, tolerance: 10%, also: "
-        "{quantity: memory, phase: sample, budget: 16MiB, knob: batch_size, tolerance: 20%}}",
+        "{quantity: memory, phase: sample, budget: 80MiB, knob: batch_size, tolerance: 4%}}",
     )
     assert solved.quantity == "parameters.network"
     assert solved.parameters.network == solved.achieved == pytest.approx(400_000, rel=0.1)
     assert solved.also.quantity == "memory.sample"
-    assert 0.8 * 16 * MIB <= solved.also.achieved == solved.memory["sample"].allocated_peak_bytes <= 16 * MIB
+    assert 0.96 * 80 * MIB <= solved.also.achieved == solved.memory["sample"].allocated_peak_bytes <= 80 * MIB
     assert list(solved.knobs) == ["base_channels", "batch_size"]
 
 
@@ -146,7 +146,7 @@ def test_measuring_without_a_device_says_what_to_do():
 
 
 def test_a_batch_is_never_larger_than_all_clips():
-    _, solved = solved_of("floor", "{quantity: memory, phase: sample, budget: 400MiB, knob: batch_size, tolerance: 99%}")
+    _, solved = solved_of("floor", "{quantity: memory, phase: sample, budget: 464MiB, knob: batch_size, tolerance: 99%}")
     assert solved.knobs == {"batch_size": 400}
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.memory.workloads import mixer, workload
+from tests.memory.workloads import beside_workspaces, mixer, workload
 from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.simulation import CannotSimulate, simulate, trace_workload
 from vdmbench.user_code import allow, fingerprint
@@ -42,10 +42,11 @@ def test_what_the_weights_cost_is_counted_exactly(trace, parameters):
 def test_a_second_step_takes_what_the_first_took(trace):
     train, sample = trace.phases
     assert [train.name, sample.name] == ["train", "sample"]
-    assert trace.requested_peak(train) > 2 * trace.requested_peak(sample)
-    # After the sampling nothing is left of what was trained but the average, which is what was sampled.
+    libraries = held(trace, "workspaces")
+    assert trace.requested_peak(train) - libraries > 2 * (trace.requested_peak(sample) - libraries)
+    # After the sampling nothing is left of what was trained but the average, which is what was sampled, and workspaces.
     alive = sum(event.nbytes for event in list(trace)[: sample.end])
-    assert alive < 1.2 * held(trace, "EMA")
+    assert alive - libraries < 1.2 * held(trace, "EMA")
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +66,14 @@ def test_holders_sum_to_the_peak(by_precision):
             assert peak.allocated_peak_bytes <= peak.least_capacity_bytes <= peak.reserved_peak_bytes
         assert set(peaks["train"].holders) == {
             "parameters", "EMA", "optimiser", "gradients", "temporal activations", "other activations", "temporaries",
+            "workspaces",
         }  # fmt: skip
 
 
 def test_half_precision_shrinks_what_is_kept(by_precision):
     full, half = by_precision["fp32"]["train"], by_precision["bf16"]["train"]
     assert half.holders["temporal activations"] == pytest.approx(full.holders["temporal activations"] / 2, rel=0.1)
-    assert half.allocated_peak_bytes < 0.8 * full.allocated_peak_bytes
+    assert beside_workspaces(half) < 0.85 * beside_workspaces(full)  # norms take float32 copies under autocast
     assert by_precision["fp16"]["train"].allocated_peak_bytes == pytest.approx(half.allocated_peak_bytes, rel=0.01)
 
 
@@ -95,7 +97,7 @@ def test_attention_grows_with_the_square_of_frames_unless_it_is_fused(growth):
     assert exponent([unfused - fused for unfused, fused in zip(kept["math"], kept["sdpa"], strict=True)]) == pytest.approx(
         2, abs=0.05)  # fmt: skip
     assert exponent(kept["sdpa"]) == pytest.approx(1, abs=0.05)
-    whole = {backend: [peak.allocated_peak_bytes for peak in peaks] for backend, peaks in growth.items()}
+    whole = {backend: [beside_workspaces(peak) for peak in peaks] for backend, peaks in growth.items()}
     assert exponent(whole["math"]) > 1.3
     assert exponent(whole["sdpa"]) == pytest.approx(1, abs=0.1)
     assert whole["math"][-1] > 3 * whole["sdpa"][-1]

@@ -6,6 +6,7 @@ from typing import Any
 
 from vdmbench import registry
 from vdmbench.matching.workload import Workload
+from vdmbench.records import PlannedMemory
 from vdmbench.suite.blocks import Sample, Train
 
 
@@ -18,6 +19,11 @@ def network(**options: Any) -> dict[str, Any]:
     """The UNet, of 8 channels and one level unless told."""
     declared = registry.networks["unet3d"].load_options()(**{"base_channels": 8, "multipliers": (1,), **options})
     return {"name": "unet3d", **declared.model_dump()}
+
+
+def beside_workspaces(peak: PlannedMemory) -> int:
+    """Bytes that follow from the network: those of cuBLAS are the same for every one, and most of a toy's."""
+    return peak.allocated_peak_bytes - peak.holders["workspaces"]
 
 
 def workload(temporal: dict[str, Any], *, frames: int = 4, size: int = 8, **train: Any) -> Workload:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HOLDERS = {
     "parameters": "weights", "gradients": "gradients", "optimiser": "optimiser", "EMA": "EMA",
     "temporal activations": "temporal", "other activations": "other act.", "temporaries": "temporary",
+    "workspaces": "workspaces",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""What one mixer keeps for its backward pass on a GPU, simulated: bytes a site, frame and channel.
+"""What one mixer keeps for its backward pass, in bytes a site, frame and channel: on a GPU, simulated, and on this CPU, really.
+:mod:`vdmbench.matching.must_hold` has what it must keep.
 
-The mixer runs forward and backward on fake tensors of the stand-in device, twice, with a number of sites and with twice as
+On the GPU the mixer runs forward and backward on fake tensors of the stand-in device, twice, with a number of sites and with twice as
 many; the difference leaves out what does not grow with them (parameters and their casts).
 """
 
@@ -78,6 +79,32 @@ class _Step:
 
 def _alive(tracker: StorageTracker) -> int:
     return sum(event.nbytes for event in tracker.trace.events)
+
+
+def held_on_cpu(mixer: Mapping[str, Any], channels: int, frames: int, *, sites: int = 8) -> float:
+    """Bytes of the tensors that autograd saves in a real forward pass in float32 on the CPU, seen by its hooks on saved tensors;
+    parameters apart, the input among them. What a kernel keeps outside autograd would not be seen: none of the CPU's does."""
+    one, two = (_saved_on_cpu(mixer, channels, frames, count) for count in (sites, 2 * sites))
+    return (two - one) / (sites * frames * channels)
+
+
+def _saved_on_cpu(mixer: Mapping[str, Any], channels: int, frames: int, sites: int) -> int:
+    module = mixer_maker(mixer)(channels)
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    x = torch.randn(sites, frames, channels, requires_grad=True)
+    saved: dict[int, torch.UntypedStorage] = {}
+
+    def see(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            saved[storage.data_ptr()] = storage  # held, so that no address is used twice
+        return tensor.detach()
+
+    with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+        y = module(x)
+    found = sum(storage.nbytes() for storage in saved.values())
+    del y
+    return found
 
 
 class _Counted(TorchDispatchMode):

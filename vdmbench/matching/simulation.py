@@ -28,7 +28,8 @@ from vdmbench.engine.training import Trainer
 from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.allocator import least_capacity, replay
-from vdmbench.memory.stand_in import stand_in_device
+from vdmbench.memory.cuda_kernels import CUBLAS_WORKSPACE
+from vdmbench.memory.stand_in import DEVICE, stand_in_device
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.memory.trace import MemoryTrace
 from vdmbench.networks import build
@@ -101,9 +102,9 @@ def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, devi
     """Births and deaths of all storages on ``cuda``, whether there is one or not, or on ``cpu``; nothing is computed."""
     try:
         with (
-            stand_in_device(device) as stand_in,
+            stand_in_device(device, workload.target.card) as stand_in,
             simulating(device, workload.target.packages),
-            StorageTracker(stand_in.type) as tracker,
+            StorageTracker(stand_in.type, workload.target.card) as tracker,
         ):
             return run_steps(workload, stand_in, tracker, phases)
     except Exception as error:  # a user's mixer may do anything, and fake tensors answer in as many ways
@@ -153,6 +154,9 @@ def run_steps(
     diffusion = make_process(declared, device)
     with torch.device(device):
         network = build(workload.network, workload.mixer)
+    if device.type == DEVICE:  # of the forward and of the backward pass; real ones are made where they are asked for
+        workspaces = [torch.empty(CUBLAS_WORKSPACE, dtype=torch.uint8, device=device) for _ in range(2)]
+        tracker.claim("workspaces", *workspaces)
     tracker.watch(network)
     tracker.claim("parameters", *network.parameters(), *network.buffers())
     trainer = Trainer(network, diffusion, train, 0, device)

@@ -2,9 +2,10 @@
 
 Fake tensors compute shapes, strides and storages, and nothing else. PyTorch does not let them be on ``cuda`` where it was
 built without CUDA, and on ``cpu`` they take the CPU's ways. So its spare device type (``PrivateUse1``) stands in, and what
-PyTorch does for CUDA alone is added here: which kernel fused attention takes, recurrent layers
-(:mod:`vdmbench.memory.recurrent`), autocast's policy (:mod:`vdmbench.memory.autocast_policy`), and generators of random
-numbers.
+PyTorch does for CUDA alone is added here: which kernel fused attention takes on which card, recurrent layers
+(:mod:`vdmbench.memory.recurrent`), the fused norm (:mod:`vdmbench.memory.rms_norm`), autocast's policy
+(:mod:`vdmbench.memory.autocast_policy`), and generators of random numbers. What kernels allocate inside themselves is seen by a
+:class:`~vdmbench.memory.storages.StorageTracker`.
 
 The spare device type belongs to a process, and once it has a name it keeps it: simulate in a process of its own.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from unittest import mock
 
@@ -25,8 +26,10 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration
 
+from vdmbench.memory.architecture import Architecture, architecture
 from vdmbench.memory.autocast_policy import WeightCasts, register_policy
 from vdmbench.memory.recurrent import recurrent_kernels
+from vdmbench.memory.rms_norm import fused_rms_norm
 
 DEVICE = "simulated_cuda"
 
@@ -65,8 +68,11 @@ def _fake_tensors() -> Iterator[None]:
 
 
 @contextmanager
-def stand_in_device(kind: str) -> Iterator[torch.device]:
-    """Within, tensors on the device given are fake. ``kind`` is ``cuda``, or ``cpu`` for fake tensors of the CPU itself."""
+def stand_in_device(kind: str, card: str = "") -> Iterator[torch.device]:
+    """Within, tensors on the device given are fake. ``kind`` is ``cuda``, or ``cpu`` for fake tensors of the CPU itself.
+
+    PyTorch takes the kernels that it takes on ``card``; on an A100 where none is named.
+    """
     if kind == "cpu":
         with _fake_tensors():
             yield torch.device("cpu")
@@ -76,7 +82,8 @@ def stand_in_device(kind: str) -> Iterator[torch.device]:
     casts = _register()
     with (
         _fake_tensors(),
-        mock.patch.object(F, "scaled_dot_product_attention", _attention),
+        mock.patch.object(F, "scaled_dot_product_attention", partial(_attention, architecture(card))),
+        mock.patch.object(F, "rms_norm", fused_rms_norm(DEVICE)),
         recurrent_kernels(DEVICE),
         mock.patch.object(torch, "Generator", _generator),
         casts.cleared_with_autocast(),
@@ -110,6 +117,7 @@ class _ReadValues(TorchFunctionMode):
 
 
 def _attention(
+    card: Architecture,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -119,8 +127,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """The kernel that PyTorch selects on CUDA (``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``): flash for half
-    precision without a mask, else the memory-efficient one, else un-fused; of those that ``sdpa_kernel`` allows."""
+    """PyTorch's function by the kernel that it selects on the card."""
     if q.device.type != DEVICE:
         return _SDPA(q, k, v, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
     if torch.is_autocast_enabled(DEVICE):
@@ -128,17 +135,38 @@ def _attention(
         q, k, v = q.to(to), k.to(to), v.to(to)
         attn_mask = attn_mask.to(to) if attn_mask is not None and attn_mask.is_floating_point() else attn_mask
     needs_grad = torch.is_grad_enabled() and any(part.requires_grad for part in (q, k, v))
-    half = q.dtype in (torch.float16, torch.bfloat16)
-    if torch.backends.cuda.flash_sdp_enabled() and half and attn_mask is None and q.shape[-1] <= 256:
+    kernel = _selected(card, q, k, v, attn_mask)
+    if kernel == "flash":
         width = q.shape[-1]
         q, k, v = (F.pad(part, (0, -width % 8)) if width % 8 else part for part in (q, k, v))
         return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, dropout_p, is_causal, scale=scale)[0][..., :width]
-    if torch.backends.cuda.mem_efficient_sdp_enabled():
-        bias = None if attn_mask is None else _as_bias(attn_mask, q, k)
-        return torch.ops.aten._scaled_dot_product_efficient_attention(
-            q, k, v, bias, needs_grad, dropout_p, is_causal, scale=scale
-        )[0]
-    return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, attn_mask, dropout_p, is_causal, scale=scale)[0]
+    if kernel == "math":
+        return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, attn_mask, dropout_p, is_causal, scale=scale)[0]
+    bias = None if attn_mask is None else _as_bias(attn_mask, q, k)
+    op = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}_attention")
+    found: Tensor = op(q, k, v, bias, needs_grad, dropout_p, is_causal, scale=scale)[0]
+    return found
+
+
+def _selected(card: Architecture, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> str:
+    """The first that takes these, in PyTorch's order (``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``, priority_order
+    and can_use_*_attention), of those that ``sdpa_kernel`` allows: flash, memory-efficient, un-fused; on Hopper and on
+    Blackwell of the data center cuDNN before them (check_prefer_cudnn_attention). Determinism is asked for as a warning, which
+    excludes none.
+    """
+    allowed, width = torch.backends.cuda, q.shape[-1]
+    ampere = card.capability >= (8, 0)
+    half = q.dtype is torch.float16 or (q.dtype is torch.bfloat16 and ampere)
+    # check_cudnn_tensor_shapes; and it has no gradient for a mask.
+    fits = width % 8 == 0 and width <= 128 and max(q.shape[:2]) <= 65_535 and k.shape[2] > 1
+    trained = mask is not None and mask.requires_grad and torch.is_grad_enabled()
+    if allowed.cudnn_sdp_enabled() and card.capability[0] in (9, 10) and half and fits and not trained:
+        return "cudnn"
+    if allowed.flash_sdp_enabled() and ampere and half and mask is None and width <= 256:
+        return "flash"
+    if allowed.mem_efficient_sdp_enabled() and (half or q.dtype is torch.float32):
+        return "efficient"
+    return "math"
 
 
 def _as_bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Which storages a run makes and drops, seen at PyTorch's dispatcher: exact, for real and for fake tensors alike.
 
-What a kernel allocates and frees inside itself is not seen: cuDNN's and cuFFT's workspaces, partial sums of a reduction. Of
-PyTorch's Fourier transforms it is known, and counted: they copy what they are given where the transformed axis is not the last
-one in memory, and on CUDA from complex to real always, as cuFFT overwrites it there (``SpectralOps.cpp``, ``SpectralOps.cu``).
+What a kernel allocates and frees inside itself is seen on the stand-in CUDA device as far as it is known
+(:mod:`vdmbench.memory.cuda_kernels`), and not on real devices. Of PyTorch's Fourier transforms it is known on all: they copy
+what they are given where the transformed axis is not the last one in memory, and on CUDA from complex to real always, as cuFFT
+overwrites it there (``SpectralOps.cpp``, ``SpectralOps.cu``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vdmbench.memory.architecture import Architecture, architecture
+from vdmbench.memory.cuda_kernels import KERNELS
+from vdmbench.memory.stand_in import DEVICE
 from vdmbench.memory.trace import Event, MemoryTrace, Phase
 
 _FOURIER = {torch.ops.aten._fft_r2c.default, torch.ops.aten._fft_c2r.default, torch.ops.aten._fft_c2c.default}
@@ -28,10 +32,16 @@ class StorageTracker(TorchDispatchMode):
 
     Enter it inside a fake-tensor mode, so that it sees what that mode answers. Its trace's owners are where each storage was
     born, ``activations: path`` or ``temporaries``, until :meth:`claim` says better.
+
+    Args:
+        device_type: whose storages are followed.
+        card: on the stand-in device, the card whose kernels run.
     """
 
-    def __init__(self, device_type: str) -> None:
+    def __init__(self, device_type: str, card: str = "") -> None:
         super().__init__()
+        self._architecture: Architecture = architecture(card)
+        self._inside_a_kernel = device_type != DEVICE
         self.trace = MemoryTrace()
         self._device_type = device_type
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}  # storage's address to its number
@@ -41,6 +51,14 @@ class StorageTracker(TorchDispatchMode):
         self._forward_begin = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kernel = None if self._inside_a_kernel else KERNELS.get(func)
+        if kernel is not None and self._on_device(args):
+            self._inside_a_kernel = True
+            try:
+                with self:  # which sees what the kernel allocates, its results among it
+                    return kernel(func, self._architecture, *args, **(kwargs or {}))
+            finally:
+                self._inside_a_kernel = False
         out = func(*args, **(kwargs or {}))
         if isinstance(out, Tensor):
             self._see(out)
@@ -51,6 +69,10 @@ class StorageTracker(TorchDispatchMode):
         if func in _FOURIER:
             self._copies_of_fourier(func, *args[:2])
         return out
+
+    def _on_device(self, args: Any) -> bool:
+        first = args[0][0] if isinstance(args[0], list | tuple) else args[0]
+        return bool(first.device.type == self._device_type)
 
     def _copies_of_fourier(self, func: Any, given: Tensor, axes: list[int]) -> None:
         last = given.movedim(axes, tuple(range(-len(axes), 0))).is_contiguous()

@@ -15,6 +15,7 @@ from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import linear_attention
 from vdmbench.ops.linear_attention import EPSILON
+from vdmbench.ops.recompute import from_inputs
 
 
 class LinearAttention(Mixer):
@@ -69,12 +70,14 @@ class LinearAttention(Mixer):
         self.scale = self.heads.dim**-0.5 if scale_output else 1.0
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
-        q, k, v = self.heads.split(x)
+        # Maps, normalisers and contexts follow from q, k and v for less than a linear map costs: they are made again.
+        return self._leave(from_inputs(self._mixed, *self.heads.split(x)))
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         after_map = self.rotary
         if self.rotary is not None and self.rotate_first:
             q, k, after_map = self.rotary(q), self.rotary(k), None
-        mixed = linear_attention(q, k, v, feature_map=self.feature_map, rotate=after_map, causal=self.causal)
-        return self._leave(mixed)
+        return linear_attention(q, k, v, feature_map=self.feature_map, rotate=after_map, causal=self.causal)
 
     def initial_state(self, batch: int) -> State:
         """The context of each head, (batch, heads, value, key), and the sum of its keys, in float32 at least."""

@@ -116,12 +116,12 @@ def _scan_backward(
     ungated: Tensor | None,
     softplus: bool,
 ) -> list[Tensor]:
-    """Gradients of x, dt, A, B, C, then of those of D, dt_bias and gate that are there."""
+    """Gradients of x, dt, A, B, C, those of B and C in float32, then of those of D, dt_bias and gate that are there."""
     kernel = importlib.import_module("selective_scan_cuda")
     dx, ddt, dA, dB, dC, dD, ddt_bias, *rest = kernel.bwd(
         x, dt, A, B, C, D, gate, dt_bias, dy, states, ungated, None, softplus, False
     )
-    found = [dx, ddt, dA, dB.to(B.dtype), dC.to(C.dtype)]
+    found = [dx, ddt, dA, dB, dC]
     if D is not None:
         found.append(dD)
     if dt_bias is not None:
@@ -146,7 +146,9 @@ def _(
     ungated: Tensor | None,
     softplus: bool,
 ) -> list[Tensor]:
-    return [torch.empty_like(tensor) for tensor in (x, dt, A, B, C, D, dt_bias, gate) if tensor is not None]
+    sums = [torch.empty_like(tensor, dtype=torch.float32) for tensor in (B, C)]  # csrc/selective_scan/selective_scan.cpp
+    rest = [torch.empty_like(tensor) for tensor in (D, dt_bias, gate) if tensor is not None]
+    return [*(torch.empty_like(tensor) for tensor in (x, dt, A)), *sums, *rest]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
@@ -168,7 +170,7 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     dD = None if D is None else next(found)
     ddt_bias = None if dt_bias is None else next(found)
     d_gate = None if gate is None else next(found)
-    return dx, ddt, dA, dB, dC, dD, d_gate, ddt_bias, None
+    return dx, ddt, dA, dB.to(B.dtype), dC.to(C.dtype), dD, d_gate, ddt_bias, None
 
 
 torch.library.register_autograd("vdmbench::mamba_ssm_scan", _differentiate, setup_context=_setup)

@@ -77,8 +77,9 @@ class _Planned(torch.autograd.Function):
         entering, d_entering = left.to(x.dtype), d_left.to(x.dtype)
         del left, d_left
         d_scores = torch.empty_like(scores)
+        d_sums = [torch.empty_like(part, dtype=torch.float32) for part in (B, C)]  # _chunk_state_bwd_db, _chunk_scan_bwd_dC
         found = [None if part is None else torch.empty_like(part) for part in (x, dt, A, B, C, D, dt_bias)]
-        del total, steps, scores, entering, d_entering, d_scores
+        del total, steps, scores, entering, d_entering, d_scores, d_sums
         return tuple(found)
 
 

@@ -5,7 +5,8 @@ are free. A program takes one block of channels, a lane a channel, and goes alon
 takes one state after another, so that no sum over states crosses lanes, and scans that state over the tile's frames. The
 tile's axis is the order of the scan: a reverse scan differs in its addresses alone.
 
-The forward pass keeps the state between tiles, in ``kept``; the backward pass takes tiles from the last to the first,
+The forward pass keeps no state: ``state`` has the one before the tile at hand. The backward pass scans each batch element once
+more for the state before every tile, in room that a program has for one element, then takes tiles from the last to the first,
 recomputes the states inside each from there, and scans gradients the other way. Batch elements are dealt to a number of groups
 that depends on the batch alone; each program sums the gradients of parameters over its group in order, each block of channels
 writes its own part of the gradients of B and C, and whoever launches adds the parts: there are no atomics.
@@ -95,9 +96,9 @@ def _states(delta, drive, A, B, before):
 # ---- one direction of one batch element, all frames -------------------------------------------------------------
 
 @triton.jit
-def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, frames, c, STRIDES: tl.constexpr,
+def _scan(out, partial, state, direction, gate, gate_stride, element, batch, frames, c, STRIDES: tl.constexpr,
           GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr, REVERSE: tl.constexpr,
-          HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr):
+          HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, CHUNK: tl.constexpr):
     """Scan one direction into out; of two that become one, the first goes to ``partial``, from where the second takes it.
 
     Delayed, a row of a tile scans the frame before the one whose output it gives; D x is of the output's own frame.
@@ -106,7 +107,7 @@ def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, fram
     DELAY: tl.constexpr = 1 if HOW == QUASI_SEPARABLE else 0
     MERGED: tl.constexpr = HOW != SINGLE and HOW != CONCAT
     real = c < CHANNELS
-    kept += (SIDE * batch + element) * ((frames + DELAY - 1) // CHUNK if KEEP else 1) * STATES * CHANNELS + c
+    state += (SIDE * batch + element) * STATES * CHANNELS + c
     skip = tl.load(D + c, mask=real, other=0.0).to(tl.float32)[None, :]
     bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
     row = tl.arange(0, CHUNK)
@@ -127,17 +128,15 @@ def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, fram
         y = skip * inputs
         Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
         Cs = _at(C, element, strides[3], first, steps, STRIDES[3])
-        slot = start // CHUNK if KEEP else 0
-        behind = slot - 1 if KEEP else 0
         for n in range(STATES):
             A_n = tl.load(A + n * CHANNELS + c, mask=real, other=0.0)
             B_n = tl.load(Bs + n, mask=real_frame, other=0.0).to(tl.float32)
             C_n = tl.load(Cs + n, mask=real_frame, other=0.0).to(tl.float32)
-            before = tl.load(kept + (behind * STATES + n) * CHANNELS, mask=real & (start > 0), other=0.0)
+            before = tl.load(state + n * CHANNELS, mask=real & (start > 0), other=0.0)
             _, h = _states(delta, drive, A_n, B_n, before)
             y += h * C_n  # eq. 2b
             last = tl.sum(tl.where(row[:, None] == CHUNK - 1, h, 0.0), 0)
-            tl.store(kept + (slot * STATES + n) * CHANNELS, last, mask=real & (start + CHUNK < frames + DELAY))
+            tl.store(state + n * CHANNELS, last, mask=real & (start + CHUNK < frames + DELAY))
         if MERGED and SIDE == 0:
             _store(_at(partial, element, frames * CHANNELS, out_first, steps, CHANNELS), c, out_inside, y)
         else:
@@ -148,17 +147,46 @@ def _scan(out, partial, kept, direction, gate, gate_stride, element, batch, fram
                 weight, _ = _silu(_load(_at(gate, element, gate_stride, out_first, steps, GATE_STRIDE), c, out_inside))
                 y *= weight
             _store(_at(out, element, frames * OUT_STRIDE, out_first, steps, OUT_STRIDE), column, out_inside, y)
-        tl.debug_barrier()  # the states kept here are loaded for the next tile, by other lanes where channels are few
+        tl.debug_barrier()  # the states stored here are loaded for the next tile, by other lanes where channels are few
 
 
 @triton.jit
-def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients, gate, gate_stride, d_gate, d_partial, element,
-                   group, block, batch, frames, c, D_OUT_STRIDE: tl.constexpr, STRIDES: tl.constexpr,
+def _states_between_tiles(between, direction, element, frames, c, STRIDES: tl.constexpr, CHANNELS: tl.constexpr,
+                          STATES: tl.constexpr, REVERSE: tl.constexpr, DELAY: tl.constexpr, RECTIFIED: tl.constexpr,
+                          CHUNK: tl.constexpr):
+    """Scan one direction of an element for the state after each tile but the last, (tiles - 1, states, channels)."""
+    x, dt, A, B, _, _, dt_bias, strides = direction
+    real = c < CHANNELS
+    bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
+    row = tl.arange(0, CHUNK)
+    steps = -row if REVERSE else row
+    for start in range(0, frames + DELAY - CHUNK, CHUNK):
+        first, real_frame = _tile(start, frames, row, REVERSE, DELAY)
+        inside = real_frame & real[None, :]
+        v = _load(_at(dt, element, strides[1], first, steps, STRIDES[1]), c, inside) + bias
+        delta, _ = rectified_step(v, inside, RECTIFIED)
+        drive = delta * _load(_at(x, element, strides[0], first, steps, STRIDES[0]), c, inside)
+        Bs = _at(B, element, strides[2], first, steps, STRIDES[2])
+        slot = start // CHUNK
+        for n in range(STATES):
+            A_n = tl.load(A + n * CHANNELS + c, mask=real, other=0.0)
+            B_n = tl.load(Bs + n, mask=real_frame, other=0.0).to(tl.float32)
+            before = tl.load(between + ((slot - 1) * STATES + n) * CHANNELS, mask=real & (slot > 0), other=0.0)
+            _, h = _states(delta, drive, A_n, B_n, before)
+            last = tl.sum(tl.where(row[:, None] == CHUNK - 1, h, 0.0), 0)
+            tl.store(between + (slot * STATES + n) * CHANNELS, last, mask=real)
+        tl.debug_barrier()  # as in the forward pass
+
+
+@triton.jit
+def _scan_backward(d_out, d_out_stride, sides, between, carry, direction, gradients, gate, gate_stride, d_gate, d_partial,
+                   element, group, block, batch, frames, c, D_OUT_STRIDE: tl.constexpr, STRIDES: tl.constexpr,
                    GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, SIDE: tl.constexpr,
                    REVERSE: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, CHUNK: tl.constexpr):
     """The transpose of :func:`_scan`; gradients of parameters are added to the group's.
 
-    ``carry`` holds a_t dh_t of the tile after the one at hand; ``sides`` the outputs of both directions, for a product;
+    ``between`` has room for the states between tiles of one element; ``carry`` holds a_t dh_t of the tile after the one at
+    hand; ``sides`` the outputs of both directions, for a product;
     ``d_partial`` what the first direction gives to the gradient of the gate.
     """
     x, dt, A, B, C, D, dt_bias, strides = direction
@@ -166,7 +194,7 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
     DELAY: tl.constexpr = 1 if HOW == QUASI_SEPARABLE else 0
     real = c < CHANNELS
     slots = (frames + DELAY - 1) // CHUNK
-    kept += (SIDE * batch + element) * slots * STATES * CHANNELS + c
+    between += group * slots * STATES * CHANNELS + c
     carry += group * STATES * CHANNELS + c
     dA += group * STATES * CHANNELS + c
     dD += group * CHANNELS + c
@@ -176,6 +204,7 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
     row = tl.arange(0, CHUNK)
     steps = -row if REVERSE else row
     column = c + CHANNELS if HOW == CONCAT and SIDE == 1 else c
+    _states_between_tiles(between, direction, element, frames, c, STRIDES, CHANNELS, STATES, REVERSE, DELAY, RECTIFIED, CHUNK)
     for done in range(slots + 1):
         slot = slots - done
         start = slot * CHUNK
@@ -215,7 +244,7 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
             A_n = tl.load(A + n * CHANNELS + c, mask=real, other=0.0)
             B_n = tl.load(Bs + n, mask=real_frame, other=0.0).to(tl.float32)
             C_n = tl.load(Cs + n, mask=real_frame, other=0.0).to(tl.float32)
-            before = tl.load(kept + ((slot - 1) * STATES + n) * CHANNELS, mask=real & (slot > 0), other=0.0)
+            before = tl.load(between + ((slot - 1) * STATES + n) * CHANNELS, mask=real & (slot > 0), other=0.0)
             decay, h = _states(delta, drive, A_n, B_n, before)
             if GATED:
                 y += h * C_n
@@ -253,10 +282,10 @@ def _scan_backward(d_out, d_out_stride, sides, kept, carry, direction, gradients
 # ---- all batch elements -----------------------------------------------------------------------------------------
 
 @triton.jit
-def forward(out, partial, kept, ahead, back, gate, gate_stride, batch, frames, AHEAD_STRIDES: tl.constexpr,
+def forward(out, partial, state, ahead, back, gate, gate_stride, batch, frames, AHEAD_STRIDES: tl.constexpr,
             BACK_STRIDES: tl.constexpr, GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr,
-            HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, KEEP: tl.constexpr,
-            CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+            HOW: tl.constexpr, GATED: tl.constexpr, RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, CHUNK: tl.constexpr,
+            BLOCK: tl.constexpr):
     """out (batch, frames, merged channels) from one direction, or from two that merge; a program an element and a block.
 
     ``partial`` holds the first direction's output of two that become one, in float32: out itself, where that is its dtype.
@@ -264,15 +293,15 @@ def forward(out, partial, kept, ahead, back, gate, gate_stride, batch, frames, A
     BLOCKS: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
     element = (tl.program_id(0) // BLOCKS).to(tl.int64)
     c = tl.max_contiguous(tl.program_id(0) % BLOCKS * BLOCK + tl.arange(0, BLOCK), [1])
-    _scan(out, partial, kept, ahead, gate, gate_stride, element, batch, frames, c, AHEAD_STRIDES, GATE_STRIDE, CHANNELS,
-          STATES, 0, REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+    _scan(out, partial, state, ahead, gate, gate_stride, element, batch, frames, c, AHEAD_STRIDES, GATE_STRIDE, CHANNELS,
+          STATES, 0, REVERSE, HOW, GATED, RECTIFIED, CHUNK)
     if HOW != SINGLE:
-        _scan(out, partial, kept, back, gate, gate_stride, element, batch, frames, c, BACK_STRIDES, GATE_STRIDE, CHANNELS,
-              STATES, 1, not REVERSE, HOW, GATED, RECTIFIED, KEEP, CHUNK)
+        _scan(out, partial, state, back, gate, gate_stride, element, batch, frames, c, BACK_STRIDES, GATE_STRIDE, CHANNELS,
+              STATES, 1, not REVERSE, HOW, GATED, RECTIFIED, CHUNK)
 
 
 @triton.jit
-def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_stride, d_ahead, d_back, d_gate, d_partial,
+def backward(d_out, d_out_stride, sides, between, carry, ahead, back, gate, gate_stride, d_ahead, d_back, d_gate, d_partial,
              batch, frames, groups, D_OUT_STRIDE: tl.constexpr, AHEAD_STRIDES: tl.constexpr, BACK_STRIDES: tl.constexpr,
              GATE_STRIDE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr, HOW: tl.constexpr, GATED: tl.constexpr,
              RECTIFIED: tl.constexpr, REVERSE: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
@@ -283,10 +312,10 @@ def backward(d_out, d_out_stride, sides, kept, carry, ahead, back, gate, gate_st
     c = tl.max_contiguous(block * BLOCK + tl.arange(0, BLOCK), [1])
     for index in range(group, batch, groups):
         element = tl.cast(index, tl.int64)
-        _scan_backward(d_out, d_out_stride, sides, kept, carry, ahead, d_ahead, gate, gate_stride, d_gate, d_partial, element,
-                       group, block, batch, frames, c, D_OUT_STRIDE, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0, REVERSE,
-                       HOW, GATED, RECTIFIED, CHUNK)
+        _scan_backward(d_out, d_out_stride, sides, between, carry, ahead, d_ahead, gate, gate_stride, d_gate, d_partial,
+                       element, group, block, batch, frames, c, D_OUT_STRIDE, AHEAD_STRIDES, GATE_STRIDE, CHANNELS, STATES, 0,
+                       REVERSE, HOW, GATED, RECTIFIED, CHUNK)
         if HOW != SINGLE:
-            _scan_backward(d_out, d_out_stride, sides, kept, carry, back, d_back, gate, gate_stride, d_gate, d_partial, element,
-                           group, block, batch, frames, c, D_OUT_STRIDE, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES, 1,
-                           not REVERSE, HOW, GATED, RECTIFIED, CHUNK)
+            _scan_backward(d_out, d_out_stride, sides, between, carry, back, d_back, gate, gate_stride, d_gate, d_partial,
+                           element, group, block, batch, frames, c, D_OUT_STRIDE, BACK_STRIDES, GATE_STRIDE, CHANNELS, STATES,
+                           1, not REVERSE, HOW, GATED, RECTIFIED, CHUNK)

@@ -1,7 +1,7 @@
 """The selective scans on CUDA devices as PyTorch operators over the kernels of :mod:`vdmbench.ops.triton_kernels`.
 
 Operators of ``torch.library``, so that fake tensors pass through them; what they hold for a while is among their outputs, so
-that a plan of memory counts it. Between the passes they hold their inputs and the states between tiles of frames. Triton is
+that a plan of memory counts it. Between the passes they hold their inputs alone, as they are. Triton is
 imported when a scan first runs. Under ``TRITON_INTERPRET=1``, set before Triton is first imported, the kernels run as Python
 on CPU tensors: slow, and enough to check them where there is no GPU.
 """
@@ -21,11 +21,12 @@ from vdmbench.ops.direction import Direction
 DEVICES = ("cuda", "cpu") if os.environ.get("TRITON_INTERPRET") == "1" else ("cuda",)
 """Device types that the kernels run on in this process."""
 _GROUPS = 512
-"""Most groups of batch elements in a backward pass, hence most partial gradients of a parameter."""
+"""Most groups of batch elements in a backward pass, hence most partial gradients of a parameter, and room for states between
+tiles of so many elements."""
 _BLOCK, _BACKWARD_BLOCK = 32, 128
 """Most channels of a program; in the backward pass, fewer blocks leave fewer partial gradients of B and C."""
 _CHUNK = 16
-"""Frames between kept states, and the frames of a tile."""
+"""Frames of a tile."""
 _MERGES = {"single": 0, "sum": 1, "product": 2, "concat": 3, "quasi-separable": 4}
 _SINGLE, _SUM, _PRODUCT, _CONCAT, _QUASI_SEPARABLE = _MERGES.values()
 
@@ -50,9 +51,7 @@ def triton_scan(
     Computed in float32 and rounded once; y and every gradient have the dtype of what they belong to.
     """
     tensors = [[] if direction is None else _filled(direction) for direction in (ahead, back)]
-    inputs = [*tensors[0], *tensors[1], *([] if gate is None else [gate])]
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    return torch.ops.vdmbench.triton_scan(*tensors, gate, _MERGES[merge], softplus, reverse, keep)[0]
+    return torch.ops.vdmbench.triton_scan(*tensors, gate, _MERGES[merge], softplus, reverse)[0]
 
 
 def _filled(direction: Direction) -> list[Tensor]:
@@ -62,50 +61,47 @@ def _filled(direction: Direction) -> list[Tensor]:
 
 
 _INPUTS = "Tensor[] ahead, Tensor[] back, Tensor? gate, int how, bool softplus, bool reverse"
-torch.library.define("vdmbench::triton_scan", f"({_INPUTS}, bool keep) -> (Tensor, Tensor, Tensor)")
-torch.library.define("vdmbench::triton_scan_backward", f"(Tensor d_out, Tensor kept, {_INPUTS}) -> Tensor[]")
+torch.library.define("vdmbench::triton_scan", f"({_INPUTS}) -> (Tensor, Tensor, Tensor)")
+torch.library.define("vdmbench::triton_scan_backward", f"(Tensor d_out, {_INPUTS}) -> Tensor[]")
 
 
 @torch.library.impl("vdmbench::triton_scan", ("CPU", "CUDA"))
 def _scan(
-    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool, keep: bool
+    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The merged output; the states between tiles, (directions, batch, tiles - 1, state, channels) in float32; and the first
+    """The merged output; the state before the tile at hand, (directions, batch, state, channels) in float32; and the first
     direction's output before it is rounded, where it merges and y is of half precision."""
-    out, kept, partial = _outputs(ahead, back, how, keep)
-    _launch_forward(out, partial, kept, ahead, back, gate, how, softplus, reverse, keep)
-    return out, kept, partial
+    out, state, partial = _outputs(ahead, back, how)
+    _launch_forward(out, partial, state, ahead, back, gate, how, softplus, reverse)
+    return out, state, partial
 
 
 @torch.library.register_fake("vdmbench::triton_scan")
 def _(
-    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool, keep: bool
+    ahead: list[Tensor], back: list[Tensor], gate: Tensor | None, how: int, softplus: bool, reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _outputs(ahead, back, how, keep)
+    return _outputs(ahead, back, how)
 
 
-def _outputs(ahead: list[Tensor], back: list[Tensor], how: int, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _outputs(ahead: list[Tensor], back: list[Tensor], how: int) -> tuple[Tensor, Tensor, Tensor]:
     x, A = ahead[0], ahead[2]
     batch, frames, channels = x.shape
     out = x.new_empty(batch, frames, 2 * channels if how == _CONCAT else channels)
-    rows = frames + 1 if how == _QUASI_SEPARABLE else frames
-    slots = (rows - 1) // _CHUNK if keep else 1  # one is overwritten tile by tile
-    kept = x.new_empty((2 if back else 1, batch, slots, A.shape[1], channels), dtype=torch.float32)
+    state = x.new_empty((2 if back else 1, batch, A.shape[1], channels), dtype=torch.float32)
     rounds = how not in (_SINGLE, _CONCAT) and x.dtype is not torch.float32
-    return out, kept, x.new_empty(x.shape if rounds else (0,), dtype=torch.float32)
+    return out, state, x.new_empty(x.shape if rounds else (0,), dtype=torch.float32)
 
 
 def _launch_forward(
     out: Tensor,
     partial: Tensor,
-    kept: Tensor,
+    state: Tensor,
     ahead: list[Tensor],
     back: list[Tensor],
     gate: Tensor | None,
     how: int,
     softplus: bool,
     reverse: bool,
-    keep: bool,
 ) -> None:
     from vdmbench.ops import triton_kernels
 
@@ -119,7 +115,7 @@ def _launch_forward(
         triton_kernels.forward[grid](
             out,
             partial if partial.numel() else out,
-            kept,
+            state,
             first,
             second,
             gates,
@@ -135,7 +131,6 @@ def _launch_forward(
             GATED=gate is not None,
             RECTIFIED=softplus,
             REVERSE=reverse,
-            KEEP=keep,
             CHUNK=_CHUNK,
             BLOCK=block,
             num_warps=1,
@@ -152,6 +147,7 @@ class _Buffers(NamedTuple):
     d_partial: Tensor
     sides: Tensor
     carried: Tensor
+    between: Tensor
     carry: Tensor
 
     @classmethod
@@ -164,6 +160,7 @@ class _Buffers(NamedTuple):
             return x.new_empty(shape, dtype=torch.float32)
 
         adds = gate is not None and gate.dtype is not torch.float32 and how not in (_SINGLE, _PRODUCT)
+        tiles = -(-(frames + (how == _QUASI_SEPARABLE)) // _CHUNK)
         product = how == _PRODUCT  # each direction's gradient asks for the other's output
         return cls(
             _gradients(ahead, groups, blocks),
@@ -171,19 +168,19 @@ class _Buffers(NamedTuple):
             None if gate is None else torch.empty_like(gate, memory_format=torch.contiguous_format),
             empty(*x.shape) if adds else empty(0),
             empty(batch, frames, 2 * channels) if product else empty(0),
-            empty(2, batch, 1, states, channels) if product else empty(0),
+            empty(2, batch, states, channels) if product else empty(0),
+            empty(groups, tiles - 1, states, channels),
             empty(groups, states, channels),
         )
 
     def flat(self) -> list[Tensor]:
         gate = [] if self.gate is None else [self.gate]
-        return [*self.ahead, *self.back, *gate, self.d_partial, self.sides, self.carried, self.carry]
+        return [*self.ahead, *self.back, *gate, self.d_partial, self.sides, self.carried, self.between, self.carry]
 
 
 @torch.library.impl("vdmbench::triton_scan_backward", ("CPU", "CUDA"))
 def _scan_backward(
     d_out: Tensor,
-    kept: Tensor,
     ahead: list[Tensor],
     back: list[Tensor],
     gate: Tensor | None,
@@ -199,7 +196,7 @@ def _scan_backward(
     groups, blocks = min(batch, _GROUPS), -(-channels // block)
     buffers = _Buffers.of(ahead, back, gate, how)
     if how == _PRODUCT:
-        _launch_forward(buffers.sides, buffers.d_partial, buffers.carried, ahead, back, None, _CONCAT, softplus, reverse, False)
+        _launch_forward(buffers.sides, buffers.d_partial, buffers.carried, ahead, back, None, _CONCAT, softplus, reverse)
     first, steps = _arguments(ahead)
     second, second_steps = _arguments(back) if back else (first, steps)
     gates = first[0] if gate is None else features_adjacent(gate)
@@ -210,7 +207,7 @@ def _scan_backward(
             d_merged,
             d_merged.stride(0),
             buffers.sides,
-            kept,
+            buffers.between,
             buffers.carry,
             first,
             second,
@@ -244,7 +241,6 @@ def _scan_backward(
 @torch.library.register_fake("vdmbench::triton_scan_backward")
 def _(
     d_out: Tensor,
-    kept: Tensor,
     ahead: list[Tensor],
     back: list[Tensor],
     gate: Tensor | None,
@@ -300,19 +296,19 @@ def _summed(gradients: list[Tensor], direction: list[Tensor]) -> list[Tensor]:
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ahead, back, gate, *ctx.flags, _ = inputs
+    ahead, back, gate, *ctx.flags = inputs
     ctx.counts = len(ahead), len(back)
-    ctx.save_for_backward(*ahead, *back, gate, output[1])
+    ctx.save_for_backward(*ahead, *back, gate)
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx: Any, d_out: Tensor, *_: Tensor | None) -> tuple[Any, ...]:
-    *tensors, gate, kept = ctx.saved_tensors
+    *tensors, gate = ctx.saved_tensors
     count = ctx.counts[0]
     ahead, back = tensors[:count], tensors[count:]
-    found = torch.ops.vdmbench.triton_scan_backward(d_out, kept, ahead, back, gate, *ctx.flags)
+    found = torch.ops.vdmbench.triton_scan_backward(d_out, ahead, back, gate, *ctx.flags)
     d_gate = found[len(tensors)] if gate is not None else None
-    return (_summed(found[:count], ahead), _summed(found[count : len(tensors)], back), d_gate, None, None, None, None)
+    return (_summed(found[:count], ahead), _summed(found[count : len(tensors)], back), d_gate, None, None, None)
 
 
 torch.library.register_autograd("vdmbench::triton_scan", _differentiate, setup_context=_setup)

@@ -38,6 +38,7 @@ _PHASES = (("train", "Training"), ("sample", "Sampling"))
 _HOLDERS = {
     "parameters": "#0072B2", "gradients": "#56B4E9", "optimiser": "#009E73", "EMA": "#8C8C8C",
     "temporal activations": "#D55E00", "other activations": "#E69F00", "temporaries": "#CC79A7",
+    "workspaces": "#F0E442",
 }  # fmt: skip
 _TAIL = 8
 """Exponents are fitted over lengths from the longest over this on: in shorter clips fixed costs hide the growth."""
