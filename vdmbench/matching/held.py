@@ -1,8 +1,8 @@
 """What one mixer keeps for its backward pass, in bytes a site, frame and channel: on a GPU, simulated, and on this CPU, really.
 :mod:`vdmbench.matching.must_hold` has what it must keep.
 
-On the GPU the mixer runs forward and backward on fake tensors of the stand-in device, twice, with a number of sites and with twice as
-many; the difference leaves out what does not grow with them (parameters and their casts).
+On the GPU the mixer runs forward and backward on fake tensors of the stand-in device, twice, with a number of sites and with
+twice as many; the difference leaves out what does not grow with them (parameters and their casts).
 """
 
 from __future__ import annotations

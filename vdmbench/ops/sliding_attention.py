@@ -89,7 +89,13 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tenso
     mask = near & real[:, None]
     mask = mask | ~(start + inside < frames)[..., None]  # a padded query sees all, so that no row of scores is empty
     mixed = fused(queries, neighbourhood(k), neighbourhood(v), mask[None], False)
-    return mixed.flatten(1, 2)[:, :frames].unflatten(0, (batch, heads))
+    joined: Tensor = recomputed(_joined, mixed, frames, (batch, heads))  # a copy where the kernel puts rows before blocks
+    return joined
+
+
+def _joined(mixed: Tensor, frames: int, batch_and_heads: tuple[int, int]) -> Tensor:
+    """Blocks one behind the other, (batch, heads, frames, head_dim)."""
+    return mixed.flatten(1, 2)[:, :frames].unflatten(0, batch_and_heads)
 
 
 declare(
