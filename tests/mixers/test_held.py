@@ -73,7 +73,9 @@ def test_the_table_in_the_docs_is_what_is_held():
     """``python benchmarks/held_memory.py --docs`` writes it anew."""
     lines = (ROOT / "docs" / "ops.md").read_text().splitlines()
     begin = lines.index(BENCHMARK.HEADER) + 2
-    rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines[begin:][: len(MIXERS)]}
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines[begin:][: len(MIXERS)]
+    }
     assert list(rows) == list(MIXERS)
     for label, (must, *cells) in rows.items():
         assert float(must) == pytest.approx(must_hold(MIXERS[label], 64, 64), abs=0.06)

@@ -47,9 +47,16 @@ def everything_kept(mixer: Mapping[str, Any], channels: int, frames: int) -> lis
 
 
 def _of_heads(built: Any, mixer: Mapping[str, Any], frames: int) -> list[Kept]:
-    """softmax(q k^T) v is recomputed block by block from the sums of its rows, a number a head in float32."""
+    """softmax(q k^T) v is recomputed block by block from the sums of its rows, a number a head in float32. Windows are computed
+    for whole blocks of frames."""
     inner, heads = built.heads.inner, built.heads.count
-    return [Kept("queries, keys, values", 3 * inner), Kept("mixed values", inner), Kept("sums of the softmax", heads, 4)]
+    window = min(int(mixer.get("window", 1)), frames)
+    rows = -(-frames // window) * window / frames
+    return [
+        Kept("queries, keys, values", 3 * inner),
+        Kept("mixed values", rows * inner),
+        Kept("sums of the softmax", rows * heads, 4),
+    ]
 
 
 def _linear_attention(built: Any, mixer: Mapping[str, Any], frames: int) -> list[Kept]:

@@ -97,4 +97,4 @@ class Heads(nn.Module):
 
 
 def _side_by_side(mixed: Tensor) -> Tensor:
-    return mixed.transpose(1, 2).flatten(-2)
+    return mixed.transpose(1, 2).flatten(-2).contiguous()  # as the map takes it: a copy made there would be kept
