@@ -1,4 +1,4 @@
-"""What every mixer keeps for its backward pass on a simulated GPU, in bfloat16, and what it must: bytes a site, frame and channel.
+"""What every mixer keeps for its backward pass on a simulated GPU in bfloat16, and must: bytes a site, frame and channel.
 
 python benchmarks/held_memory.py                     # 64 and 256 channels, 64 and 1,024 frames
 python benchmarks/held_memory.py mamba2 hydra        # these mixers alone

@@ -90,4 +90,4 @@ def test_a_formula_by_hand():
     assert [each.numbers for each in kept] == [64, 2 * 128, 2 * 64 + 2, 128]
     assert must_hold(MIXERS["mamba2"], 64, 64) == 2 * (64 + 256 + 130 + 128) / 64
     attention = everything_kept(MIXERS["attention"], 64, 64)
-    assert math.fsum(each.numbers for each in attention) == 64 + 3 * 64 + 64 + 2
+    assert math.fsum(each.numbers for each in attention) == 64 + 3 * 64 + 64 + 8  # of 8 heads
