@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from tests.memory.workloads import beside_workspaces, mixer, workload
 from vdmbench.matching.cost import built_on_meta
+from vdmbench.matching.held import held_memory
 from vdmbench.matching.simulation import CannotSimulate, simulate, trace_workload
 from vdmbench.user_code import allow, fingerprint
 
@@ -72,9 +74,10 @@ def test_holders_sum_to_the_peak(by_precision):
 
 def test_half_precision_shrinks_what_is_kept(by_precision):
     full, half = by_precision["fp32"]["train"], by_precision["bf16"]["train"]
-    # Half, and the copy that a norm under autocast takes in float32.
-    assert half.holders["temporal activations"] == pytest.approx(full.holders["temporal activations"] / 2, rel=0.25)
-    assert beside_workspaces(half) < 0.85 * beside_workspaces(full)  # norms take float32 copies under autocast
+    kept = {dtype: held_memory(mixer("attention"), 16, 8, dtype=dtype).held for dtype in (torch.float32, torch.bfloat16)}
+    assert kept[torch.bfloat16] == pytest.approx(kept[torch.float32] / 2, rel=0.05)
+    # Of 8 frames, for which flash attention's accumulator has 128 rows: little is won at the peak.
+    assert beside_workspaces(half) < beside_workspaces(full)
     assert by_precision["fp16"]["train"].allocated_peak_bytes == pytest.approx(half.allocated_peak_bytes, rel=0.01)
 
 
