@@ -59,15 +59,18 @@ def advance(delta: Row, drive: Row, y: Row, A: Rows, h: Rows, B: Scalars, C: Sca
 
 
 @row_kernel
-def advance_keeping(delta: Row, drive: Row, dy: Row, A: Rows, before: Rows, h: Rows, decay: Rows, B: Scalars, dC: Sums) -> None:
-    """As :func:`advance`, keeping the state and its decay; dC = sum over channels of dy h."""
-    step, inputs, gradient = delta.value, drive.value, dy.value
+def advance_keeping(
+    delta: Row, drive: Row, y: Row, A: Rows, before: Rows, h: Rows, decay: Rows, B: Scalars, C: Scalars
+) -> None:
+    """As :func:`advance`, keeping the state before and its decay."""
+    step, inputs, out = delta.value, drive.value, y.value
     for n in range(STATES):
         factor = exp2(step * A[n].value)
         state = factor * before[n].value + inputs * B[n]
         decay[n].value = factor
         h[n].value = state
-        dC[n].add(gradient * state)
+        out = out + state * C[n]
+    y.value = out
 
 
 @row_kernel
@@ -79,17 +82,20 @@ def pull_back(
     d_drive: Row,
     A: Rows,
     before: Rows,
+    h: Rows,
     decay: Rows,
     dh: Rows,
     dA: Rows,
     B: Scalars,
     C: Scalars,
     dB: Sums,
+    dC: Sums,
 ) -> None:
     """The transpose of :func:`advance`: dh, what later frames ask of the state, gains C dy and passes on through the decay."""
     step, inputs, gradient = delta.value, drive.value, dy.value
     to_delta, to_drive = d_delta.value, d_drive.value
     for n in range(STATES):
+        dC[n].add(gradient * h[n].value)
         to_state = dh[n].value + gradient * C[n]
         dB[n].add(to_state * inputs)
         to_drive = to_drive + to_state * B[n]
@@ -119,23 +125,36 @@ def advance_alike(decay: Row, drive: Row, y: Row, h: Rows, B: Scalars, C: Scalar
 
 
 @row_kernel
-def advance_alike_keeping(decay: Row, drive: Row, dy: Row, before: Rows, h: Rows, B: Scalars, dC: Sums) -> None:
+def advance_alike_keeping(decay: Row, drive: Row, y: Row, before: Rows, h: Rows, B: Scalars, C: Scalars) -> None:
     """As :func:`advance_keeping`, the decay given."""
-    factor, inputs, gradient = decay.value, drive.value, dy.value
+    factor, inputs, out = decay.value, drive.value, y.value
     for n in range(STATES):
         state = factor * before[n].value + inputs * B[n]
         h[n].value = state
-        dC[n].add(gradient * state)
+        out = out + state * C[n]
+    y.value = out
 
 
 @row_kernel
 def pull_back_alike(
-    decay: Row, drive: Row, dy: Row, d_decay: Row, d_drive: Row, before: Rows, dh: Rows, B: Scalars, C: Scalars, dB: Sums
+    decay: Row,
+    drive: Row,
+    dy: Row,
+    d_decay: Row,
+    d_drive: Row,
+    before: Rows,
+    h: Rows,
+    dh: Rows,
+    B: Scalars,
+    C: Scalars,
+    dB: Sums,
+    dC: Sums,
 ) -> None:
     """The transpose of :func:`advance_alike`."""
     factor, inputs, gradient = decay.value, drive.value, dy.value
     to_decay, to_drive = d_decay.value, d_drive.value
     for n in range(STATES):
+        dC[n].add(gradient * h[n].value)
         to_state = dh[n].value + gradient * C[n]
         dB[n].add(to_state * inputs)
         to_drive = to_drive + to_state * B[n]

@@ -3,7 +3,7 @@
 Nothing of (batch, frames, channels, state) is ever held. One thread takes one batch element at a time: the state, laid out
 (state, channels), stays in its level-1 cache; the backward pass scans once more for the state at the start of every
 ``CHUNK`` frames, then takes the chunks in reverse, scans each again keeping its states, and pulls gradients back through
-them.
+them. Of the last chunk the first of these scans keeps the states already, so that a clip of one chunk is scanned once.
 
 Batch elements are dealt to a number of groups that depends on the batch alone, each group sums the gradients of parameters
 on its own and groups are added in order: results do not depend on the number of threads, to the last bit.
@@ -51,28 +51,40 @@ SINGLE, SUM, PRODUCT, CONCAT, QUASI_SEPARABLE = range(5)
 Arrays = tuple[np.ndarray, ...]
 
 
-# ---- one batch element, all frames ------------------------------------------------------------------------------
+# ---- one batch element -------------------------------------------------------------------------------------------
+
+
+@part
+def begin(direction: Arrays, element: int, delayed: bool, y: np.ndarray) -> None:
+    """What y (frames, channels) holds before a scan, where that adds to another frame than it is at: D x."""
+    if delayed:
+        for t in range(len(y)):
+            weigh(y[t], direction[5], direction[0][element, t])
 
 
 @part
 def scan(
-    direction: Arrays, element: int, rectified: bool, reverse: bool, delayed: bool, y: np.ndarray, kept: np.ndarray
+    direction: Arrays,
+    element: int,
+    length: int,
+    rectified: bool,
+    reverse: bool,
+    delayed: bool,
+    y: np.ndarray,
+    h: np.ndarray,
+    kept: np.ndarray,
 ) -> None:
-    """Scan one batch element into y (frames, channels); where ``kept`` has room, keep the state before each chunk there.
+    """Scan the first ``length`` frames, in scan order, into y, from the state h and on to it; where ``kept`` has room, keep the
+    state before each chunk there.
 
     ``delayed``: what the state gives goes to the next frame in scan order, and D x stays.
     """
     xs, dts, A, Bs, Cs, D, dt_bias = direction
     x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
     frames, channels = x.shape
-    states, alike = B.shape[1], A.shape[0] == 1
-    h = np.zeros((states, channels), A.dtype)
-    delta, slope, drive, decay, nowhere = np.empty((5, channels), A.dtype)
-    if delayed:
-        nowhere[:] = 0
-        for t in range(frames):
-            weigh(y[t], D, x[t])
-    for i in range(frames):
+    alike = A.shape[0] == 1
+    delta, slope, drive, decay, nowhere = np.zeros((5, channels), A.dtype)
+    for i in range(length):
         t = frames - 1 - i if reverse else i
         if i % CHUNK == 0 and kept.shape[0] > 0:
             kept[i // CHUNK] = h
@@ -94,61 +106,84 @@ def scan(
 
 
 @part
-def scan_backward(
+def scan_keeping(
+    direction: Arrays,
+    element: int,
+    start: int,
+    rectified: bool,
+    reverse: bool,
+    delayed: bool,
+    y: np.ndarray,
+    h: np.ndarray,
+    decay: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    """Scan the chunk from frame ``start`` on, in scan order, from the state h[0]; keep what pulls gradients back: every state
+    in h, decays, and in ``steps`` delta, its slope and drive. Into y, but where that has no frames."""
+    xs, dts, A, Bs, Cs, D, dt_bias = direction
+    x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
+    frames, channels = x.shape
+    nowhere = np.zeros(channels, A.dtype)
+    for k in range(min(CHUNK, frames - start)):
+        t = frames - 1 - start - k if reverse else start + k
+        delta, slope, drive = steps[0, k], steps[1, k], steps[2, k]
+        if rectified:
+            softplus(delta, slope, dt[t], dt_bias)
+        else:
+            identity(delta, slope, dt[t], dt_bias)
+        out = nowhere
+        if len(y) > 0 and not delayed:
+            out = y[t]
+        elif len(y) > 0 and start + k < frames - 1:
+            out = y[t - 1 if reverse else t + 1]
+        if delayed:
+            weigh(drive, delta, x[t])
+        else:
+            begin_frame(drive, out, delta, x[t], D)
+        if A.shape[0] == 1:
+            common_decay(decay[k, 0], delta, A[0])
+            advance_alike_keeping(decay[k, 0], drive, out, h[k], h[k + 1], B[t], C[t])
+        else:
+            advance_keeping(delta, drive, out, A, h[k], h[k + 1], decay[k], B[t], C[t])
+
+
+@part
+def pull_chunk_back(
     direction: Arrays,
     gradients: Arrays,
     element: int,
     group: int,
-    rectified: bool,
+    start: int,
     reverse: bool,
     delayed: bool,
     dy: np.ndarray,
-    kept: np.ndarray,
+    h: np.ndarray,
+    decay: np.ndarray,
+    steps: np.ndarray,
+    dh: np.ndarray,
 ) -> None:
-    """Gradients of one batch element's scan from dy (frames, channels); those of parameters are added to the group's."""
-    xs, dts, A, Bs, Cs, D, dt_bias = direction
-    x, dt, B, C = xs[element], dts[element], Bs[element], Cs[element]
+    """Gradients of the chunk from frame ``start`` on from dy (frames, channels) and from dh, what later chunks ask of the
+    state; those of parameters are added to the group's."""
+    xs, _, A, Bs, Cs, D, _ = direction
+    x, B, C = xs[element], Bs[element], Cs[element]
     dx, ddt, dB, dC = gradients[0][element], gradients[1][element], gradients[3][element], gradients[4][element]
     dA, dD, ddt_bias = gradients[2][group], gradients[5][group], gradients[6][group]
     frames, channels = x.shape
-    states, alike = B.shape[1], A.shape[0] == 1
-    h = np.empty((CHUNK + 1, states, channels), A.dtype)
-    decay = np.empty((CHUNK, *A.shape), A.dtype)
-    delta, slope, drive = np.empty((3, CHUNK, channels), A.dtype)
-    dh = np.zeros((states, channels), A.dtype)
     d_delta, d_drive, nothing = np.zeros((3, channels), A.dtype)
-    for chunk in range((frames - 1) // CHUNK, -1, -1):
-        start = chunk * CHUNK
-        length = min(CHUNK, frames - start)
-        h[0] = kept[chunk]
-        for k in range(length):
-            t = frames - 1 - start - k if reverse else start + k
-            if rectified:
-                softplus(delta[k], slope[k], dt[t], dt_bias)
-            else:
-                identity(delta[k], slope[k], dt[t], dt_bias)
-            weigh(drive[k], delta[k], x[t])
-            asked = dy[t]
-            if delayed:
-                asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
-            if alike:
-                common_decay(decay[k, 0], delta[k], A[0])
-                advance_alike_keeping(decay[k, 0], drive[k], asked, h[k], h[k + 1], B[t], dC[t])
-            else:
-                advance_keeping(delta[k], drive[k], asked, A, h[k], h[k + 1], decay[k], B[t], dC[t])
-        for k in range(length - 1, -1, -1):
-            t = frames - 1 - start - k if reverse else start + k
-            d_delta[:] = 0
-            d_drive[:] = 0
-            asked = dy[t]
-            if delayed:
-                asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
-            if alike:
-                pull_back_alike(decay[k, 0], drive[k], asked, d_delta, d_drive, h[k], dh, B[t], C[t], dB[t])
-                pull_back_decay(d_delta, dA[0], decay[k, 0], delta[k], A[0])
-            else:
-                pull_back(delta[k], drive[k], asked, d_delta, d_drive, A, h[k], decay[k], dh, dA, B[t], C[t], dB[t])
-            end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta[k], slope[k], d_delta, d_drive, D)
+    for k in range(min(CHUNK, frames - start) - 1, -1, -1):
+        t = frames - 1 - start - k if reverse else start + k
+        delta, slope, drive = steps[0, k], steps[1, k], steps[2, k]
+        d_delta[:] = 0
+        d_drive[:] = 0
+        asked = dy[t]
+        if delayed:
+            asked = nothing if start + k == frames - 1 else dy[t - 1 if reverse else t + 1]
+        if A.shape[0] == 1:
+            pull_back_alike(decay[k, 0], drive, asked, d_delta, d_drive, h[k], h[k + 1], dh, B[t], C[t], dB[t], dC[t])
+            pull_back_decay(d_delta, dA[0], decay[k, 0], delta, A[0])
+        else:
+            pull_back(delta, drive, asked, d_delta, d_drive, A, h[k], h[k + 1], decay[k], dh, dA, B[t], C[t], dB[t], dC[t])
+        end_frame(dx[t], ddt[t], dD, ddt_bias, dy[t], x[t], delta, slope, d_delta, d_drive, D)
 
 
 @part
@@ -206,10 +241,13 @@ def forward(
     groups = min(batch, GROUPS)
     for group in prange(groups):
         y = np.empty((directions, frames, channels), out.dtype)
-        kept = np.empty((0, 0, 0), out.dtype)
+        h, kept = np.empty((ahead[3].shape[2], channels), out.dtype), np.empty((0, 0, 0), out.dtype)
         for element in range(group, batch, groups):
             for side in range(directions):
-                scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept)
+                direction = back if side else ahead
+                begin(direction, element, delayed, y[side])
+                h[:] = 0
+                scan(direction, element, frames, rectified, reverse != (side == 1), delayed, y[side], h, kept)
             merge(out[element], y[0], y[-1], gate[element], gated, how)
 
 
@@ -230,24 +268,65 @@ def backward(
     """Gradients of :func:`forward`; those of A, D and dt_bias one per group, to be added over groups."""
     batch, frames, channels = ahead[0].shape
     directions, delayed = (1 if how == SINGLE else 2), how == QUASI_SEPARABLE
-    chunks = (frames + CHUNK - 1) // CHUNK
+    states, last = ahead[3].shape[2], (frames - 1) // CHUNK
     groups = min(batch, GROUPS)
     for group in prange(groups):
         y = np.empty((directions, frames, channels), d_out.dtype)
-        kept = np.empty((directions, chunks, ahead[3].shape[2], channels), d_out.dtype)
+        none = np.empty((0, channels), d_out.dtype)
+        kept = np.empty((directions, last, states, channels), d_out.dtype)
+        h = np.empty((directions, CHUNK + 1, states, channels), d_out.dtype)
+        decay = np.empty((directions, CHUNK, *ahead[2].shape), d_out.dtype)
+        steps = np.empty((directions, 3, CHUNK, channels), d_out.dtype)
+        dh = np.empty((states, channels), d_out.dtype)
         for element in range(group, batch, groups):
             for side in range(directions):
-                scan(back if side else ahead, element, rectified, reverse != (side == 1), delayed, y[side], kept[side])
-            merge_backward(d_out[element], y[0], y[-1], gate[element], d_gate[element], gated, how)
-            for side in range(directions):
-                scan_backward(
-                    back if side else ahead,
-                    d_back if side else d_ahead,
+                direction, against = back if side else ahead, reverse != (side == 1)
+                begin(direction, element, delayed, y[side])
+                h[side, 0] = 0
+                scan(direction, element, last * CHUNK, rectified, against, delayed, y[side], h[side, 0], kept[side])
+                scan_keeping(
+                    direction,
                     element,
-                    group,
+                    last * CHUNK,
                     rectified,
-                    reverse != (side == 1),
+                    against,
                     delayed,
                     y[side],
-                    kept[side],
+                    h[side],
+                    decay[side],
+                    steps[side],
                 )
+            merge_backward(d_out[element], y[0], y[-1], gate[element], d_gate[element], gated, how)
+            for side in range(directions):
+                direction, against = back if side else ahead, reverse != (side == 1)
+                gradients = d_back if side else d_ahead
+                dh[:] = 0
+                for chunk in range(last, -1, -1):
+                    if chunk < last:
+                        h[side, 0] = kept[side, chunk]
+                        scan_keeping(
+                            direction,
+                            element,
+                            chunk * CHUNK,
+                            rectified,
+                            against,
+                            delayed,
+                            none,
+                            h[side],
+                            decay[side],
+                            steps[side],
+                        )
+                    pull_chunk_back(
+                        direction,
+                        gradients,
+                        element,
+                        group,
+                        chunk * CHUNK,
+                        against,
+                        delayed,
+                        y[side],
+                        h[side],
+                        decay[side],
+                        steps[side],
+                        dh,
+                    )
