@@ -187,10 +187,8 @@ def test_weights_lie_with_the_cell_that_trained_alike(results):
     found = cells(CHAIN)
     other, took = found["floor seed=0"], found["uni seed=0"]
     leave(results, other)
-    made = leave(results, took)
+    leave(results, took, training=Training(steps=2, first_step=2, measured_in=f"{other.identity}/abc"))
     (results.checkpoint_folder(took.identity) / checkpoint_name(2)).unlink()
-    alike = made.model_copy(update={"training": Training(steps=2, first_step=2, measured_in=f"{other.identity}/abc")})
-    (results.folder_of(made).record).write_text(alike.model_dump_json())
     begins = beginning(Planned(found["bi seed=0"], SOLVED, None), results)
     assert begins.weights.checkpoint_folder == results.checkpoint_folder(other.identity).resolve()
     assert begins.weights.attempt == f"{other.identity}/abc"

@@ -119,8 +119,8 @@ def _shortened(train: Train, steps: int) -> Train:
 
 
 def as_costly(inputs: CellInputs) -> CellInputs:
-    """The cell with no more clips than decide what sampling costs in memory and what a match finds: two batches, of which one is
-    alive while the next is begun. Where the batch size is matched all clips count, for no batch is larger."""
+    """The cell with no more clips than decide the memory of sampling and what a match finds: two batches, of which one is alive
+    while the next is begun. Where the batch size is matched all clips count, for no batch is larger."""
     if _samples_are_matched(inputs):
         return inputs
     fewer = min(inputs.sample.clips, 2 * inputs.sample.batch_size)
