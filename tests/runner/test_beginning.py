@@ -143,6 +143,20 @@ def test_a_field_that_decides_the_network_takes_the_network_of_its_trial(results
     assert (found.inputs.mixer.state, found.solved.state_elements) == (8, 8)
 
 
+def test_what_was_begun_goes_on_with_its_choice(results):
+    """Another choice would train on from the checkpoint of the first, and the record would say nothing of it."""
+    cell = tuned(seeds=[100])["uni seed=0"]
+    run_trials(results, cell, (None, 0.4, 0.5))
+    first = beginning(Planned(cell, SOLVED, None), results).tuned
+    leave(results, dependencies(cell)[0], loss=0.1, training=Training(steps=1, final_loss=0.1))
+    assert (first.chosen, beginning(Planned(cell, SOLVED, None), results).tuned.chosen) == (1e-3, 3e-4)
+    leave(results, cell, "interrupted", tuned=first)
+    assert beginning(Planned(cell, SOLVED, None), results).tuned.chosen == 3e-4, "nothing is left of it"
+    results.checkpoint_folder(cell.identity).mkdir()
+    (results.checkpoint_folder(cell.identity) / checkpoint_name(1)).touch()
+    assert beginning(Planned(cell, SOLVED, None), results).tuned == first
+
+
 def test_the_edge_of_a_grid_is_of_numbers():
     assert edge([3, 1, 2], 1) == "smallest"
     assert edge([3, 1, 2], 2) is None

@@ -15,7 +15,7 @@ from vdmbench.quantities import pick, quantities_of
 from vdmbench.records import UNFINISHED, Record, ResultsFolder, Solved, Trial, Tuned
 from vdmbench.runner.planning import INDIFFERENT, Planned
 from vdmbench.runner.trained_weights import TrainedWeights, WeightsGone
-from vdmbench.suite import CellInputs
+from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.dependencies import trials_of, with_value
 from vdmbench.suite.tuning import Tune
 
@@ -60,15 +60,19 @@ def beginning(planned: Planned, results: ResultsFolder) -> Beginning | Waits | B
         found = _records_of_trials(cell.inputs, results)
         if isinstance(found, Waits):
             return found
-        tuned = _chosen(cell.inputs.tune, _metrics(cell.inputs), found)
+        begun = _begun_before(cell, results)
+        tuned = begun.tuned if begun is not None else None
+        tuned = tuned or _chosen(cell.inputs.tune, _metrics(cell.inputs), found)
         if tuned.chosen is None:
             worst = next((record for _, record in found if record.message), found[0][1])
             told = f": {worst.message}" if worst.message else ""
             return Blocked(f"no trial of {tuned.field} has a {tuned.by}; {worst.label} is {worst.status}{told}", tuned)
         inputs = with_value(cell.inputs, tuned.chosen)
         if tuned.field not in _DECIDES_NO_COST:
-            # The trial differs in seed and steps alone, so what was solved for it holds.
-            solved, infeasible = next(r.solved for v, r in found if v == tuned.chosen and r.status == "ok"), None
+            # The trial differs in seed, steps and clips alone, so what was solved for it holds.
+            trial = next((record for value, record in found if value == tuned.chosen and record.status == "ok"), begun)
+            assert trial is not None, "the choice was made by a trial, or by an attempt before"
+            solved, infeasible = trial.solved, None
     if cell.inputs.init_from is not None:
         record = _latest(cell.inputs.init_from.identity(), results)
         name = cell.inputs.init_from.variant
@@ -82,6 +86,17 @@ def beginning(planned: Planned, results: ResultsFolder) -> Beginning | Waits | B
         except WeightsGone as error:
             return Blocked(str(error), tuned)
     return Beginning(inputs, solved, infeasible, tuned, weights)
+
+
+def _begun_before(cell: Cell, results: ResultsFolder) -> Record | None:
+    """An earlier attempt at the cell with a choice, whose checkpoint is there: what it has trained goes on with that choice,
+    also where a trial has ended otherwise since."""
+    history = results.history(cell.identity)
+    folder = results.checkpoint_folder(cell.identity)
+    if history is None or not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    chosen = [record for record in history.attempts if record.tuned is not None and record.tuned.chosen is not None]
+    return chosen[-1] if chosen else None
 
 
 def chosen_by_trials(inputs: CellInputs, results: ResultsFolder) -> Tuned | None:
