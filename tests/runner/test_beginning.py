@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import queue
 
 import pytest
@@ -186,6 +187,17 @@ def test_a_cell_whose_origin_failed_is_blocked_and_not_begun_from_nothing(result
     blocked = beginning(Planned(found["bi seed=0"], SOLVED, None), results)
     assert isinstance(blocked, Blocked)
     assert f"uni seed=0, whose weights it begins with, is {status}: for a reason" in blocked.reason
+
+
+def test_what_a_cell_begins_with_travels_to_another_process(results):
+    """As Slurm and Ray hand it on."""
+    found = cells(CHAIN, f"tune={json.dumps(GRID | {'seeds': [100]})}")
+    for label in ("uni seed=0", "tuning: uni seed=100"):
+        leave(results, found[label])
+    for cell in dependencies(found["bi seed=0"])[1:]:
+        leave(results, cell, loss=0.1)
+    begins = beginning(Planned(found["bi seed=0"], SOLVED, None), results)
+    assert pickle.loads(pickle.dumps(begins)) == begins
 
 
 def test_weights_that_did_not_come_along_block_with_the_remedy(results):

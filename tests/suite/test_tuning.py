@@ -47,9 +47,11 @@ def test_a_trial_is_the_cell_with_another_value_seed_and_length():
 
 
 def test_a_trial_that_is_judged_by_its_training_makes_two_batches_of_clips_and_judges_none():
-    by_loss, by_distance = (trials(cells("sample.clips=9", by=by))[0].inputs for by in ("val_loss", "ste-fd"))
+    declared = ("sample.clips=9", "evaluate.at=[0.5, 1]")
+    by_loss, by_distance = (trials(cells(*declared, by=by))[0].inputs for by in ("val_loss", "ste-fd"))
     assert (by_loss.sample.clips, by_loss.evaluate.metrics) == (6, [])
     assert (by_distance.sample.clips, len(by_distance.evaluate.metrics)) == (9, 1)
+    assert by_loss.evaluate.at == by_distance.evaluate.at == [1], "of a trial its end decides"
 
 
 def test_the_learning_rate_of_a_trial_rises_over_the_same_share_of_its_steps():

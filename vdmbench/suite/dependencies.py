@@ -31,7 +31,7 @@ def with_value(inputs: CellInputs, value: Any) -> CellInputs:
 def trials_of(inputs: CellInputs) -> list[tuple[Any, CellInputs]]:
     """The trials of a cell, each with the value that it tries: in the order of the grid, then of the seeds.
 
-    A trial that is judged by its training alone samples two batches, which take the memory of all, and judges no clips. Its
+    A trial is judged at its end. One that is judged by its training alone samples two batches, which take the memory of all, and judges no clips. Its
     learning rate rises over the same share of its steps.
     """
     tune = inputs.tune
@@ -41,9 +41,11 @@ def trials_of(inputs: CellInputs) -> list[tuple[Any, CellInputs]]:
     for value in tune.values:
         tried = with_value(inputs, value)
         changes: dict[str, Any] = {"train": _shortened(tried.train, tune.steps_of(tried.train.steps))}
+        judged: dict[str, Any] = {"at": [1.0]}
         if _needs_no_clips(tune.by):
-            changes["evaluate"] = tried.evaluate.model_copy(update={"metrics": [], "cuts": False, "lpips": False})
+            judged |= {"metrics": [], "cuts": False, "lpips": False}
             changes["sample"] = as_costly(tried).sample
+        changes["evaluate"] = tried.evaluate.model_copy(update=judged)
         trial = tried.model_copy(update=changes)
         found += [(value, trial.with_seed(seed)) for seed in tune.seeds]
     return found
