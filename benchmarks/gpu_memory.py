@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from simulated_memory import choices, described
 
 from vdmbench.matching.probe import measure_peaks
 from vdmbench.matching.simulation import run_steps, simulate
+from vdmbench.matching.target import Target
 from vdmbench.measure import capture, hardware_cohort
+from vdmbench.memory.architecture import card_like
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.records.atomic import write_atomically
 
@@ -37,7 +40,9 @@ RECORDED = HERE.parent / "tests" / "memory" / "recorded"
 
 
 def _workload(name: str, frames: int, batch: int) -> Any:
-    return described(choices()[name], base=32, multipliers=(1, 2, 4, 8), frames=frames, size=64, batch=batch)
+    """Planned for a card on which PyTorch takes the kernels that it takes here."""
+    workload = described(choices()[name], base=32, multipliers=(1, 2, 4, 8), frames=frames, size=64, batch=batch)
+    return replace(workload, target=Target(card_like(torch.cuda.get_device_capability())))
 
 
 def simulated(name: str, frames: int, batch: int) -> dict[str, Any]:

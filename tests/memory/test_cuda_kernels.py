@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.memory.workloads import mixer, workload
+from vdmbench.cards import DEVICES
 from vdmbench.matching.simulation import simulate
 from vdmbench.matching.target import Target
-from vdmbench.memory.architecture import architecture
+from vdmbench.memory.architecture import _CARDS, architecture, card_like
 from vdmbench.memory.cuda_kernels import CUBLAS_WORKSPACE
 from vdmbench.memory.stand_in import stand_in_device
 from vdmbench.memory.storages import StorageTracker
@@ -230,6 +231,13 @@ def test_a_plan_is_for_a_card():
         peaks[card] = simulate(type(described)(**{**vars(described), "target": target}), ("train",))["train"]
     assert peaks["h200"].allocated_peak_bytes <= peaks["a100-80gb"].allocated_peak_bytes
     assert architecture("16GiB") == architecture("a100-80gb"), "an amount of memory stands for one"
+    assert architecture(card_like((9, 0))).capability == (9, 0)
+    with pytest.raises(ValueError, match=r"no card of compute capability 6\.1 is known"):
+        card_like((6, 1))
+
+
+def test_every_card_has_an_architecture():
+    assert set(DEVICES) == set(_CARDS)
 
 
 def test_what_is_allocated_inside_is_freed_and_a_real_device_is_left_alone():

@@ -11,7 +11,9 @@ import torch
 
 from tests.memory.workloads import mixer, network
 from vdmbench.matching.simulation import simulate
+from vdmbench.matching.target import Target
 from vdmbench.matching.workload import Workload
+from vdmbench.memory.architecture import card_like
 from vdmbench.suite.blocks import Sample, Train
 
 pytestmark = [
@@ -22,7 +24,9 @@ pytestmark = [
 _PROBE = """
 import json, sys
 from vdmbench.matching.probe import measure_peaks
+from vdmbench.matching.target import Target
 from vdmbench.matching.workload import Workload
+from vdmbench.memory.architecture import card_like
 from vdmbench.suite.blocks import Sample, Train
 asked = json.load(sys.stdin)
 asked.update(train=Train(**asked["train"]), sample=Sample(**asked["sample"]))
@@ -36,9 +40,11 @@ print(json.dumps(measure_peaks(Workload(**asked))))
 def test_the_simulation_meets_a_real_device(name, precision):
     train = Train(steps=2, batch_size=2, precision=precision)
     sample = Sample(clips=4, batch_size=2, precision=precision)
-    workload = Workload(network(base_channels=32, multipliers=(1, 2, 4, 8)), mixer(name), 64, 64, train, sample)
+    target = Target(card_like(torch.cuda.get_device_capability()))
+    described = network(base_channels=32, multipliers=(1, 2, 4, 8))
+    workload = Workload(described, mixer(name), 64, 64, train, sample, target=target)
     asked = {**vars(workload), "train": train.model_dump(), "sample": sample.model_dump()}
-    del asked["diffusion"]  # the default
+    del asked["diffusion"], asked["target"]  # the default, and what is measured takes no notice of
     done = subprocess.run(
         [sys.executable, "-c", _PROBE], input=json.dumps(asked), stdout=subprocess.PIPE, text=True, check=True
     )

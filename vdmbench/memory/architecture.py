@@ -37,6 +37,17 @@ _CARDS = {
 }
 
 
+def card_like(capability: tuple[int, int]) -> str:
+    """A card of the list with that compute capability, on which PyTorch takes the same kernels.
+
+    Raises ValueError where there is none.
+    """
+    for card, found in _CARDS.items():
+        if found.capability == capability:
+            return card
+    raise ValueError(f"no card of compute capability {capability[0]}.{capability[1]} is known to vdmbench.memory.architecture")
+
+
 def architecture(card: str) -> Architecture:
     """That of the card of this name; of an A100 for one that is not in the list, as an amount of memory is."""
     return _CARDS.get(card, _A100)
