@@ -155,7 +155,7 @@ def _states_between_tiles(between, direction, element, frames, c, STRIDES: tl.co
                           STATES: tl.constexpr, REVERSE: tl.constexpr, DELAY: tl.constexpr, RECTIFIED: tl.constexpr,
                           CHUNK: tl.constexpr):
     """Scan one direction of an element for the state after each tile but the last, (tiles - 1, states, channels)."""
-    x, dt, A, B, _, _, dt_bias, strides = direction
+    x, dt, A, B, _C, _D, dt_bias, strides = direction
     real = c < CHANNELS
     bias = tl.load(dt_bias + c, mask=real, other=0.0).to(tl.float32)[None, :]
     row = tl.arange(0, CHUNK)
