@@ -21,6 +21,7 @@ TAKEN = {
     "gated_delta_scan": ["triton", "chunked", "reference"],
     "causal_conv1d": ["triton", "torch"],
     "long_convolution": ["triton", "fft", "reference"],
+    "group_norm_silu": ["triton", "torch"],
 }
 
 

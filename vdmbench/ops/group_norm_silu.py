@@ -170,6 +170,7 @@ declare(
         _fused(Kernels(triton_group_norm.forward, triton_group_norm.backward)),
         DEVICES,
         triton_missing,
+        package="triton",
         refuses=lambda x, *_: triton_group_norm.refuses(x),
     ),
     Backend(

@@ -25,7 +25,7 @@ from vdmbench.suite.pattern import mixers_of
 from vdmbench.user_cache import user_cache, writable
 from vdmbench.user_code import is_code
 
-_DEPENDED_ON = ("torch", "triton", "numpy", "mamba-ssm", "causal-conv1d", "xformers")
+_DEPENDED_ON = ("torch", "triton", "numpy", "mamba-ssm", "causal-conv1d", "xformers", "flash-linear-attention")
 
 
 class PlanCache:
