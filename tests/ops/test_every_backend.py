@@ -71,7 +71,16 @@ def _delta(batch: int, frames: int, heads: int, key: int, value: int) -> Shapes:
 
 
 def _normed(
-    x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor, film: Tensor, *, pooled: bool, told: bool, beside: bool, **o: Any
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tensor,
+    film: Tensor,
+    *,
+    pooled: bool = False,
+    told: bool = True,
+    beside: bool = True,
+    **o: Any,
 ) -> Tensor:
     """At most 8 groups; statistics of one image, or of all; scale and shift for each two images."""
     return ops.group_norm_silu(

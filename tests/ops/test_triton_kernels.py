@@ -96,6 +96,7 @@ REAL = {
     "quasi_separable_scan": (2, 70, 2, 64, 1, 64),
     "gated_delta_scan": (2, 70, 2, 32, 32),
     "causal_conv1d": (2, 70, 128, 7),
+    "group_norm_silu": (4, 33, 16, 96),
     "long_convolution": (40, 70, 128),
     "attention": (2, 3, 70, 64),
 }

@@ -17,7 +17,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_every_backend import EITHER_WAY, LAYOUTS, OPS, TOLERANCE, compare
 
-from vdmbench.ops import BackendUnavailable, triton_attention, triton_conv, triton_delta, triton_long_conv, triton_ssd
+from vdmbench.ops import (
+    BackendUnavailable,
+    triton_attention,
+    triton_conv,
+    triton_delta,
+    triton_group_norm,
+    triton_long_conv,
+    triton_ssd,
+)
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -27,6 +35,7 @@ SIZES: dict[str, list[tuple[int, ...]]] = {
     "quasi_separable_scan": SSD_SIZES,
     "gated_delta_scan": [(1, 7, 3, 5, 3), (1, 1, 1, 1, 1), (1, 2, 1, 2, 9)],
     "causal_conv1d": [(3, 9, 5, 4), (1, 1, 1, 1), (1, 2, 3, 7)],
+    "group_norm_silu": [(4, 3, 5, 24), (1, 1, 1, 1), (2, 1, 3, 40)],
     "long_convolution": [(3, 37, 5), (1, 1, 1), (1, 17, 4)],
     "attention": [(3, 2, 37, 5), (1, 1, 1, 1), (5, 1, 16, 18)],
 }
@@ -38,6 +47,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "quasi_separable_scan": [{}],
     "gated_delta_scan": EITHER_WAY,
     "causal_conv1d": CONVOLUTIONS,
+    "group_norm_silu": OPS["group_norm_silu"].options,
     "long_convolution": EITHER_WAY,
     "attention": OPS["attention"].taken_by("triton"),
 }
@@ -48,6 +58,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, sizes in (
         (triton_ssd, {"_CHUNK": 16, "_WIDTH": 16, "_WIDTH_OF_FLOAT32": 16, "_PROGRAMS": 2}),
         (triton_delta, {"_ROOM": 64, "_BLOCK": 4}),
+        (triton_group_norm, {"_ROWS": 4, "_BLOCK": 8}),
         (triton_conv, {"_SLOTS": 2, "_ROWS": 8, "_BLOCK": 4}),
         (triton_attention, {"_TILE": 16, "_PROGRAMS": 4}),
         (triton_long_conv, {"_CLIPS": 2, "_CLIPS_OF_FLOAT32": 2, "_CHANNELS": 2, "_PROGRAMS": 4}),

@@ -81,7 +81,7 @@ def _formula(
     last = x.permute(0, 2, 3, 1)
     # With channels last, images next to each other lie in memory as one tall image: stacking them moves nothing.
     tall = last.unflatten(0, (-1, pooled)).flatten(1, 2).permute(0, 3, 1, 2)
-    normed = F.group_norm(tall.to(wide), groups, weight.to(wide), bias.to(wide), EPSILON)
+    normed = torch.group_norm(tall.to(wide), groups, weight.to(wide), bias.to(wide), EPSILON)
     z = normed.permute(0, 2, 3, 1).reshape(last.shape).permute(0, 3, 1, 2)
     if film is not None:
         scale, shift = film.to(wide).repeat_interleave(len(x) // len(film), 0)[..., None, None].chunk(2, 1)
