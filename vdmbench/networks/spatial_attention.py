@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -54,16 +55,26 @@ class SpatialAttention(nn.Module):
         """The same with the maps to values and to the output taken behind the sums over places, of which there are more than
         channels: of a head, softmax(q) (softmax(k)^T x) W_v^T W_out^T, whose last three are one small matrix an image."""
         to_q, to_k, to_v = self.to_qkv.weight.chunk(3)
-        q = recomputed(partial(_over_features, self.heads), linear(x, to_q))
-        k = recomputed(_over_places, linear(x, to_k))
-        context = (k.transpose(1, 2) @ x.to(k.dtype)).unflatten(1, (self.heads, HEAD_DIM))  # (images, heads, 32, channels)
+        q = _softmax(linear(x, to_q), partial(_over_features, self.heads))
+        k = _softmax(linear(x, to_k), _over_places)
+        context = self._by_head(k.transpose(1, 2) @ x.to(k.dtype))
         values = context @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
         out = values @ (self.to_out.weight * HEAD_DIM**-0.5).unflatten(1, (self.heads, HEAD_DIM)).permute(1, 2, 0)
-        return q @ out.flatten(1, 2) + self.to_out.bias
+        return q @ out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2) + self.to_out.bias
+
+    def _by_head(self, x: Float[Tensor, "images inner channels"]) -> Float[Tensor, "heads images_x_32 channels"]:
+        """Maps of a head are one matrix product of all images."""
+        return x.unflatten(1, (self.heads, HEAD_DIM)).transpose(0, 1).flatten(1, 2)
+
+
+def _softmax(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """In float32 at least. Its backward pass asks for its result and not for x: so the result is kept in the place of x; or x,
+    where that is of half precision, and half as large."""
+    return function(x) if x.dtype.itemsize >= torch.float32.itemsize else recomputed(function, x)
 
 
 def _over_features(heads: int, q: Tensor) -> Tensor:
-    """Softmax of each head's; in float32 at least, as that over places."""
+    """Of each head by itself."""
     return q.unflatten(-1, (heads, HEAD_DIM)).softmax(-1, torch.promote_types(q.dtype, torch.float32)).flatten(-2)
 
 
