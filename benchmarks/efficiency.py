@@ -1,4 +1,5 @@
-"""What checkpointing, channels-last weights, bf16 and the compiler do to a training step: memory simulated, time measured.
+"""What recomputation, checkpointing, channels-last weights, bf16 and the compiler do to a training step: memory simulated, time
+measured. The plain step computes again what is cheap; the row ``recompute none`` says what that saves and costs.
 
     python benchmarks/efficiency.py --out benchmarks/cpu/efficiency.json            # a minute or two
     python benchmarks/efficiency.py --compile --out benchmarks/cpu/efficiency.json  # and minutes of compiling
@@ -31,6 +32,7 @@ NETWORK = {"name": "unet3d", "base_channels": 16, "multipliers": [1, 2]}
 MIXER = {"name": "attention"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "recompute none": {"recompute": "none"},
     "checkpointing": {"checkpointing": True},
     "channels_last": {"channels_last": True},
     "bf16": {"precision": "bf16"},
