@@ -83,10 +83,6 @@ def linear_attention_quadratic(
     causal: bool = False,
 ) -> Float[Tensor, "batch heads frames head_dim"]:
     """The same function by its frames x frames weights: the definition that tests hold :func:`linear_attention` to."""
-    if feature_map == "softmax" and rotate is None and not causal:
-        check_heads("linear_attention", q, k, v)
-        if simulated_device() is None and refuses(q) is None:
-            return numba_linear_attention(q, k, v)
     q, k = _features(q, k, v, feature_map, causal)
     turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
     weights = turned_q @ turned_k.transpose(-1, -2)  # (batch, heads, frames, frames)
