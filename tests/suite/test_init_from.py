@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.suite.texts import MINIMAL
+from vdmbench.records.experiments import Declaration, difference, experiments
 from vdmbench.suite import Cell, CellInputs, SuiteError, dependencies, expand, parse_suite, with_dependencies
 
 TEXT = MINIMAL.replace("  bi:\n", "  bi:\n    init_from: uni\n")
@@ -81,3 +82,22 @@ def test_bad_input_is_one_line_with_its_place(edit: tuple[str, str], message: st
         expand(*parse_suite(TEXT.replace(*edit), "s.yaml"))
     (line,) = refused.value.problems
     assert message in line
+
+
+def declarations(*overrides: str) -> list[Declaration]:
+    found = cells("seeds=[0, 1]", "sweep={data.frames: [6, 8]}", *overrides).values()
+    return [Declaration(cell.variant, cell.point, cell.inputs.model_dump(mode="json")) for cell in found]
+
+
+def test_seeds_points_and_variants_that_begin_otherwise_are_one_experiment():
+    (one,) = experiments(declarations())
+    assert len(one.members) == 3 * 2 * 2
+
+
+def test_an_origin_that_was_trained_otherwise_makes_two_experiments_of_those_that_begin_with_it():
+    before, after = declarations(), declarations("variants.uni.set={train.learning_rate: 0.5}")
+    heirs = [each for each in (*before, *after) if each.variant == "bi"]
+    first, second = experiments(heirs)
+    assert len(first.members) == len(second.members) == 4
+    assert list(first.values) == ["variants.bi.init_from.train.learning_rate"]
+    assert difference(heirs[0], heirs[4]) == "init_from.train.learning_rate: 0.0001 / 0.5"

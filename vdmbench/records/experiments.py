@@ -191,10 +191,11 @@ def _differing(key: _Key, among: Sequence[_Key]) -> dict[str, str]:
 
 
 def _collapsed(paths: Sequence[str]) -> list[str]:
-    """Without what follows from another difference: the options of a choice by another name, what a match refers to."""
+    """Without what follows from another difference: the options of a choice by another name, what a match refers to, and what a
+    cell begins with."""
     chosen = [path.removesuffix(".name") for path in paths if path.endswith(".name")]
     kept = dict.fromkeys(next((choice for choice in chosen if _within(path, {choice})), path) for path in paths)
-    first_hand = [path for path in kept if path.partition(".")[0] != "reference"]
+    first_hand = [path for path in kept if path.partition(".")[0] != "reference" and f".{_BEGUN_FROM}" not in f".{path}"]
     return first_hand or list(kept)
 
 

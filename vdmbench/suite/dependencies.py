@@ -31,8 +31,8 @@ def with_value(inputs: CellInputs, value: Any) -> CellInputs:
 def trials_of(inputs: CellInputs) -> list[tuple[Any, CellInputs]]:
     """The trials of a cell, each with the value that it tries: in the order of the grid, then of the seeds.
 
-    A trial is judged at its end. One that is judged by its training alone samples two batches, which take the memory of all, and judges no clips. Its
-    learning rate rises over the same share of its steps.
+    A trial is judged at its end, and its learning rate rises over the same share of its steps. One that is judged by its
+    training alone samples two batches, which take the memory of all, and judges no clips.
     """
     tune = inputs.tune
     if tune is None:
