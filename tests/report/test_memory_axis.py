@@ -55,8 +55,9 @@ def test_a_measured_peak_that_is_off_its_plan_is_told_with_the_ratio() -> None:
 def test_of_two_plans_in_one_cohort_the_rarer_is_left_out_by_name() -> None:
     records = [make_record("s4d", seed=seed, cuda=False, card="a100-80gb") for seed in range(3)]
     other = make_record("bi-mamba", cuda=False, card="h200")
-    study = Study.of([*records, other])
+    lost = make_record("attention", cuda=False, card="h200", status="error", cohort=None)
+    study = Study.of([*records, other, lost])
     assert study.outcomes(study.memory)[study.groups[0]]["bi-mamba"].n == 0
     assert study.outcomes(study.memory)[study.groups[0]]["s4d"].n == 3
     (note,) = (note for note in study.notes if "is for h200, PyTorch 2.13.0, triton" in note)
-    assert note.startswith("Planned memory of 1 cell is for h200")
+    assert note.startswith("Planned memory of 2 cells is for h200")

@@ -33,6 +33,7 @@ def plan_peaks(workload: Workload) -> PlannedPeaks:
             peaks |= simulated(workload, phases)
         except CannotSimulate as error:
             why[str(error)] = None
-    packages = sorted({package for peak in peaks.values() for package in peak.packages})
-    planned_for = PlannedFor(device=workload.target.card, torch=torch.__version__.partition("+")[0], packages=packages)
+    target = workload.target
+    torch_version = torch.__version__.partition("+")[0]
+    planned_for = PlannedFor(device=target.card, torch=torch_version, packages=sorted(target.packages))
     return PlannedPeaks(peaks, planned_for, "; ".join(why) or None)

@@ -32,7 +32,7 @@ class PlannedFor(Recorded):
     torch: str
     """PyTorch's version, without its build (``+cpu``)."""
     packages: list[str]
-    """Optional packages whose kernels the peaks count, in order of name."""
+    """Optional packages that are taken to be there, in order of name, whether a cell's kernels come from them or not."""
 
     def __str__(self) -> str:
         return f"{self.device}, PyTorch {self.torch}, {' '.join(self.packages) or 'no optional package'}"

@@ -118,7 +118,8 @@ def common_level(points: Mapping[str, Sequence[Point]]) -> float | None:
     """The middle of the range of x that all frontiers of two or more widths span; None where there is none."""
     every = [enough_seeds(own) for own in points.values()]
     fronts = [_front(_coordinates(own, np.array([[*point.means] for point in own]).reshape(1, -1))[0]) for own in every if own]
-    fronts = [front for front in fronts if front[0, 0] < front[-1, 0]]  # a variant may be of one size at every budget
+    # A variant may be of one size at every budget.
+    fronts = [front for front in fronts if len(front) and front[0, 0] < front[-1, 0]]
     if not fronts:
         return None
     low, high = max(front[0, 0] for front in fronts), min(front[-1, 0] for front in fronts)

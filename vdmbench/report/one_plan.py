@@ -18,7 +18,9 @@ def one_plan_each(frame: pd.DataFrame) -> list[str]:
     plan."""
     notes = []
     source = frame[_SOURCES[0]].copy()
-    for _, rows in frame.groupby(frame["cohort"].fillna(""), sort=False):
+    cohorts = frame["cohort"].dropna().unique()
+    nowhere = cohorts[0] if len(cohorts) == 1 else ""  # a cell that failed before it knew its hardware counts with the others
+    for _, rows in frame.groupby(frame["cohort"].fillna(nowhere), sort=False):
         (kept, count), *others = list(source[rows.index].value_counts().items()) or [("", 0)]
         for other, left_out in others:
             of_it = rows.index[source[rows.index] == other]
