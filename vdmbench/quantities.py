@@ -132,6 +132,10 @@ BUILT_IN: tuple[Quantity, ...] = (
         limit="final_loss", tells_collapse=True,
     ),
     Quantity(
+        "train_steps", "Optimiser steps", "steps", "lower", "exact", "Optimiser steps that training took.",
+        lambda record: found.steps if (found := training_of(record)) else None,
+    ),
+    Quantity(
         "train_flops", "Training FLOPs", "FLOPs", "lower", "exact",
         "Forward FLOPs times three (a backward pass counts as two) times the clips of all steps; what is computed again to "
         "save memory is not counted.",
@@ -171,6 +175,9 @@ BUILT_IN: tuple[Quantity, ...] = (
     ),
 )  # fmt: skip
 """What records of any suite have, in the order of tables."""
+
+ALONG_TRAINING = ("train_steps", "train_flops", "train_seconds")
+"""What grows while a network trains: a run has a curve of what it had learned over each of them."""
 
 
 # ------------------------------------------------------------------------------------------------ a suite's metrics

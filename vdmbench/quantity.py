@@ -74,6 +74,11 @@ class Quantity:
         return DIMENSIONS.get(self.unit, "count")
 
     @property
+    def learned(self) -> bool:
+        """Whether it follows from what a network has learned, so that it has a value wherever training was judged."""
+        return self.reach == "portable"
+
+    @property
     def signed(self) -> bool:
         """May be zero or less: averaged over sweep points by its arithmetic mean, others by their geometric one."""
         return self.scale == "difference"

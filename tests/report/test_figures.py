@@ -22,7 +22,7 @@ from vdmbench.report.study import Group
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FIGURES if name not in ("profiles", "length", "prediction", "streaming", "tuning")]
+    "name", [name for name in FIGURES if name not in ("profiles", "length", "prediction", "streaming", "tuning", "progress")]
 )
 def test_every_figure_in_every_format_with_its_fonts(report, name) -> None:
     pdf = (report / "figures" / f"{name}.pdf").read_bytes()

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from vdmbench.cell_label import coordinate
-from vdmbench.quantities import Quantity
+from vdmbench.quantities import ALONG_TRAINING, Quantity
 from vdmbench.report.aggregation import is_counted
 from vdmbench.report.collapses import runs_for_tests
 from vdmbench.report.frontier import Point, frontier_gap, points_of, widths
@@ -322,11 +322,13 @@ def _at_equal(study: Study, parsed: ParsedClaim, panel: Panel) -> Finding | None
     gap = frontier_gap(left, right)
     if gap is None:
         seeds = min((len(set.intersection(*(set(point.x) for point in side))) for side in (left, right) if side), default=0)
+        along = parsed.equal in ALONG_TRAINING and y.learned
+        kind, done = ("points of training", "judged") if along else ("widths", "run")
         if min(len(left), len(right)) > 1 and seeds < MINIMUM_SEEDS:
-            return Finding(panel.title, n=seeds, reason=f"{seeds} seeds have all widths; at least {MINIMUM_SEEDS} are needed")
+            return Finding(panel.title, n=seeds, reason=f"{seeds} seeds have all {kind}; at least {MINIMUM_SEEDS} are needed")
         return Finding(
             panel.title,
-            reason=f"{_sizes(left)} and {_sizes(right)} widths were run; two or more on each side are needed, "
+            reason=f"{_sizes(left)} and {_sizes(right)} {kind} were {done}; two or more on each side are needed, "
             f"with a common range of {parsed.equal}",
         )
     ratio = parsed.left.factor / parsed.right.factor

@@ -88,7 +88,6 @@ def _row(cell: Cell, names: dict[str, str], own: set[str], quantities: Sequence[
     row |= {
         "step_time.q1": training.step_seconds.q1 if training and training.step_seconds else None,
         "step_time.q3": training.step_seconds.q3 if training and training.step_seconds else None,
-        "train_steps": record.training.steps if record.training else None,
         "baseline_rss_bytes": record.baseline_rss_bytes,
     }
     for phase in PHASES:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vdmbench.quantities import Quantity
+from vdmbench.quantities import ALONG_TRAINING, Quantity
+from vdmbench.report.along_training import read_along
 from vdmbench.report.statistics import MINIMUM_SEEDS, OverSeeds, seed_by_seed
 from vdmbench.report.study import Group, Outcome, Study
 from vdmbench.suite.widths import is_width
@@ -71,7 +72,11 @@ def widths(study: Study) -> list[str]:
 
 
 def points_of(study: Study, groups: Sequence[Group], label: str, x: Quantity, y: Quantity) -> list[Point]:
-    """A variant's points that have both quantities, by x."""
+    """A variant's points that have both quantities, by x: a point a size; or, of what networks have learned against what
+    training spent, a point at each place of training that was judged."""
+    if x.name in ALONG_TRAINING and y.learned:
+        along = [Point(group, x, y, xs, ys) for group, xs, ys in read_along(study, groups, label, x, y)]
+        return sorted(along, key=lambda point: point.means)
     points = []
     for group in groups:
         across, up = study.outcomes(x)[group].get(label, Outcome()), study.outcomes(y)[group].get(label, Outcome())

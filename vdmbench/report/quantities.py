@@ -32,6 +32,7 @@ SCALES: dict[str, list[tuple[float, str]]] = {
     "parameters": [(1e9, "B"), (1e6, "M"), (1e3, "k"), (1, "")],
     "elements": [(1e9, "G elements"), (1e6, "M elements"), (1e3, "k elements"), (1, "elements")],
     "FLOPs": [(1e18, "EFLOPs"), (1e15, "PFLOPs"), (1e12, "TFLOPs"), (1e9, "GFLOPs"), (1e6, "MFLOPs"), (1, "FLOPs")],
+    "steps": [(1e6, "M"), (1e3, "k"), (1, "")],
     "frames/s": [(1, "frames/s")],
     "dB": [(1, "dB")],
     "s/clip": [(1, "s/clip"), (1e-3, "ms/clip")],

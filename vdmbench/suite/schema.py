@@ -8,7 +8,15 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vdmbench import registry
-from vdmbench.quantities import BUILT_IN, PREDICTION_PROTOCOL, Quantity, UnknownQuantity, metric_quantities, pick
+from vdmbench.quantities import (
+    ALONG_TRAINING,
+    BUILT_IN,
+    PREDICTION_PROTOCOL,
+    Quantity,
+    UnknownQuantity,
+    metric_quantities,
+    pick,
+)
 from vdmbench.suite.autoencoder import AutoencoderBlock
 from vdmbench.suite.blocks import (
     Data,
@@ -181,10 +189,20 @@ class Suite(Declared):
             self._refuse_curves_of_one_size(number, claim)
         return self
 
+    def _points_of(self, learned: Quantity) -> int:
+        """At how many places of training it is taken."""
+        evaluate, points = self.evaluate, len(self.evaluate.at)
+        return max(points, evaluate.val_loss.points) if learned.name == "val_loss" and evaluate.val_loss else points
+
     def _refuse_curves_of_one_size(self, number: int, claim: Claim) -> None:
         """A claim at equal values of something reads each variant's curve over sizes."""
         sizes = {path: values for path, values in self.sweep.items() if is_width(path)}
         equal = claim.parsed().equal
+        read = pick(claim.parsed().left.quantity, [*self._of_metrics(), *BUILT_IN])
+        if equal in ALONG_TRAINING and read.learned and not sizes and self._points_of(read) < 2:
+            more = "evaluate.val_loss.points to 2 or more" if read.name == "val_loss" else "evaluate.at, such as [0.1, 0.3, 1]"
+            message = f"'at equal {equal}' reads '{read.name}' along training, and it is taken at the end alone: set {more}"
+            raise problem_at(("claims", number), message)
         if equal is not None and sizes and all(len(values) < 2 for values in sizes.values()):
             message = (
                 f"'at equal {equal}' compares curves over sizes, and {' and '.join(sizes)} has one value: sweep three or "

@@ -16,6 +16,7 @@ from vdmbench.report.figures.panels import NothingToDraw
 from vdmbench.report.figures.phases import phases_figure
 from vdmbench.report.figures.prediction import prediction_figure
 from vdmbench.report.figures.profiles import profiles_figure
+from vdmbench.report.figures.progress import progress_figure
 from vdmbench.report.figures.samples import samples_figure
 from vdmbench.report.figures.scaling import scaling_figure
 from vdmbench.report.figures.streaming import streaming_figure
@@ -49,6 +50,11 @@ FIGURES: dict[str, tuple[Callable[[Study, Style], ReportFigure], str]] = {
     ),
     "training": (training_figure, "Training loss: mean over seeds, band from lowest to highest seed."),
     "tuning": (tuning_figure, "Mean score of the trials of each value of a tuned field; a ring is round the chosen one."),
+    "progress": (
+        progress_figure,
+        "What runs had learned against what training had spent, in steps, FLOPs and seconds: mean over seeds, band from lowest "
+        "to highest seed.",
+    ),
     "differences": (
         differences_figure,
         "Paired differences to the reference: a dot a seed, the median with its 95 % interval (from six seeds on).",
