@@ -144,6 +144,6 @@ def test_the_operator_is_registered_correctly(gated, random_direction):
     gate = ahead[0].detach().clone() if gated else None
     torch.library.opcheck(
         torch.ops.vdmbench.triton_scan.default,
-        (ahead, back, gate, 1, True, False, True),
+        (ahead, back, gate, 1, True, False),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )
