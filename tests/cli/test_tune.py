@@ -138,6 +138,9 @@ def test_a_merged_folder_knows_the_choice_and_blocks_what_would_need_weights(ran
 
 def test_variants_with_nothing_in_common_are_refused_when_they_are_planned(ran, vdmbench):
     _, suite, _ = ran
+    little = vdmbench("plan", suite, "--no-memory", "variants.video.set={network.base_channels: 16}")
+    assert little.code == 0
+    assert "warning: video begins with 7 of its 431,815 parameters" in little.err
     said = vdmbench("plan", suite, "--no-memory", "variants.video.set={network: {name: dit, base_channels: 16, depth: 2}}")
     assert said.code == 2
     (line,) = [line for line in said.err.splitlines() if line.startswith("error: ")]

@@ -47,6 +47,7 @@ KNOWN = {
     "report/study.py:Study.labels": "names alone",
     "report/tuning.py:_origins": "names of what the cells of one row began with, for a sentence",
     "records/merging.py:_declared_otherwise": "the variant's own settings, to tell experiments apart",
+    "runner/common_weights.py:little_in_common": "names of variants, for a line",
     "runner/selection.py:_closest": "for a message",
     "runner/survey.py:_otherwise": "says what a cell declares otherwise",
     "runner/survey.py:survey": "labels of cells by identity",

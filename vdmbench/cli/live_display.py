@@ -22,7 +22,7 @@ from vdmbench.records import Event, Record, Status
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.settled import FAILED
 
-_STYLES = {"ok": "green", "oom": "yellow", "infeasible": "yellow", "interrupted": "yellow"}
+_STYLES = {"ok": "green", "oom": "yellow", "infeasible": "yellow", "interrupted": "yellow", "skipped": "yellow"}
 _REFRESHES_A_SECOND = 2
 """Drawing is what the supervising process spends most of its time with."""
 _NARROW = 100
@@ -57,7 +57,7 @@ class LiveDisplay:
 
     def _suite(self, bar: int) -> Table:
         failed = sum(number for status, number in self._counts.items() if status in FAILED)
-        done = sum(self._counts.values()) - failed - self._counts["interrupted"]
+        done = sum(self._counts.values()) - failed - self._counts["interrupted"] - self._counts["skipped"]
         line = Table.grid(padding=(0, 1))
         line.add_row(
             styled(self._title, style="bold", overflow="ellipsis", no_wrap=True),

@@ -60,7 +60,7 @@ def plan(
     solved = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines, with_packages=with_packages)
     here = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines) if with_packages else None
     refuse_unreachable(solved, declared, lines)
-    warnings = suite_warnings(cells, declared.run)
+    warnings = [*suite_warnings(cells, declared.run), *solved.notes]
     few = said_beforehand(declared, warnings)
     shown = [planned for planned in solved.cells if not planned.cell.for_tuning]
     tried_in = results or Path("results") / declared.name

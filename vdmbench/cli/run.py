@@ -104,6 +104,7 @@ def run(
         if dry_run:
             solved = plan(with_dependencies(chosen, cells), lines=lines)
             refuse_unreachable(solved, declared, lines)
+            warnings += solved.notes
             few = said_beforehand(declared, warnings)
             if as_json:
                 say_json(plan_as_json(solved, declared, warnings, few))

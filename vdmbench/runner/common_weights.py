@@ -61,6 +61,21 @@ def with_common_weights(
     return [found.get(planned.cell.identity, planned) for planned in cells], refused
 
 
+def little_in_common(cells: Sequence[Planned]) -> list[str]:
+    """A line for each variant that takes over less than half of its parameters from the one that it begins with."""
+    poor = [
+        (planned.cell.variant, planned.common)
+        for planned in cells
+        if planned.common is not None and 2 * planned.common.matched_parameters < planned.common.parameters
+    ]
+    lines = [
+        f"{variant} begins with {common.matched_parameters:,} of its {common.parameters:,} parameters from '{common.variant}', "
+        "and the rest is drawn: give both the same widths, if more is meant"
+        for variant, common in poor
+    ]
+    return list(dict.fromkeys(lines))
+
+
 def _structure(planned: Planned) -> dict[str, Any]:
     """What decides the paths and shapes of a cell's tensors."""
     assert planned.solved is not None, "its knobs are known"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vdmbench.cards import PLANNED_FOR, Device
 from vdmbench.records import OutOfMemory, Solved
-from vdmbench.runner.common_weights import CommonWeights, with_common_weights
+from vdmbench.runner.common_weights import CommonWeights, little_in_common, with_common_weights
 from vdmbench.runner.plan_cache import PlanCache, parse_answer
 from vdmbench.runner.stopping import Stop
 from vdmbench.suite import Cell, CellInputs, SourceLines
@@ -157,10 +157,10 @@ def plan(
     planned, strangers = with_common_weights(planned, _ask)
     if strangers:
         raise CannotBuild([Refused(each.cell, ("init_from",), message) for each, message in strangers], lines)
-    return Plan(planned, problems, notes)
+    return Plan(planned, problems, [*notes, *little_in_common(planned)])
 
 
-INDIFFERENT = ("steps", "learning_rate", "warm_up")
+INDIFFERENT = ("steps", "learning_rate", "learning_rate_warm_up", "schedule", "min_learning_rate", "warm_up")
 """Of training: neither cost, memory nor any check depends on these, and suites sweep them."""
 _CHECKED = {"condition", "data", "evaluate", "sample", "train", *FORMS}
 
