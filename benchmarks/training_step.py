@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STUDY = ("identity", "mlp", "attention", "linear-attention", "mamba", "mamba2", "hydra", "gated-delta-net", "s4d")
 BOTH = ("mamba", "mamba2", "gated-delta-net", "s4d")
 """Those that run both ways in the study; hydra does so by itself."""
+HEADS = {"attention": {"head_dim": 32}, "linear-attention": {"head_dim": 32}}
+"""Declared, so that a commit whose defaults are others trains the same heads."""
 
 
 # ---- what is trained ---------------------------------------------------------------------------------------------
@@ -44,7 +46,7 @@ def suites(names: list[str]) -> dict[str, dict[str, Any]]:
     found = {f"tiny-{frames}/{name}": suite for frames in (9, 16) for name, suite in _tiny(frames)}
     for base in (8, 16):
         for name in STUDY:
-            mixer = {"name": name, **({"direction": "both"} if name in BOTH else {})}
+            mixer = {"name": name, **HEADS.get(name, {}), **({"direction": "both"} if name in BOTH else {})}
             network = {"name": "unet3d", "base_channels": base, "multipliers": [1, 2]}
             train = {"steps": 1, "batch_size": 4, "ema": 0.999}
             found[f"study-{base}/{name}"] = _alone(name, network, mixer, 16, train, {"steps": 64})
@@ -65,6 +67,7 @@ def _tiny(frames: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for cell in expand(suite, lines):
         mixer = declared["variants"][cell.variant]["mixer"]
         mixer = dict(mixer) if isinstance(mixer, dict) else {"name": mixer}
+        mixer = {**HEADS.get(mixer["name"], {}), **mixer}
         width = solve(cell.inputs).solved.knobs.get("mixer_width")
         if width is not None:
             mixer["expand"] = width
