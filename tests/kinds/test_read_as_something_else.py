@@ -40,7 +40,7 @@ SITES = {
     "suite/overrides.py:_descend": "all ways to join the parts again are tried, and two are refused",
     "suite/overrides.py:has_path": "all ways to join the parts again are tried",
     "suite/quantities.py:_parse_count": "decimal arithmetic; what is not whole is refused",
-    "suite/quantities.py:parse_bytes": "decimal arithmetic, rounded to a byte",
+    "suite/widths.py:is_width": "the first part of a path that was checked",
     "suite/quantities.py:_parse_fraction": "a percentage; bounds of the field refuse NaN and infinity",
     "suite/tuning.py:_parse_steps": "ASCII digits matched by a pattern; bounds of the field follow",
     "suite/warnings.py:_amplification": "a number that was computed",

@@ -18,7 +18,16 @@ from vdmbench.records import metric_result, schema
 from vdmbench.records.recorded import Recorded
 
 PACKAGE = Path(__file__).parents[2] / "vdmbench"
-READERS = ("report", "cli", "quantities.py", "records/measured.py", "records/merging.py", "records/progress.py", "runner")
+READERS = (
+    "report",
+    "cli",
+    "quantities.py",
+    "memory_quantities.py",
+    "records/measured.py",
+    "records/merging.py",
+    "records/progress.py",
+    "runner",
+)
 
 
 def _read() -> set[str]:

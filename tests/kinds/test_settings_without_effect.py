@@ -75,7 +75,7 @@ FIELDS = {
     ValLoss: {"refused": {"clips"}, "acts": {"levels", "points"}},
     Run: {
         "warned": {"wall_limit", "suite_wall_limit", "memory_snapshot"},
-        "refused": {"device", "memory_limit", "trackers"},
+        "refused": {"device", "memory_limit", "trackers", "plan_for"},
         "acts": {"threads", "checkpoint_every"},
     },
     Match: {

@@ -94,7 +94,6 @@ SITES = {
     "report/study.py:Outcome.mean": POINT,
     "report/tables.py:_difference": POINT,
     "report/tables.py:_entry": POINT,
-    "report/tables.py:_main_notes": INSIDE,
     "report/tables.py:column_scales": "picks a unit",
     "report/tables.py:mean_entry": POINT,
 }

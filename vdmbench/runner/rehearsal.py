@@ -47,17 +47,15 @@ def rehearsed(task: Task) -> Rehearsal:
 
 
 def _rehearse(task: Task) -> Rehearsal:
+    """Without ``run.memory_limit``: what a compiler takes is none of the cell's, which is held to the limit later."""
     import torch
 
     from vdmbench import engine
     from vdmbench.matching import resolve
     from vdmbench.matching.rehearsal import rehearse
-    from vdmbench.runner.memory_limit import enforce
 
     device = engine.pick_device(task.run.device)
     if task.run.threads is not None:
         torch.set_num_threads(task.run.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    if task.run.memory_limit is not None:
-        enforce(task.run.memory_limit, str(device))
     return rehearse(resolve(task.inputs, task.solved.knobs).workload, device)
