@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -102,6 +103,7 @@ def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, devi
     """Births and deaths of all storages on ``cuda``, whether there is one or not, or on ``cpu``; nothing is computed."""
     try:
         with (
+            _garbage_collected_between_steps(),
             stand_in_device(device, workload.target.card) as stand_in,
             simulating(device, workload.target.packages),
             StorageTracker(stand_in.type, workload.target.card) as tracker,
@@ -109,6 +111,22 @@ def trace_workload(workload: Workload, phases: Collection[str] = PHASES, *, devi
             return run_steps(workload, stand_in, tracker, phases)
     except Exception as error:  # a user's mixer may do anything, and fake tensors answer in as many ways
         raise CannotSimulate(f"the memory of {described(workload.mixer)} cannot be simulated: {_why(error)}") from None
+
+
+@contextmanager
+def _garbage_collected_between_steps() -> Iterator[None]:
+    """What refers to itself, as blocks that are computed again do, dies where :func:`run_steps` says so, and not when Python's
+    counts of objects come round: those depend on what the process did before, and a plan must not."""
+    automatic = gc.isenabled()
+    gc.collect()
+    gc.freeze()  # what is there already is not searched again at every step
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if automatic:
+            gc.enable()
 
 
 _OP = re.compile(r"aten[.:]+(\w+)")
@@ -176,6 +194,7 @@ def run_steps(
             for _ in range(STEPS):
                 trainer.update(batches, _stand_ins(trainer.network, [(len(each), workload.frames) for each in batches]))
                 _claim_state(tracker, trainer.optimiser)
+                gc.collect()
     sampled = prepared_for_sampling(trainer.sampled_network, train, sample)
     del trainer
     gc.collect()  # as the engine does: blocks that are computed again refer to themselves

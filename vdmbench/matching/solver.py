@@ -7,8 +7,9 @@ finds the two neighbouring settings between which the target lies, by few evalua
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 Quantity = Callable[[float], int | None]
 """Value at a setting; None where it is beyond every bound, as memory is that ran out."""
@@ -71,56 +72,101 @@ class Bracket:
         return min(ends, key=lambda end: abs((end.value or 0) - target))
 
 
-def bracket(quantity: Quantity, target: int, ladder: Ladder, start: float) -> Bracket:
+def bracket(
+    quantity: Quantity, target: int, ladder: Ladder, start: float, known: Mapping[float, int | None] | None = None
+) -> Bracket:
     """The two steps of ``ladder`` between which a quantity that grows along it passes ``target``.
 
     From ``start`` it goes where proportion says, further each time, until it has the target between two steps; then where a
-    power law through both ends says, and where that gains less than half, it halves the stretch. Memory and parameters are
-    near to power laws of an exponent from 1 to 2, so that few evaluations do.
+    curve through the values so far says. Memory and parameters are nearly of second order in a width: after three values the
+    curve mostly names the answer, and what remains is to try it and its neighbour. Where it is off, the stretch is halved.
+
+    :param known: values at settings that were tried before: they spare evaluations, and change no answer.
     """
-    low, high = 0, ladder.last + 1
-    values: dict[int, int | None] = {}
-
-    def is_below(step: int) -> bool:
-        values[step] = value = quantity(ladder.setting(step))
-        return value is not None and value <= target
-
-    step, stride = ladder.step(start), 1.0
-    while low == 0 or high == ladder.last + 1:
-        if is_below(step):
-            low = step
-        else:
-            high = step
-        if high == 1 or low == ladder.last or high - low == 1:
-            break
-        value = values[step]
-        ratio = target / value if value else 2.0 if low == step else 0.5
-        ratio = max(ratio, 17 / 16) if low == step else min(ratio, 16 / 17)  # where it hardly moves, it has far to go
-        following = ladder.step(ladder.setting(step) * min(max(ratio**stride, 1 / 16), 16))
-        step = max(step + 1, following) if low == step else min(step - 1, following)
-        stride *= 2
-    halve = False
+    values = {ladder.step(setting): value for setting, value in (known or {}).items()}
+    low = max((step for step, value in values.items() if _within(value, target)), default=0)
+    high = min((step for step, value in values.items() if step > low and not _within(value, target)), default=ladder.last + 1)
+    curves, stride = 0, 1.0  # guesses beyond all values by a curve, and how far those by proportion go
+    beside, halve = 1, False
     while high - low > 1:
-        stretch = high - low
-        step = (low + high) // 2 if halve else _power_law(ladder, low, high, values, target)
-        if is_below(step):
-            low = step
-        else:
-            high = step
-        halve = not halve and high - low > stretch / 2
+        stretch, closed = high - low, low > 0 and high <= ladder.last
+        curve = _curve(ladder, low, high, values, target)
+        guess = curve and _meets(curve, target, ladder, low, high)
+        if not values:
+            step = ladder.step(start)
+        elif not closed and guess is not None and curves < 2:
+            step, curves = guess, curves + 1
+        elif not closed:
+            step, stride = _in_proportion(ladder, low or high, values, target, stride, upwards=low > 0), 2 * stride
+        elif guess is None or halve:
+            step = (low + high) // 2
+        elif low < guess < high:
+            step, beside = guess, 1
+        else:  # it names an end, which is known: so look beside that end, further each time
+            step, beside = (low + beside if guess <= low else high - beside), 2 * beside
+        step = min(max(step, low + 1), high - 1)
+        value = values[step] = quantity(ladder.setting(step))
+        low, high = (step, high) if _within(value, target) else (low, step)
+        near = curve is not None and value is not None and abs(curve(ladder.setting(step)) - value) <= _NEAR * value
+        halve = closed and not halve and not near and high - low > stretch / 2
     below, above = (Reached(ladder.setting(end), values[end]) if end in values else None for end in (low, high))
     flat = None in (below, above) and len(values) > 1 and len(set(values.values())) == 1
     return Bracket(below, above, flat)
 
 
-def _power_law(ladder: Ladder, low: int, high: int, values: dict[int, int | None], target: int) -> int:
-    """The inner step at which the power law through both ends meets the target; the middle where there is none."""
-    below, above = values[low], values[high]
-    if not below or not above or above <= below:
-        return (low + high) // 2
-    share = math.log(target / below) / math.log(above / below)
-    setting = ladder.setting(low) ** (1 - share) * ladder.setting(high) ** share
-    return min(max(ladder.step(setting), low + 1), high - 1)
+_NEAR = 0.01
+"""Of a value: a curve that is not further off is trusted for one guess more."""
+
+
+def _within(value: int | None, target: int) -> bool:
+    return value is not None and value <= target
+
+
+def _in_proportion(
+    ladder: Ladder, step: int, values: Mapping[int, int | None], target: int, stride: float, *, upwards: bool
+) -> int:
+    """From one end on, where the other is not known."""
+    value = values[step]
+    ratio = target / value if value else 2.0 if upwards else 0.5
+    ratio = max(ratio, 17 / 16) if upwards else min(ratio, 16 / 17)  # where it hardly moves, it has far to go
+    return ladder.step(ladder.setting(step) * min(max(ratio**stride, 1 / 16), 16))
+
+
+_Curve = Callable[[float], float]
+
+
+def _curve(ladder: Ladder, low: int, high: int, values: Mapping[int, int | None], target: int) -> _Curve | None:
+    """A parabola through three values about ``target``, or a power law through two; None where they do not grow."""
+    points = {step: value for step, value in values.items() if value}
+    ends = [step for step in (low, high) if step in points]
+    others = sorted((step for step in points if step not in ends), key=lambda step: abs(points[step] - target))
+    used = sorted([*ends, *others][:3])
+    at = [(ladder.setting(step), points[step]) for step in used]
+    if len(at) < 2 or any(after[1] <= before[1] for before, after in pairwise(at)):
+        return None
+    if len(at) == 2:
+        (x0, y0), (x1, y1) = at
+        exponent = math.log(y1 / y0) / math.log(x1 / x0)
+        return lambda x: y0 * (x / x0) ** exponent
+    (x0, y0), (x1, y1), (x2, y2) = at
+    first = (y1 - y0) / (x1 - x0)
+    second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0)
+    return lambda x: y0 + (x - x0) * (first + (x - x1) * second)
+
+
+def _meets(curve: _Curve, target: int, ladder: Ladder, low: int, high: int) -> int | None:
+    """The last step at which the curve is within ``target``; None where it does not cross it."""
+    below, above = max(low, 1), min(high, ladder.last)
+    if low == 0:
+        below = max(1, ladder.step(ladder.setting(above) / 16))
+    if high > ladder.last:
+        above = min(ladder.last, ladder.step(ladder.setting(below) * 16))
+    if not curve(ladder.setting(below)) <= target < curve(ladder.setting(above)):
+        return None
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if curve(ladder.setting(middle)) <= target else (below, middle)
+    return below
 
 
 def shortest_decimal(setting: float, same: Callable[[float], bool]) -> float:

@@ -22,12 +22,13 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration
 
 from vdmbench.memory.architecture import Architecture, architecture
 from vdmbench.memory.autocast_policy import WeightCasts, register_policy
+from vdmbench.memory.fake_tensors import FakeTensors
 from vdmbench.memory.recurrent import recurrent_kernels
 from vdmbench.memory.rms_norm import fused_rms_norm
 
@@ -48,22 +49,12 @@ def _register() -> WeightCasts:
     return register_policy(DEVICE)
 
 
-class _FakeTensors(FakeTensorMode):
-    """No value is known, not even that of a constant; and a copy of a module stays in the mode of its original."""
-
-    def may_turn_const(self, t: Tensor) -> bool:
-        return False
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _FakeTensors:
-        return self
-
-
 @contextmanager
 def _fake_tensors() -> Iterator[None]:
     with warnings.catch_warnings():
         # Copying a tensor asks for its address to learn whether it has one.
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
-        with _FakeTensors(), _ReadValues():
+        with FakeTensors(), _ReadValues():
             yield
 
 

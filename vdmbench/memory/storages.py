@@ -15,10 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vdmbench.memory.architecture import Architecture, architecture
 from vdmbench.memory.cuda_kernels import KERNELS
+from vdmbench.memory.fake_tensors import DEVICE_OF
 from vdmbench.memory.stand_in import DEVICE
 from vdmbench.memory.trace import Event, MemoryTrace, Phase
 
@@ -50,7 +52,13 @@ class StorageTracker(TorchDispatchMode):
         self._forward_ends: list[tuple[int, int]] = []  # events during a forward pass of the watched network
         self._forward_begin = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as of the fake tensors below it
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is DEVICE_OF and isinstance(args[0], FakeTensor):
+            return args[0].device
         kernel = None if self._inside_a_kernel else KERNELS.get(func)
         if kernel is not None and self._on_device(args):
             self._inside_a_kernel = True
