@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import torch
 from tests.suite.texts import MINIMAL
 from vdmbench.matching import Unreachable, resolve, solve
 from vdmbench.matching.memory import CannotMeasure, simulated
+from vdmbench.matching.plan import _tried
+from vdmbench.matching.resolve import declared_setting
 from vdmbench.matching.workload import Workload
 from vdmbench.runner.planning import plan
 from vdmbench.suite import expand, parse_suite
@@ -61,11 +64,10 @@ def test_a_budget_is_met_from_below(by_batch):
     assert resolve(inputs, solved.knobs).inputs.train.batch_size == 2  # of the other phase, as declared
 
 
-def test_every_probe_is_recorded(by_batch):
+def test_what_proves_the_answer_is_recorded(by_batch):
     inputs, solved = by_batch
     batch = solved.knobs["batch_size"]
-    assert {batch, batch + 1} <= {probe.setting for probe in solved.probes}
-    assert len(solved.probes) <= 12
+    assert [probe.setting for probe in solved.probes] == [batch, batch + 1]
     for probe in solved.probes:
         assert (probe.knob, probe.source) == ("batch_size", "simulated")
         assert probe.peak_bytes == peak(inputs, "sample", batch_size=probe.setting)
@@ -73,16 +75,45 @@ def test_every_probe_is_recorded(by_batch):
     assert set(solved.memory) == {"train", "sample"}
 
 
-def test_the_answer_is_the_same_in_another_process_and_from_a_broken_cache(by_batch, tmp_path, monkeypatch):
-    known = list(Path(os.environ["XDG_CACHE_HOME"]).rglob("*.json"))
+CHANGED = {
+    "cut short": lambda kept: kept[: len(kept) // 2],
+    "another number": lambda kept: re.sub(r"\d{5,}(?=[,}])", "10000000", kept),
+    "another's answer": lambda kept: None,
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_the_answer_is_the_same_in_another_process_and_from_a_poisoned_cache(by_batch, tmp_path, monkeypatch, change):
+    cache = Path(os.environ["XDG_CACHE_HOME"]) / "vdmbench"
+    kept = {path: path.read_text() for folder in ("simulated-memory", "simulated-peaks") for path in (cache / folder).iterdir()}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = tmp_path / "vdmbench" / "simulated-memory"
-    folder.mkdir(parents=True)
-    for path in known:
-        (folder / path.name).write_text("cut sho")
+    others = [*list(kept.values())[1:], next(iter(kept.values()))]
+    for (path, content), other in zip(kept.items(), others, strict=True):
+        poisoned = tmp_path / "vdmbench" / path.relative_to(cache)
+        poisoned.parent.mkdir(parents=True, exist_ok=True)
+        poisoned.write_text(CHANGED[change](content) or other)
     assert plan([cell_of("floor", BY_BATCH)]).cells[0].solved == by_batch[1]
-    put_right = [path for path in folder.iterdir() if path.read_text() != "cut sho"]
-    assert len(put_right) == len(by_batch[1].probes) + 1
+
+
+def test_the_order_of_a_sweep_of_budgets_changes_no_answer():
+    """What one search found spares the next one evaluations, and nothing else."""
+
+    def answers(budgets):
+        _tried.clear()
+        match = "{{quantity: memory, phase: sample, budget: {}kB, knob: base_channels, tolerance: 99%}}"
+        return {budget: solved_of("floor", match.format(budget))[1] for budget in budgets}
+
+    budgets = (600, 3000, 9000)
+    assert answers(budgets) == answers(budgets[::-1])
+
+
+@pytest.mark.parametrize("budget", [1_500_000, 3_000_000, 5_000_000])
+@pytest.mark.parametrize("variant", ["floor", "uni"])
+def test_the_widest_that_fits_is_what_trying_all_gives(variant, budget):
+    match = f"{{quantity: memory, phase: sample, budget: {budget}B, knob: base_channels, tolerance: 99%}}"
+    inputs, solved = solved_of(variant, match)
+    fitting = [width for width in range(8, 64, 2) if peak(inputs, "sample", base_channels=width) <= budget]
+    assert solved.knobs == {"base_channels": max(fitting)}
 
 
 def test_a_budget_under_the_smallest_network_names_its_size():
@@ -115,6 +146,41 @@ def test_two_quantities_are_met_at_once():
     assert solved.also.quantity == "memory.sample"
     assert 0.96 * 80 * MIB <= solved.also.achieved == solved.memory["sample"].allocated_peak_bytes <= 80 * MIB
     assert list(solved.knobs) == ["base_channels", "batch_size"]
+
+
+def test_the_mixers_width_fills_what_base_channels_leave():
+    match = "{{quantity: memory, budget: {}B, knob: base_channels, tolerance: 3%, also: {{knob: mixer_width}}}}"
+    inputs, solved = solved_of("uni", match.format(3_300_000))
+    assert solved.also.achieved == solved.achieved == peak(inputs, "train", **solved.knobs)
+    assert -0.03 <= solved.mismatch <= 0
+    assert list(solved.knobs) == ["base_channels", "mixer_width"]
+    widest = max(width for width in range(8, 32, 2) if peak(inputs, "train", base_channels=width) <= 3_300_000)
+    assert solved.knobs["base_channels"] <= widest
+
+    _, alone = solved_of("floor", match.format(3_300_000).replace("3%", "99%"))
+    assert list(alone.knobs) == ["base_channels"], "without a mixer there is no width to fill with"
+    assert alone.also is None
+
+    _, below = solved_of("uni", match.format(int(0.98 * peak(inputs, "train", base_channels=8))).replace("3%", "20%"))
+    assert below.knobs["base_channels"] == 8, "nothing fits at the declared width, so that the mixers are narrowed"
+    assert below.knobs["mixer_width"] < declared_setting(inputs, "mixer_width")
+
+
+@pytest.mark.parametrize(
+    ("also", "message"),
+    [
+        ("{knob: base_channels}", "both move 'base_channels'; give each a knob of its own"),
+        (
+            "{quantity: parameters, knob: mixer_width}",
+            "without a goal it fills the first match: give it a knob alone",
+        ),
+    ],
+)
+def test_a_second_knob_without_a_goal_fills_the_first(also, message):
+    with pytest.raises(SuiteError, match=message):
+        cell_of("uni", f"{{quantity: memory, budget: 1MiB, knob: base_channels, also: {also}}}")
+    with pytest.raises(SuiteError, match=r"give one of 'target' .* got none"):
+        cell_of("uni", "{quantity: memory, knob: base_channels}")
 
 
 def test_flops_and_parameters_are_met_at_once():

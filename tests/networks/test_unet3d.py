@@ -202,7 +202,8 @@ def refused(message: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"base_channels": 20}, "base_channels must be a multiple of 8.*got 20"),
+        ({"base_channels": 21}, "base_channels must be a multiple of 2 .*got 21"),
+        ({"base_channels": 20, "preset": "oshima2024"}, "base_channels must be a multiple of 8 .*got 20"),
         ({"multipliers": ()}, "multipliers and channels must be positive"),
         ({"multipliers": (1, 0)}, "multipliers and channels must be positive"),
         ({"preset": "exact"}, "preset must be 'fair' or 'oshima2024', got 'exact'"),

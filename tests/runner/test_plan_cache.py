@@ -30,7 +30,7 @@ def cells(text=MINIMAL):
 def kept(answers):
     cache = PlanCache("minimal", memory=False)
     for cell, answer in answers:
-        cache.add(cell, answer)
+        cache.add([cell], answer)
     cache.save()
     return PlanCache("minimal", memory=False)
 
@@ -60,6 +60,14 @@ def test_other_code_is_another_file_and_the_old_one_is_dropped(own_cache, monkey
     assert PlanCache("minimal", memory=False).get(cells()[0].identity) is None
     kept([(cells()[1], ANSWER)])
     assert [file.name for file in own_cache.iterdir()] == ["minimal.without-memory.other.json"]
+
+
+def test_an_answer_that_was_changed_since_is_no_answer(own_cache):
+    (cell, *_) = cells()
+    kept([(cell, ANSWER)])
+    (file,) = own_cache.iterdir()
+    file.write_text(file.read_text().replace('"flops_forward": 7', '"flops_forward": 8'))
+    assert PlanCache("minimal", memory=False).get(cell.identity) is None
 
 
 def test_a_measured_match_is_solved_anew():

@@ -48,6 +48,7 @@ def plan(
     """
     from vdmbench.cli import memory_tables as tables
     from vdmbench.cli.plan_beginnings import choice_table, choices
+    from vdmbench.cli.planning_progress import planning_progress
     from vdmbench.runner.planning import plan as solve
     from vdmbench.suite import with_dependencies
     from vdmbench.suite.warnings import suite_warnings
@@ -57,8 +58,18 @@ def plan(
     cards = tables.devices_named(devices)
     declared, cells, lines = load_cells(suite, overrides, allow_code=allow_code, tiny=tiny)
     cells = with_dependencies(cells)
-    solved = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines, with_packages=with_packages)
-    here = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines) if with_packages else None
+    with planning_progress(as_json=as_json) as progress:
+        solved = solve(
+            cells,
+            memory=memory,
+            plan_for=declared.run.plan_for,
+            lines=lines,
+            with_packages=with_packages,
+            progress=progress,
+        )
+        here = None
+        if with_packages:
+            here = solve(cells, memory=memory, plan_for=declared.run.plan_for, lines=lines, progress=progress)
     refuse_unreachable(solved, declared, lines)
     warnings = [*suite_warnings(cells, declared.run), *solved.notes]
     few = said_beforehand(declared, warnings)

@@ -77,6 +77,7 @@ def run(
     """
     from vdmbench.cli.display import display
     from vdmbench.cli.plan import plan_as_json, print_plan, refuse_unreachable, said_beforehand
+    from vdmbench.cli.planning_progress import planning_progress
     from vdmbench.cli.tables import outcome_table
     from vdmbench.records import ResultsFolder
     from vdmbench.runner.devices import refuse_shared_gpus
@@ -102,7 +103,8 @@ def run(
     folder = ResultsFolder(results or Path("results") / declared.name)
     with ending_well("the same command goes on where it stopped"):
         if dry_run:
-            solved = plan(with_dependencies(chosen, cells), lines=lines)
+            with planning_progress(as_json=as_json) as progress:
+                solved = plan(with_dependencies(chosen, cells), lines=lines, progress=progress)
             refuse_unreachable(solved, declared, lines)
             warnings += solved.notes
             few = said_beforehand(declared, warnings)
@@ -122,13 +124,15 @@ def run(
         needed = with_dependencies(unfinished_of([cell for cell in chosen if not cell.for_tuning] or chosen), cells)
         unfinished = [cell for cell in unfinished_of(needed) if cell.identity not in left_out]
         say_notes(folder.unusable.values())
-        solved = plan(
-            unfinished,
-            preflight=settings if runs_it.here else None,
-            memory=True,
-            plan_for=settings.plan_for,
-            lines=lines,
-        )
+        with planning_progress(as_json=as_json) as progress:
+            solved = plan(
+                unfinished,
+                preflight=settings if runs_it.here else None,
+                memory=True,
+                plan_for=settings.plan_for,
+                lines=lines,
+                progress=progress,
+            )
         refuse_unreachable(solved, declared, lines)
         if solved.problems:
             raise ValueError("\n".join(["nothing was run, because:", *solved.problems]))

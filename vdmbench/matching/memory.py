@@ -6,15 +6,19 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter
 
-from vdmbench.matching.simulation import PHASES, refuse_sharded, simulate
+from vdmbench.matching.simulation import PHASES, planned_memory, refuse_sharded, traced
 from vdmbench.matching.workload import Workload
+from vdmbench.memory.allocator import replay
+from vdmbench.memory.trace import MemoryTrace
 from vdmbench.records import PlannedMemory, write_atomically
 from vdmbench.user_cache import user_cache
 
@@ -23,8 +27,6 @@ Peaks = dict[Literal["train", "sample"], PlannedMemory]
 
 _PACKAGE = Path(__file__).parents[1]
 _DECIDES_MEMORY = ("diffusion", "engine", "matching", "memory", "mixers", "networks", "ops")
-_PEAKS = TypeAdapter(Peaks)
-_known: dict[str, Peaks] = {}
 
 
 class CannotMeasure(ValueError):
@@ -33,24 +35,77 @@ class CannotMeasure(ValueError):
 
 def simulated(workload: Workload, phases: tuple[str, ...] = PHASES) -> Peaks:
     """:func:`~vdmbench.matching.simulation.simulate`, from memory or from the user's cache where the answer is known."""
-    key = hashlib.sha256(f"{_source_digest()} {phases} {workload.key()}".encode()).hexdigest()
-    if key not in _known:
-        kept = user_cache() / "simulated-memory" / f"{key}.json"
+    peaks: Peaks = _PLANNED.answer(workload, phases)
+    return peaks
+
+
+def simulated_peaks(workload: Workload, phases: tuple[str, ...] = PHASES) -> dict[str, int]:
+    """The allocated peaks of :func:`simulated` alone, which is all that a search for a knob asks."""
+    peaks: dict[str, int] = _PROBED.answer(workload, phases)
+    return peaks
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What follows from a trace, each once, kept in a folder of the user's cache."""
+
+    folder: str
+    form: Any
+    """A pydantic ``TypeAdapter`` of an answer."""
+    of_trace: Callable[[Workload, MemoryTrace], Any]
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def answer(self, workload: Workload, phases: tuple[str, ...]) -> Any:
+        key = hashlib.sha256(f"{_source_digest()} {phases} {workload.key()}".encode()).hexdigest()
+        if key not in self.known:
+            path = user_cache() / self.folder / f"{key}.json"
+            answer = self._read(path, key)
+            if answer is None:
+                answer = self.of_trace(workload, _traced(key, workload, phases))
+                self._keep(path, key, answer)
+            self.known[key] = answer
+        return self.known[key]
+
+    def _read(self, path: Path, key: str) -> Any:
+        """None where nothing is kept, or it is not what was kept under that key: it is simulated again then, and put right."""
         try:
-            answer = _PEAKS.validate_json(kept.read_bytes())
-        except (OSError, ValueError):  # not there, or not readable: simulated again, and put right
-            answer = simulate(workload, phases)
-            _keep(kept, answer)
-        _known[key] = answer
-    return _known[key]
+            kept = json.loads(path.read_bytes())
+            if kept["digest"] != _seal(key, kept["answer"]):
+                return None
+            return self.form.validate_python(kept["answer"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _keep(self, path: Path, key: str, answer: Any) -> None:
+        plain = self.form.dump_python(answer, mode="json")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps({"digest": _seal(key, plain), "answer": plain}).encode())
+        except OSError as error:
+            print(f"simulated peaks are not kept: {error}", file=sys.stderr)
 
 
-def _keep(path: Path, answer: Peaks) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _PEAKS.dump_json(answer))
-    except OSError as error:
-        print(f"simulated peaks are not kept: {error}", file=sys.stderr)
+def _seal(key: str, answer: Any) -> str:
+    return hashlib.sha256(f"{key} {json.dumps(answer, sort_keys=True)}".encode()).hexdigest()
+
+
+def _allocated(_: Workload, trace: MemoryTrace) -> dict[str, int]:
+    return {name: replayed.allocated_peak for name, replayed in replay(trace).items()}
+
+
+_PLANNED = _Answers("simulated-memory", TypeAdapter(Peaks), planned_memory)
+_PROBED = _Answers("simulated-peaks", TypeAdapter(dict[str, int]), _allocated)
+_traces: dict[str, MemoryTrace] = {}
+_TRACES = 2
+"""Of the last settings that were tried: one of them is mostly the answer, of which more is asked."""
+
+
+def _traced(key: str, workload: Workload, phases: tuple[str, ...]) -> MemoryTrace:
+    if key not in _traces:
+        while len(_traces) >= _TRACES:
+            del _traces[next(iter(_traces))]
+        _traces[key] = traced(workload, phases)
+    return _traces[key]
 
 
 @cache

@@ -26,7 +26,7 @@ from vdmbench.engine.process import make_process
 from vdmbench.engine.rollout import rollout
 from vdmbench.engine.sampling import PerBatch, sample_clips
 from vdmbench.engine.training import Trainer
-from vdmbench.matching.cost import built_on_meta
+from vdmbench.matching.cost import built_on_meta, structure
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.allocator import least_capacity, replay
 from vdmbench.memory.cuda_kernels import CUBLAS_WORKSPACE
@@ -63,11 +63,23 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
     :raises CannotSimulate: see there.
     :raises ValueError: network, mixer and size do not fit together.
     """
+    return planned_memory(workload, traced(workload, phases))
+
+
+def traced(workload: Workload, phases: Collection[str] = PHASES) -> MemoryTrace:
+    """:func:`trace_workload` on the stand-in for CUDA, of what can be simulated; raises as :func:`simulate`."""
     refuse_sharded(workload)
     _refuse_compiled(workload, phases)
-    temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
+    structure(workload.network, workload.mixer)  # what cannot be built says so in its own words
     with recording() as used:
         trace = trace_workload(workload, phases)
+    trace.packages = sorted(packages_of(used))
+    return trace
+
+
+def planned_memory(workload: Workload, trace: MemoryTrace) -> dict[Any, PlannedMemory]:
+    """The peaks of each phase of a trace, and who holds them."""
+    temporal = list(built_on_meta(workload.network, workload.mixer).temporal_layers())
     replayed = replay(trace)
     return {
         phase.name: PlannedMemory(
@@ -75,7 +87,7 @@ def simulate(workload: Workload, phases: Collection[str] = PHASES) -> dict[Any, 
             reserved_peak_bytes=replayed[phase.name].reserved_peak,
             least_capacity_bytes=least_capacity(trace, phase),
             holders=_by_kind(replayed[phase.name].holders, temporal),
-            packages=sorted(packages_of(used)),
+            packages=trace.packages,
         )
         for phase in trace.phases
     }
@@ -118,7 +130,6 @@ def _garbage_collected_between_steps() -> Iterator[None]:
     """What refers to itself, as blocks that are computed again do, dies where :func:`run_steps` says so, and not when Python's
     counts of objects come round: those depend on what the process did before, and a plan must not."""
     automatic = gc.isenabled()
-    gc.collect()
     gc.freeze()  # what is there already is not searched again at every step
     gc.disable()
     try:

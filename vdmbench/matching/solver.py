@@ -7,7 +7,7 @@ finds the two neighbouring settings between which the target lies, by few evalua
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,12 +64,22 @@ class Bracket:
     flat: bool = False
     """The value was the same at every setting tried, to the end of the ladder: the knob does not move it."""
 
+    @property
+    def ends(self) -> list[Reached]:
+        """Those that there are."""
+        return [end for end in (self.below, self.above) if end is not None]
+
     def closest(self, target: int) -> Reached:
-        """The one whose value is closer to the target, the smaller where both are as close."""
-        ends = [end for end in (self.below, self.above) if end is not None and end.value is not None]
-        if not ends:
-            raise Unreachable("nothing that was tried has a value: every setting ran out of memory")
-        return min(ends, key=lambda end: abs((end.value or 0) - target))
+        """:func:`closest` of its ends."""
+        return closest(self.ends, target)
+
+
+def closest(reached: Iterable[Reached], target: int) -> Reached:
+    """The one whose value is closest to the target, the first of those that are as close."""
+    of_value = [each for each in reached if each.value is not None]
+    if not of_value:
+        raise Unreachable("nothing that was tried has a value: every setting ran out of memory")
+    return min(of_value, key=lambda each: abs((each.value or 0) - target))
 
 
 def bracket(

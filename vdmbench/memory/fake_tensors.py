@@ -102,12 +102,12 @@ _repeating: dict[Any, bool] = {}
 
 
 def _repeats(func: Any) -> bool:
-    """Whether what ``func`` gives follows from the forms of its arguments: of PyTorch's own operations but for a few."""
+    """Whether what ``func`` gives follows from the forms of its arguments: of PyTorch's own operations but for a few, and ours."""
     known = _repeating.get(func)
     if known is None:
         known = _repeating[func] = (
             isinstance(func, torch._ops.OpOverload)
-            and torch._library.utils.is_builtin(func)
+            and (torch._library.utils.is_builtin(func) or func.namespace == "vdmbench")
             and _UNLIKE.isdisjoint(func.tags)
             and func not in FakeTensorMode.lift_fns
         )
@@ -229,7 +229,7 @@ def _part(result: Any, args: Sequence[Any]) -> _Part | None:
         (place for place, each in enumerate(args)
          if isinstance(each, FakeTensor) and each.untyped_storage()._cdata == storage._cdata), None,
     )  # fmt: skip
-    made = _Made(result.shape, result.stride(), result.dtype, result.fake_device, viewed, result.storage_offset())
+    made = _Made(result.shape, result.stride(), result.dtype, result.fake_device, viewed, int(result.storage_offset()))
     if viewed is None:
         alike = torch.empty_strided(made.shape, made.stride, dtype=made.dtype, device="meta")
         if made.offset or storage.nbytes() != alike.untyped_storage().nbytes():

@@ -37,6 +37,8 @@ class MemoryTrace:
     owners: dict[int, str] = field(default_factory=dict)
     """Storage to who holds it, such as ``parameters`` or ``activations: down.0.spatial``."""
     phases: list[Phase] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
+    """Optional packages whose kernels ran."""
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)

@@ -11,6 +11,7 @@ from vdmbench.ops import group_norm_silu
 from vdmbench.ops.recompute import recomputed
 
 EPSILON = 1e-5
+MOST_GROUPS = 8
 
 
 def channel_norm(x: Float[Tensor, "*places channels"], gain: Float[Tensor, " channels"]) -> Float[Tensor, "*places channels"]:
@@ -36,15 +37,14 @@ class GroupNormSiLU(nn.Module):
     scale as 1 + s. Pooled statistics, as published, carry information between all frames of a clip outside the temporal
     layers: with them no network is causal, whatever its mixer.
 
-    Raises:
-        ValueError: the groups do not divide the channels.
+    Groups follow the width: 8, as published, where 8 divides it, else as many of fewer as do. So a narrow network can be
+    widened by less than 8 channels.
     """
 
-    def __init__(self, channels: int, *, groups: int = 8, pool_frames: bool = False) -> None:
+    def __init__(self, channels: int, *, pool_frames: bool = False) -> None:
         super().__init__()
-        if channels % groups:
-            raise ValueError(f"group norm needs channels that are a multiple of {groups}, got {channels}")
-        self.groups, self.pool_frames = groups, pool_frames
+        self.groups = max(groups for groups in range(1, MOST_GROUPS + 1) if channels % groups == 0)
+        self.pool_frames = pool_frames
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 

@@ -83,7 +83,7 @@ class UNet3D(Denoiser):
 
     Args:
         mixer: makes the mixer of a temporal layer from its number of channels; or a placement of several makers.
-        base_channels: channels of the first level; a multiple of 8.
+        base_channels: channels of the first level; even, and a multiple of 8 with preset oshima2024.
         multipliers: channels of each level over ``base_channels``; height and width halve from level to level.
         channels: image channels.
         preset: ``fair``: frames meet in the temporal layers alone, and every layer has position encodings of its own.
@@ -107,8 +107,10 @@ class UNet3D(Denoiser):
         initial_gain: float | None = None,
     ) -> None:
         super().__init__()
-        if base_channels < 8 or base_channels % 8:
-            raise ValueError(f"base_channels must be a multiple of 8 (8 groups in each group norm), got {base_channels}")
+        unit = 8 if preset == "oshima2024" else 2
+        if base_channels < 8 or base_channels % unit:
+            why = "8 groups in each group norm" if unit == 8 else "sines and cosines of the diffusion time"
+            raise ValueError(f"base_channels must be a multiple of {unit} ({why}) and at least 8, got {base_channels}")
         if not multipliers or min(multipliers) < 1 or channels < 1:
             raise ValueError(f"multipliers and channels must be positive, got {tuple(multipliers)} and {channels}")
         if preset not in ("fair", "oshima2024"):

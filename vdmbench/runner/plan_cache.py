@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -53,12 +54,13 @@ class PlanCache:
                 return None
         return self._models[digest]
 
-    def add(self, cell: Cell, answer: dict[str, Any]) -> None:
-        """Keep what the planner answered, unless it depends on more than the cell and this code."""
-        if not _depends_on_code_alone(cell.inputs):
+    def add(self, cells: Sequence[Cell], answer: dict[str, Any]) -> None:
+        """Keep what the planner answered for cells declared alike, unless it depends on more than that and this code."""
+        if not _depends_on_code_alone(cells[0].inputs):
             return
-        digest = hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()[:16]
-        self._answers[digest], self._cells[cell.identity] = answer, digest
+        digest = _digest(answer)[:16]
+        self._answers[digest] = answer
+        self._cells.update((cell.identity, digest) for cell in cells)
         self._models.pop(digest, None)
         self._changed = True
 
@@ -67,7 +69,8 @@ class PlanCache:
         if self._path is None or not self._changed:
             return
         with suppress(OSError):  # a full disk, which is told where it matters
-            write_atomically(self._path, json.dumps({"answers": self._answers, "cells": self._cells}).encode())
+            kept = {"answers": self._answers, "cells": self._cells}
+            write_atomically(self._path, json.dumps({"digest": _digest(kept), **kept}).encode())
             for old in self._path.parent.glob(f"{self._prefix}*.json"):
                 if old != self._path:
                     old.unlink(missing_ok=True)
@@ -79,10 +82,16 @@ def parse_answer(answer: dict[str, Any]) -> tuple[Solved | None, str | None]:
     return Solved.model_validate(answer["solved"]) if answer["solved"] else None, answer["infeasible"]
 
 
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def _read(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was kept; nothing where it is not there, or damaged: it is only a cache."""
+    """What was kept; nothing where it is not there, damaged, or not as it was kept: it is only a cache."""
     try:
         kept = json.loads(path.read_bytes()) if path else {}
+        if kept.pop("digest") != _digest(kept):
+            return {}, {}
         return dict(kept["answers"]), dict(kept["cells"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}

@@ -7,8 +7,9 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -60,26 +61,80 @@ _LONGEST = 300
 """Characters of another's error that a line repeats."""
 
 
-def _solutions(cells: list[CellInputs], memory: bool, target: Target) -> list[dict[str, Any]]:
-    """An answer for each cell; cells that differ only in what no answer depends on share one."""
+def _solutions(
+    cells: list[CellInputs], memory: bool, target: Target, report: Callable[[int, int], None]
+) -> list[dict[str, Any]]:
+    """An answer for each cell; cells that differ only in what no answer depends on share one.
+
+    :param report: is given how many of how many answers there are, from the beginning on.
+    """
     keys = [fingerprint(as_costly(inputs), _ASKED_OF) for inputs in cells]
     distinct = dict(zip(keys, cells, strict=True))
-    questions = [inputs.model_dump(mode="json") for inputs in distinct.values()]
+    report(0, len(distinct))
+    ask = partial(_answer_one, memory=memory, target=target)
     simulated = sum(memory or _matches_memory(inputs) for inputs in distinct.values())
     processes = min(len(os.sched_getaffinity(0)), simulated // _WORTH_A_PROCESS)
-    ask = partial(_answer_one, memory=memory, target=target)
+    answers: dict[str, dict[str, Any]] = {}
     if processes > 1:
-        with ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            answers = dict(zip(distinct, pool.map(ask, questions), strict=True))
+        parts = [[(key, distinct[key].model_dump(mode="json")) for key in part] for part in _parts(distinct, processes)]
+        for number, (key, answer) in enumerate(_in_processes(processes, parts, ask), start=1):
+            answers[key] = answer
+            report(number, len(distinct))
     else:
-        answers = dict(zip(distinct, map(ask, questions), strict=True))
+        for key, inputs in distinct.items():
+            answers[key] = ask(inputs.model_dump(mode="json"))
+            report(len(answers), len(distinct))
     return [answers[key] for key in keys]
 
 
 _WORTH_A_PROCESS = 3
-"""Cells to simulate that are worth loading PyTorch once more for."""
+"""Cells to simulate that are worth a process more."""
+
+
+def _parts(distinct: dict[str, CellInputs], processes: int) -> list[list[str]]:
+    """The cells in parts, each for one process: those that differ in their goal alone, as of a sweep of budgets, together, for
+    what is found for one goal is known for the next. The largest part first; at least one part a process."""
+    families = defaultdict[str, list[str]](list)
+    for key, inputs in distinct.items():
+        match = inputs.match and inputs.match.model_copy(update={"budget": None, "target": None})
+        families[fingerprint(inputs.model_copy(update={"match": match}), _ASKED_OF)].append(key)
+    pieces = -(-processes // len(families))
+    parts = [family[piece::pieces] for family in families.values() for piece in range(pieces)]
+    return sorted(filter(None, parts), key=len, reverse=True)
+
+
+def _in_processes(
+    processes: int, parts: list[list[tuple[str, dict[str, Any]]]], ask: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each question's key and answer, as they come."""
+    # Forked, a process has PyTorch loaded; nothing has run yet that would not live through it.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    answered = context.SimpleQueue()
+    with ProcessPoolExecutor(processes, context, initializer=_begin_process, initargs=(answered,)) as pool:
+        pending = {pool.submit(_answer_part, part, ask) for part in parts}
+        while pending:
+            done, pending = wait(pending, timeout=0.1)
+            while not answered.empty():
+                yield answered.get()
+            for future in done:
+                future.result()  # raises what ended it
+        while not answered.empty():
+            yield answered.get()
+
+
+_answered: Any = None
+"""In a process of the pool: where its answers go."""
+
+
+def _begin_process(answered: Any) -> None:
+    global _answered
+    _answered = answered
+    torch.set_num_threads(1)
+
+
+def _answer_part(part: list[tuple[str, dict[str, Any]]], ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    for key, declared in part:
+        _answered.put((key, ask(declared)))
 
 
 def _matches_memory(inputs: CellInputs) -> bool:
@@ -221,10 +276,10 @@ def problems(cells: list[CellInputs], run: Run) -> list[str]:
     ]
 
 
-def _answer(question: dict[str, Any]) -> dict[str, Any]:
+def _answer(question: dict[str, Any], report: Callable[[int, int], None]) -> dict[str, Any]:
     cells = [CellInputs.model_validate(inputs) for inputs in question["cells"]]
     target = Target(question["plan_for"], every_package() if question["with_packages"] else packages_here())
-    solved = _solutions(cells, question["memory"], target)
+    solved = _solutions(cells, question["memory"], target, report)
     refused = _refused(cells, solved)
     if refused:
         return {"refused": refused}
@@ -266,11 +321,19 @@ def _in_common(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Answer the question on standard input with lines of JSON on standard output: how far it is, and last the answer."""
+    standard_output = sys.stdout
+
+    def report(done: int, of: int) -> None:
+        print(json.dumps({"done": done, "of": of}), file=standard_output, flush=True)
+
     with contextlib.redirect_stdout(sys.stderr):  # standard output is the answer's, whatever a user's file prints
         question = json.load(sys.stdin)
-        ask = _largest if "capacity" in question else _in_common if "in_common" in question else _answer
-        answer = ask(question)
-    json.dump(answer, sys.stdout)
+        if "capacity" in question:
+            answer = _largest(question)
+        else:
+            answer = _in_common(question) if "in_common" in question else _answer(question, report)
+    print(json.dumps({"answer": answer}), file=standard_output, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ that differ only in what the answer does not depend on, such as the seed, share 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from vdmbench.cards import PLANNED_FOR, Device
 from vdmbench.records import OutOfMemory, Solved
@@ -27,6 +30,8 @@ from vdmbench.suite.pattern import FORMS
 
 if TYPE_CHECKING:
     from vdmbench.runner.beginning import Beginning
+ShowProgress = Callable[[int, int], None]
+"""Is given how many settings of how many are solved, from the first second on."""
 
 
 class PlanningFailed(RuntimeError):
@@ -115,6 +120,7 @@ def plan(
     plan_for: str = PLANNED_FOR,
     with_packages: bool = False,
     lines: SourceLines | None = None,
+    progress: ShowProgress | None = None,
 ) -> Plan:
     """Solve every cell, and with ``preflight`` check that data, devices and backends for running them are there.
 
@@ -122,6 +128,7 @@ def plan(
 
     :param memory: simulate the peaks of CUDA memory of every cell, also where no match asks for them.
     :param plan_for: the card whose peaks those are.
+    :param progress: is told how far it is where anything is to be solved.
     :param with_packages: plan memory as if every optional package were installed, not those that are.
     :param lines: where the suite was written, for errors.
     :raises CannotBuild: a cell's network cannot be built as declared, or the engine would refuse to run it.
@@ -131,25 +138,30 @@ def plan(
         return Plan([], [])
     cache = PlanCache(cells[0].suite, memory=memory, plan_for=plan_for, with_packages=with_packages)
     unknown = [cell for cell in cells if cache.get(cell.identity) is None]
+    alike = _alike(unknown)
+    asked = [same[0] for same in alike]
     solved: dict[str, tuple[Solved | None, str | None]] = {}
     problems: list[str] = []
     notes: list[str] = []
-    if unknown or preflight:
+    if asked or preflight:
+        if asked and progress is not None:
+            progress(0, len(asked))
         answer = _ask({
-            "cells": [cell.inputs.model_dump(mode="json") for cell in unknown],
+            "cells": [cell.inputs.model_dump(mode="json") for cell in asked],
             "checked": [inputs.model_dump(mode="json") for inputs in _distinct(cells)] if preflight else [],
             "preflight": preflight and preflight.model_dump(mode="json"),
             "memory": memory,
             "plan_for": plan_for,
             "with_packages": with_packages,
-        })  # fmt: skip
+        }, progress=progress)  # fmt: skip
         if answer["refused"]:
             raise CannotBuild(
-                [Refused(unknown[each["cell"]], tuple(each["path"]), each["message"]) for each in answer["refused"]], lines
+                [Refused(asked[each["cell"]], tuple(each["path"]), each["message"]) for each in answer["refused"]], lines
             )
-        for cell, each in zip(unknown, answer["plan"], strict=True):
-            solved[cell.identity] = parse_answer(each)
-            cache.add(cell, each)
+        for same, each in zip(alike, answer["plan"], strict=True):
+            parsed = parse_answer(each)
+            solved.update((cell.identity, parsed) for cell in same)
+            cache.add(same, each)
         cache.save()
         problems, notes = answer["problems"], answer["notes"]
     answers = [solved.get(cell.identity) or cache.get(cell.identity) for cell in cells]
@@ -163,6 +175,21 @@ def plan(
 INDIFFERENT = ("steps", "learning_rate", "learning_rate_warm_up", "schedule", "min_learning_rate", "warm_up")
 """Of training: neither cost, memory nor any check depends on these, and suites sweep them."""
 _CHECKED = {"condition", "data", "evaluate", "sample", "train", *FORMS}
+
+
+def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells of one answer together: those of other seeds, and of other values of what is indifferent."""
+    first: dict[str, tuple[Cell, str]] = {}  # of one point mostly all are alike, and comparing is quicker than dumping
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        place = repr((cell.variant, cell.point))
+        if place not in first or any(getattr(first[place][0].inputs, each) != getattr(cell.inputs, each) for each in _DECLARED):
+            first[place] = cell, fingerprint(cell.inputs, _DECLARED)
+        found.setdefault(first[place][1], []).append(cell)
+    return list(found.values())
+
+
+_DECLARED = set(CellInputs.model_fields) - {"variant", "seed"}
 
 
 def _distinct(cells: Sequence[Cell]) -> list[CellInputs]:
@@ -190,7 +217,7 @@ def what_would_fit(inputs: CellInputs, solved: Solved, capacity: int | None, sto
     return OutOfMemory.model_validate(answer)
 
 
-def _ask(question: dict[str, Any], stop: Stop | None = None) -> dict[str, Any]:
+def _ask(question: dict[str, Any], stop: Stop | None = None, progress: ShowProgress | None = None) -> dict[str, Any]:
     with subprocess.Popen(
         [sys.executable, "-m", "vdmbench.runner.planner"],
         stdin=subprocess.PIPE,
@@ -199,24 +226,66 @@ def _ask(question: dict[str, Any], stop: Stop | None = None) -> dict[str, Any]:
         text=True,
     ) as child:
         try:
-            out, err = _conversation(child, json.dumps(question), stop)
+            answer, said = _conversation(child, json.dumps(question), stop, progress)
         except BaseException:
             child.kill()
             raise
-    if child.returncode != 0:
-        raise PlanningFailed(f"the planner exited with {child.returncode}:\n{err.strip()[-4000:]}")
-    answer: dict[str, Any] = json.loads(out)
+    if child.returncode != 0 or answer is None:
+        raise PlanningFailed(f"the planner exited with {child.returncode}:\n{said.strip()[-4000:]}")
     return answer
 
 
-def _conversation(child: subprocess.Popen[str], question: str, stop: Stop | None) -> tuple[str, str]:
-    if stop is None:
-        return child.communicate(question)
-    told: str | None = question
+def _conversation(
+    child: subprocess.Popen[str], question: str, stop: Stop | None, progress: ShowProgress | None
+) -> tuple[dict[str, Any] | None, str]:
+    """The child's answer, None where it died without one, and what it said on standard error."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    said: list[str] = []
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threads = [
+        threading.Thread(target=work, args=given, daemon=True)
+        for work, *given in (
+            (_send, child.stdin, question),
+            (_read_lines, child.stdout, lines),
+            (_read_all, child.stderr, said),
+        )
+    ]
+    for thread in threads:
+        thread.start()
+    answer = None
+    while (line := _next_line(lines, stop)) is not None:
+        spoken = json.loads(line)
+        if "answer" in spoken:
+            answer = spoken["answer"]
+        elif progress is not None:
+            progress(spoken["done"], spoken["of"])
+    for thread in threads:
+        thread.join()
+    child.wait()
+    return answer, "".join(said)
+
+
+def _next_line(lines: queue.SimpleQueue[str | None], stop: Stop | None) -> str | None:
     while True:
         try:
-            return child.communicate(told, timeout=0.2)
-        except subprocess.TimeoutExpired:
-            told = None  # what is left of it is sent all the same
-            if stop.asked:
+            return lines.get(timeout=0.2)
+        except queue.Empty:
+            if stop is not None and stop.asked:
                 raise PlanningFailed("the run was told to end meanwhile") from None
+
+
+def _send(to: IO[str], text: str) -> None:
+    with contextlib.suppress(BrokenPipeError), to:  # it died, and its standard error says of what
+        to.write(text)
+
+
+def _read_lines(source: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
+    for line in source:
+        lines.put(line)
+    lines.put(None)
+
+
+def _read_all(source: IO[str], said: list[str]) -> None:
+    said.append(source.read())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from vdmbench import registry
 from vdmbench.cards import PLANNED_FOR
@@ -37,6 +37,8 @@ _MOVED_BY: dict[str, tuple[str, ...]] = {
     "memory": ("base_channels", "mixer_width", "batch_size", "frames"),
 }
 _ONLY_MEMORY = ("budget", "phase", "source")
+_OF_THE_FIRST = ("quantity", "of", "phase", "source", "tolerance")
+_GOALS = "give one of 'target' (a count), 'budget' (of memory) and 'reference' (a variant)"
 
 
 class Match(Declared):
@@ -65,14 +67,27 @@ class Match(Declared):
     unreachable: Literal["error", "record"] = "error"
     """A variant that cannot be brought within tolerance: refuse the suite, or record its cells as infeasible."""
     also: Match | None = None
-    """A second quantity, met at the same time by another knob."""
+    """A second quantity, met at the same time by another knob; without a goal of its own, `{knob: mixer_width}`, that knob is
+    moved after the first to fill what the first one's steps leave, where the variant has it."""
+
+    @property
+    def goals(self) -> list[str]:
+        """Which of target, budget and reference are given."""
+        return [goal for goal in ("target", "budget", "reference") if getattr(self, goal) is not None]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_as_the_first(cls, given: Any) -> Any:
+        """A second knob without a goal has the first one's quantity."""
+        also = given.get("also") if isinstance(given, dict) else None
+        if not isinstance(also, dict) or any(also.get(goal) is not None for goal in ("target", "budget", "reference")):
+            return given
+        return {**given, "also": {**{field: given[field] for field in _OF_THE_FIRST if field in given}, **also}}
 
     @model_validator(mode="after")
     def _one_goal(self) -> Match:
-        goals = [goal for goal in ("target", "budget", "reference") if getattr(self, goal) is not None]
-        if len(goals) != 1:
-            given = " and ".join(goals) or "none"
-            raise ValueError(f"give one of 'target' (a count), 'budget' (of memory) and 'reference' (a variant), got {given}")
+        if len(self.goals) > 1:
+            raise ValueError(f"{_GOALS}, got {' and '.join(self.goals)}")
         if self.quantity == "memory" and self.target is not None:
             raise ValueError("a memory to meet is a 'budget', such as 16GiB")
         return self
@@ -101,6 +116,10 @@ class Match(Declared):
         for field in ("exempt", "unreachable"):  # by value: what was dumped and is read again has every field set
             if getattr(self.also, field) != Match.model_fields[field].get_default(call_default_factory=True):
                 raise problem_at(("also", field), f"'{field}' stands in the first match, for both")
+        if not self.also.goals and any(getattr(self, field) != getattr(self.also, field) for field in _OF_THE_FIRST):
+            raise problem_at(
+                ("also",), "without a goal it fills the first match: give it a knob alone, or a target, budget or reference"
+            )
         if None not in (self.reference, self.also.reference) and self.reference != self.also.reference:
             raise problem_at(("also", "reference"), f"both must have one reference, the first has '{self.reference}'")
         return self
@@ -109,6 +128,16 @@ class Match(Declared):
     def reference_variant(self) -> str | None:
         """The variant whose values are to be met, by this or the second quantity."""
         return self.reference or (self.also.reference if self.also else None)
+
+
+def _with_a_goal(match: Match) -> Match:
+    if not match.goals:
+        raise ValueError(f"{_GOALS}, got none")
+    return match
+
+
+FirstMatch = Annotated[Match, AfterValidator(_with_a_goal)]
+"""A match that stands by itself."""
 
 
 class Data(Declared):

@@ -16,7 +16,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from vdmbench.cell_label import cell_label
 from vdmbench.suite.autoencoder import PIXEL_CHANNELS, AutoencoderBlock, check_latents
-from vdmbench.suite.blocks import Data, Evaluate, Match, NetworkChoice, Sample, Train
+from vdmbench.suite.blocks import Data, Evaluate, FirstMatch, Match, NetworkChoice, Sample, Train
 from vdmbench.suite.condition import Conditioning, check_faithfulness, check_guidance
 from vdmbench.suite.diffusion import Diffusion, check_sampler
 from vdmbench.suite.errors import problem_at
@@ -88,7 +88,7 @@ class CellInputs(_Dumped):
     variant: str
     seed: Seed
     network: NetworkChoice
-    match: Match | None
+    match: FirstMatch | None
     """Null also for variants that are exempt, and for the reference itself."""
     reference: Reference | None
     condition: Conditioning | None = None

@@ -21,7 +21,7 @@ from vdmbench.suite.autoencoder import AutoencoderBlock
 from vdmbench.suite.blocks import (
     Data,
     Evaluate,
-    Match,
+    FirstMatch,
     NetworkChoice,
     Run,
     Sample,
@@ -70,7 +70,7 @@ class Suite(Declared):
     """Repeats. A seed fixes batches, noise and initial samples alike for all variants, so that they are paired."""
     tune: Tune | None = None
     """A field that each variant chooses by short trials before it is trained; null: every field is as declared."""
-    match: Match | None = None
+    match: FirstMatch | None = None
     """What is held equal; null compares the variants as declared."""
     data: Data
     """Which video."""

@@ -16,8 +16,8 @@ INITIAL_GAIN = 0.1
 class UNet3DOptions(Declared):
     """The space-time factorised UNet of Oshima et al. 2024."""
 
-    base_channels: int = Field(32, ge=8, multiple_of=8)
-    """Channels of the first level; group norms have 8 groups."""
+    base_channels: int = Field(32, ge=8, multiple_of=2)
+    """Channels of the first level; group norms have 8 groups, or the most of fewer that divide a level's channels."""
     multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4, 8), min_length=1)
     """Channels of each level over base_channels; height and width halve from level to level."""
     channels: int = Field(3, ge=1)
@@ -39,6 +39,20 @@ class UNet3DOptions(Declared):
         if self.preset == "oshima2024" and self.initial_gain not in (None, INITIAL_GAIN):
             raise problem_at(("initial_gain",), "preset oshima2024 is as published, without one: leave it out, or use fair")
         return self
+
+    @model_validator(mode="after")
+    def _published_groups(self) -> UNet3DOptions:
+        if self.base_channels % self.width_step:
+            raise problem_at(
+                ("base_channels",),
+                f"preset oshima2024 has 8 groups in every norm: give a multiple of 8, not {self.base_channels}, or use 'fair'",
+            )
+        return self
+
+    @property
+    def width_step(self) -> int:
+        """What base_channels is a multiple of."""
+        return 8 if self.preset == "oshima2024" else 2
 
     @property
     def levels(self) -> int:
