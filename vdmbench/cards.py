@@ -57,6 +57,29 @@ DEVICES: dict[str, Device] = {
 }
 
 
+_FP32_AND_HALF = {
+    "t4": (8.1, 65),
+    "rtx4080": (48.7, 97.5),
+    "l4": (30.3, 121),
+    "rtx4090": (82.6, 165.2),
+    "rtx3090": (35.6, 71),
+    "rtx5090": (104.8, 209.5),
+    "v100-32gb": (15.7, 125),
+    "a100-40gb": (19.5, 312),
+    "l40s": (91.6, 362),
+    "a6000": (38.7, 154.8),
+    "h100-80gb": (67, 989),
+    "a100-80gb": (19.5, 312),
+    "h200": (67, 989),
+    "b200": (75, 2250),
+}
+"""TFLOP/s that NVIDIA's data sheets name: without tensor cores in fp32, and dense with them in half precision."""
+
+PEAK_FLOPS: dict[str, dict[str, float]] = {
+    name: {"fp32": 1e12 * single, "bf16": 1e12 * half, "fp16": 1e12 * half} for name, (single, half) in _FP32_AND_HALF.items()
+}
+"""FLOP/s of a card by precision."""
+
 PLANNED_FOR = "a100-80gb"
 """The card that memory is planned for where a suite names none."""
 _SPOKEN_WITH_A_VOWEL = "AHLR"

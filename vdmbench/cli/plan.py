@@ -48,6 +48,7 @@ def plan(
     """
     from vdmbench.cli import memory_tables as tables
     from vdmbench.cli.plan_beginnings import choice_table, choices
+    from vdmbench.cli.plan_outlook import look_ahead
     from vdmbench.cli.planning_progress import planning_progress
     from vdmbench.runner.planning import plan as solve
     from vdmbench.suite import with_dependencies
@@ -76,8 +77,9 @@ def plan(
     shown = [planned for planned in solved.cells if not planned.cell.for_tuning]
     tried_in = results or Path("results") / declared.name
     chosen = choices(shown, tried_in)
+    ahead = look_ahead(solved, declared, tried_in)
     if as_json:
-        say_json(plan_as_json(solved, declared, warnings, few, cards, here, chosen))
+        say_json(plan_as_json(solved, declared, warnings, few, cards, here, chosen) | ahead.as_json())
     else:
         print_plan(solved, declared)
         if chosen:
@@ -90,6 +92,8 @@ def plan(
                 print_table(tables.packages_table(unlike))
         if cards:
             print_table(tables.fits_table(shown, cards))
+        for line in ahead.lines():
+            say(line)
     if figures is not None:
         from vdmbench.report.planned_memory import write_figures
 

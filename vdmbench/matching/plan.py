@@ -131,7 +131,7 @@ class _Search:
         """Set :attr:`knobs`; what became of each match."""
         goals = [self._goal(match) for match in self._matches]
         if self._fills and len(goals) == 2:
-            self._fill(*self._matches, goals[0])
+            self._fill(self._matches[0], self._matches[1], goals[0])
         else:
             self._take_turns(goals)
         return [self._matched(match, goal) for match, goal in zip(self._matches, goals, strict=True)]

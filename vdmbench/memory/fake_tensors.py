@@ -102,7 +102,7 @@ _repeating: dict[Any, bool] = {}
 
 
 def _repeats(func: Any) -> bool:
-    """Whether what ``func`` gives follows from the forms of its arguments: of PyTorch's own operations but for a few, and ours."""
+    """Whether what ``func`` gives follows from the forms of its arguments: PyTorch's own, but for a few, and ours."""
     known = _repeating.get(func)
     if known is None:
         known = _repeating[func] = (

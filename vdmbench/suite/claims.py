@@ -31,6 +31,7 @@ from pydantic import Field, field_validator
 
 from vdmbench.quantities import BUILT_IN, Quantity, metric_quantity
 from vdmbench.suite.model import Declared
+from vdmbench.suite.quantities import Fraction
 
 UNITS: dict[str, tuple[str, float]] = {
     "B": ("bytes", 1),
@@ -254,6 +255,9 @@ class Claim(Declared):
     """Coordinates to average over first (geometric mean, seed by seed); others are judged one by one."""
     sided: Literal["one", "two"] = "two"
     """`one` for a claim that was fixed before any result was seen: it can be supported with fewer seeds, and never refuted."""
+
+    spread: Fraction | None = Field(default=None, gt=0)
+    """How much its quantity is expected to scatter over seeds, as 5 %; a plan says from it how small an effect is decided."""
 
     @field_validator("says")
     @classmethod

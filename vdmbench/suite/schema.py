@@ -142,6 +142,11 @@ class Suite(Declared):
                 raise problem_at(("match", "exempt"), "the reference itself needs no exemption")
         return self
 
+    @property
+    def quantities(self) -> list[Quantity]:
+        """All that its claims may speak of."""
+        return [*self._of_metrics(), *BUILT_IN]
+
     def _of_metrics(self) -> list[Quantity]:
         """The values of the declared metrics, and what these give beside them."""
         names = [metric.name for metric in self.evaluate.metrics]
