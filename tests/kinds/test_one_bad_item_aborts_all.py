@@ -249,6 +249,8 @@ def test_every_loop_of_the_planner_over_cells_answers_for_each() -> None:
     assert asking == {
         "cells",  # fingerprints of declared inputs, which ask no class
         "distinct.values()",  # which of them match memory: likewise
+        "distinct.items()",  # `_answer_one` of each
+        "_parts(distinct, processes)",  # likewise, in other processes
         "{_key(inputs, *fields): inputs for inputs in cells}.values()",  # `_once`, which answers for each
         "question['cells']",  # inputs as models
     }

@@ -13,7 +13,6 @@ from tests.suite.texts import MINIMAL
 from vdmbench.matching import Unreachable, resolve, solve
 from vdmbench.matching.memory import CannotMeasure, simulated
 from vdmbench.matching.plan import _tried
-from vdmbench.matching.resolve import declared_setting
 from vdmbench.matching.workload import Workload
 from vdmbench.runner.planning import plan
 from vdmbench.suite import expand, parse_suite
@@ -100,20 +99,24 @@ def test_the_order_of_a_sweep_of_budgets_changes_no_answer():
 
     def answers(budgets):
         _tried.clear()
-        match = "{{quantity: memory, phase: sample, budget: {}kB, knob: base_channels, tolerance: 99%}}"
+        match = "{{quantity: memory, phase: sample, budget: {}B, knob: base_channels, tolerance: 99%}}"
         return {budget: solved_of("floor", match.format(budget))[1] for budget in budgets}
 
-    budgets = (1500, 4000, 9000)
+    inputs = cell_of("floor", BY_BATCH).inputs
+    budgets = [peak(inputs, "sample", base_channels=width) + 1 for width in (10, 24, 40)]
     assert answers(budgets) == answers(budgets[::-1])
 
 
-@pytest.mark.parametrize("budget", [1_500_000, 3_000_000, 5_000_000])
+@pytest.mark.parametrize("share", [0.1, 0.5])
 @pytest.mark.parametrize("variant", ["floor", "uni"])
-def test_the_widest_that_fits_is_what_trying_all_gives(variant, budget):
-    match = f"{{quantity: memory, phase: sample, budget: {budget}B, knob: base_channels, tolerance: 99%}}"
-    inputs, solved = solved_of(variant, match)
-    fitting = [width for width in range(8, 64, 2) if peak(inputs, "sample", base_channels=width) <= budget]
-    assert solved.knobs == {"base_channels": max(fitting)}
+def test_the_widest_that_fits_is_what_trying_all_gives(variant, share):
+    inputs = cell_of(variant, BY_BATCH).inputs
+    peaks = {width: peak(inputs, "sample", base_channels=width) for width in range(8, 32, 2)}
+    budget = round(min(peaks.values()) + share * (max(peaks.values()) - min(peaks.values())))
+    _, solved = solved_of(
+        variant, f"{{quantity: memory, phase: sample, budget: {budget}B, knob: base_channels, tolerance: 99%}}"
+    )
+    assert solved.knobs == {"base_channels": max(width for width, value in peaks.items() if value <= budget)}
 
 
 def test_a_budget_under_the_smallest_network_names_its_size():
@@ -161,10 +164,6 @@ def test_the_mixers_width_fills_what_base_channels_leave():
     _, alone = solved_of("floor", match.format(budget).replace("3%", "99%"))
     assert list(alone.knobs) == ["base_channels"], "without a mixer there is no width to fill with"
     assert alone.also is None
-
-    _, below = solved_of("uni", match.format(int(0.98 * peak(inputs, "train", base_channels=8))).replace("3%", "20%"))
-    assert below.knobs["base_channels"] == 8, "nothing fits at the declared width, so that the mixers are narrowed"
-    assert below.knobs["mixer_width"] < declared_setting(inputs, "mixer_width")
 
 
 @pytest.mark.parametrize(
