@@ -6,8 +6,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.mixers.mixer import GRANULARITY
-from vdmbench.ops.linear import Linear
+from vdmbench.ops.linear import Linear, linear
 from vdmbench.ops.recompute import recomputed
+
+
+LOW_RANK = 4
+"""How many times as wide as its input each of queries, keys and values is, from where on they are not kept."""
 
 
 def split_width(inner: float, usual: float, head_dim: int, *, groups: int = 1) -> tuple[int, int]:
@@ -87,8 +91,13 @@ class Heads(nn.Module):
         self.to_out = Linear(self.inner, channels, bias=False)
 
     def split(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (batch, heads, frames, head_dim)."""
-        q, k, v = (part.unflatten(-1, (self.count, self.dim)).transpose(1, 2) for part in self.to_qkv(x).chunk(3, -1))
+        """Queries, keys and values, each (batch, heads, frames, head_dim).
+
+        Where they are many times as wide as x, the map is one of low rank: it costs little beside what it makes, and is computed
+        again in the backward pass.
+        """
+        qkv = recomputed(linear, x, self.to_qkv.weight) if self.inner >= LOW_RANK * x.shape[-1] else self.to_qkv(x)
+        q, k, v = (part.unflatten(-1, (self.count, self.dim)).transpose(1, 2) for part in qkv.chunk(3, -1))
         return q, k, v
 
     def join(self, mixed: Float[Tensor, "batch heads frames head_dim"]) -> Float[Tensor, "batch frames channels"]:
