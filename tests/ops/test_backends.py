@@ -30,7 +30,7 @@ def test_recorders_nest_and_end():
 def test_an_unknown_name_gets_the_closest_one():
     with pytest.raises(UnknownBackend, match=r"attention has no backend 'sdap', did you mean 'sdpa'\?"):
         attention(Q, Q, Q, backend="sdap")
-    with pytest.raises(UnknownBackend, match="known: auto, triton, blocks, sdpa, sdpa-flash, .*xformers, math"):
+    with pytest.raises(UnknownBackend, match=r"known: auto, triton, blocks, sdpa, sdpa-flash, .*xformers, math"):
         attention(Q, Q, Q, backend="xyz")
 
 

@@ -9,7 +9,6 @@ from vdmbench.mixers.mixer import GRANULARITY
 from vdmbench.ops.linear import Linear, linear
 from vdmbench.ops.recompute import recomputed
 
-
 LOW_RANK = 4
 """How many times as wide as its input each of queries, keys and values is, from where on they are not kept."""
 
@@ -93,8 +92,8 @@ class Heads(nn.Module):
     def split(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (batch, heads, frames, head_dim).
 
-        Where they are many times as wide as x, the map is one of low rank: it costs little beside what it makes, and is computed
-        again in the backward pass.
+        Where they are many times as wide as x, the map is one of low rank: it costs little beside what it makes, and is
+        computed again in the backward pass.
         """
         qkv = recomputed(linear, x, self.to_qkv.weight) if self.inner >= LOW_RANK * x.shape[-1] else self.to_qkv(x)
         q, k, v = (part.unflatten(-1, (self.count, self.dim)).transpose(1, 2) for part in qkv.chunk(3, -1))
