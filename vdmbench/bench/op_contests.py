@@ -8,6 +8,7 @@ those of the table in :mod:`vdmbench.ops.backends`; an op that is not in the tab
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -214,6 +215,21 @@ def _fft_flops(workload: Workload) -> int:
     return workload.sites * flops.fft_convolution(workload.frames, workload.channels)
 
 
+def _images_and_norm(workload: Workload) -> Inputs:
+    """A frame is an image of one row, as many places wide as there are sites."""
+    x = _normal(workload, workload.frames, workload.channels, 1, workload.sites)
+    return x, torch.ones(workload.channels, device=workload.device), torch.zeros(workload.channels, device=workload.device)
+
+
+def _group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, **backend: Any) -> Tensor:
+    return ops.group_norm_silu(x, weight, bias, groups=math.gcd(8, len(weight)), **backend)
+
+
+def _norm_flops(workload: Workload) -> int:
+    """For each number 2 in the mean and 3 in the deviation, 4 for the norm and the map, 5 for SiLU."""
+    return 14 * workload.sites * workload.frames * workload.channels
+
+
 CASES = {
     "attention": OpCase(_queries_keys_values, ops.attention, _full_attention_flops),
     "sliding_attention": OpCase(_queries_keys_values, _sliding, _window_flops),
@@ -226,6 +242,7 @@ CASES = {
     "quasi_separable_scan": OpCase(_quasi_separable_inputs, _quasi_separable, _quasi_separable_flops),
     "mamba2_block": OpCase(_mamba2_inputs, _mamba2, _mamba2_flops),
     "gated_delta_scan": OpCase(_delta_inputs, ops.gated_delta_scan, _delta_flops),
+    "group_norm_silu": OpCase(_images_and_norm, _group_norm_silu, _norm_flops),
     "causal_conv1d": OpCase(_sequence_and_taps, ops.causal_conv1d, _conv_flops),
     "long_convolution": OpCase(_sequence_and_kernel, ops.long_convolution, _fft_flops),
 }
