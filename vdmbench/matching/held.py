@@ -82,8 +82,10 @@ def _alive(tracker: StorageTracker) -> int:
 
 
 def held_on_cpu(mixer: Mapping[str, Any], channels: int, frames: int, *, sites: int = 8) -> float:
-    """Bytes of the tensors that autograd saves in a real forward pass in float32 on the CPU, seen by its hooks on saved tensors;
-    parameters apart, the input among them. What a kernel keeps outside autograd would not be seen: none of the CPU's does."""
+    """Bytes of the tensors that autograd saves in a real forward pass in float32 on the CPU, seen by its hooks on saved
+    tensors; parameters apart, the input among them.
+
+    What a kernel keeps outside autograd would not be seen: none of the CPU's does."""
     one, two = (_saved_on_cpu(mixer, channels, frames, count) for count in (sites, 2 * sites))
     return (two - one) / (sites * frames * channels)
 

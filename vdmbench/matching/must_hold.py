@@ -1,9 +1,9 @@
 """What a mixer must keep for its backward pass, from its equations and one rule: the least that a kernel can be asked to hold.
 
-The rule: what is element-wise, a short convolution, a norm, a gate, a low-rank map or a chunk's state is computed again in the
-backward pass; what costs a full linear map or a scan over frames is kept. So what stands between the passes is the block's input
-(every linear map's gradient needs what the map took), the results of full linear maps that something other than a linear map takes
-up, and the results of scans and of attention. Merged directions are one result, or two side by side.
+The rule: what is element-wise, a short convolution, a norm, a gate, a low-rank map or a chunk's state is computed again in
+the backward pass; what costs a full linear map or a scan over frames is kept. So what stands between the passes is the block's
+input (every linear map's gradient needs what the map took), the results of full linear maps that something other than a linear
+map takes up, and the results of scans and of attention. Merged directions are one result, or two side by side.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ def _merged(mixer: Mapping[str, Any]) -> int:
 
 
 def _state_space(built: Any, mixer: Mapping[str, Any], frames: int) -> list[Kept]:
-    """A Mamba block: the projection to x and gate, and the core's output, gated where the kernel does that. Its convolution, and
-    for S6 the step of rank R and the states, are recomputed; B, C and the low-rank step are a full map of the inner width."""
+    """A Mamba block: the projection to x and gate, and the core's output, gated where the kernel does that.
+
+    Its convolution, and for S6 the step of rank R and the states, are recomputed; B, C and the low-rank step are a full map of the inner width."""
     inner = built.inner_width
     kept = [Kept("x and gate", (2 if mixer["gate"] else 1) * inner), Kept("output of the core", _merged(mixer) * inner)]
     if mixer["name"] == "mamba":
@@ -120,8 +121,8 @@ def _gated_delta_net(built: Any, mixer: Mapping[str, Any], frames: int) -> list[
 
 
 def _lstm(built: Any, mixer: Mapping[str, Any], frames: int) -> list[Kept]:
-    """cuDNN's layer runs in float32: input, four gates, cell and its tanh (what its gradient reads), and output; the map after it
-    takes a copy in half precision."""
+    """cuDNN's layer runs in float32: input, four gates, cell and its tanh (what its gradient reads), and output; the map
+    after it takes a copy in half precision."""
     width = _ways(mixer) * built.inner_width
     return [
         Kept("input in float32", built.channels, 4),

@@ -220,8 +220,6 @@ class ScalarDecayOptions(Declared):
     """State size N a channel."""
     groups: int = Field(1, ge=1)
     """Sets of B and C that the heads are dealt to; the number of heads is rounded to a multiple of it."""
-    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto"
-    """Kernel of the scan."""
 
 
 class Mamba2Options(ScalarDecayOptions, GatedConvOptions):
@@ -234,6 +232,8 @@ class Mamba2Options(ScalarDecayOptions, GatedConvOptions):
 class HydraOptions(ScalarDecayOptions):
     """Hydra: both directions as one quasi-separable matrix."""
 
+    backend: Literal["auto", "reference", "chunked", "numba", "mamba_ssm", "triton"] = "auto"
+    """Kernel of the scans."""
     gate: bool = True
     """Multiply by SiLU of a gate."""
     conv: int = Field(7, ge=1)
