@@ -82,7 +82,7 @@ BUILT_IN: tuple[Quantity, ...] = (
         lambda record: finite(found.values[-1]) if (found := _held_out_loss(record)) else None,
         "val_loss.protocol",
         lambda record: f"test, n={found.clips}, {found.levels} levels" if (found := _held_out_loss(record)) else None,
-        main=True, limit="val_loss", tells_collapse=True,
+        main=True, limit="val_loss", tells_collapse=True, own_points=True,
     ),
     _score(
         "psnr", "PSNR", "dB", "higher",

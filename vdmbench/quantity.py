@@ -65,6 +65,8 @@ class Quantity:
     """Whether the gate judges it."""
     tells_collapse: bool = False
     """Whether a run that ends far above its siblings in it has collapsed."""
+    own_points: bool = False
+    """Whether it is taken along training at points of its own (``evaluate.val_loss``), beside those where clips are judged."""
     metric: str | None = None
     """The declared metric that gives it; null for what every record has."""
 

@@ -4,7 +4,8 @@ Found in fused attention of three kernels, group norm, RMS norm, gradients of lo
 the backward pass of Mamba's package; mended in vdmbench/memory/cuda_kernels.py, rms_norm.py, matching/simulation.py and the
 package's operator. This search runs a training step of every mixer and of the UNet and lists each operation that is neither
 element-wise nor a view. Attention, norms, norms of lists and cuBLAS were read in PyTorch's source and stand in KERNELS; what is
-listed as allocating nothing is so by its definition, and of look-ups' gradients a part of the source was seen. Left: workspaces of cuDNN's convolutions and recurrent layers and of cuFFT, which no source gives (docs/memory.md says so).
+listed as allocating nothing is so by its definition, and of look-ups' gradients a part of the source was seen. Left:
+workspaces of cuDNN's convolutions and recurrent layers and of cuFFT, which no source gives (docs/memory.md says so).
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ SITES = {
     "records/store.py:ResultsFolder.histories": OURS,
     "report/baseline.py:update_baseline": OURS,
     "report/results.py:results_folders": OURS,
+    "runner/beginning.py:_begun_before": "whether a checkpoint is there",
     "runner/checkpoint.py:Checkpoints._files": OURS,
     "runner/disk.py:_size": OURS,
     "runner/executors/bringing.py:pack": OURS,

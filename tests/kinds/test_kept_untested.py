@@ -41,7 +41,7 @@ KNOWN = {
     "metrics/lpips.py:load_lpips": "by save_tensors, after its hash",
     "metrics/reference.py:_save": "by save_tensors",
     "runner/artifacts.py:write_samples": "uint8, of clips that require_finite has passed; and what clips were told",
-    "runner/checkpoint.py:Checkpoints.save": "of a state that Trainer.state has tested; tested again where it is read",
+    "runner/checkpoint.py:_write": "of a state that Trainer.state has tested; tested again where it is read",
 }
 
 

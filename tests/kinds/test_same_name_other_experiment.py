@@ -48,6 +48,8 @@ KNOWN = {
     "report/tuning.py:_origins": "names of what the cells of one row began with, for a sentence",
     "records/merging.py:_declared_otherwise": "the variant's own settings, to tell experiments apart",
     "runner/common_weights.py:little_in_common": "names of variants, for a line",
+    "report/power.py:_deviations": "within groups of the study, which are of one experiment",
+    "runner/planning.py:_alike": "a shortcut: what is declared is compared too",
     "runner/selection.py:_closest": "for a message",
     "runner/survey.py:_otherwise": "says what a cell declares otherwise",
     "runner/survey.py:survey": "labels of cells by identity",

@@ -42,10 +42,16 @@ def _sizes(model: type[BaseModel], path: tuple[str, ...] = ()) -> set[str]:
     for name, field in model.model_fields.items():
         if parse_bytes in [getattr(each, "func", None) for each in _annotations(field)]:
             found.add(".".join((*path, name)))
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, BaseModel) and len(path) < MOST_DEEP:
-                found |= _sizes(inner, (*path, name))
+        for inner in _models(field.annotation) if len(path) < MOST_DEEP else ():
+            found |= _sizes(inner, (*path, name))
     return found
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every model in an annotation, however deep it stands in unions and ``Annotated``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
 def _annotations(field: Any) -> list[Any]:

@@ -65,6 +65,7 @@ SITES = {
     "report/figures/frontier.py:draw_frontier": POINT,
     "report/figures/length.py:_mean": POINT,
     "report/figures/phases.py:phase_peaks": POINT,
+    "report/figures/progress.py:draw_progress": POINT,
     "report/figures/scaling.py:draw_scaling": POINT,
     "report/figures/streaming.py:streaming_figure": POINT,
     "report/figures/training.py:draw_training": POINT,
@@ -96,6 +97,8 @@ SITES = {
     "report/tables.py:_entry": POINT,
     "report/tables.py:column_scales": "picks a unit",
     "report/tables.py:mean_entry": POINT,
+    "report/power.py:_deviations": "three seeds at least; a spread to plan with, which judges nothing",
+    "report/power.py:_spread": "the same",
 }
 
 

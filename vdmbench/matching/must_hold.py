@@ -80,7 +80,9 @@ def _merged(mixer: Mapping[str, Any]) -> int:
 def _state_space(built: Any, mixer: Mapping[str, Any], frames: int) -> list[Kept]:
     """A Mamba block: the projection to x and gate, and the core's output, gated where the kernel does that.
 
-    Its convolution, and for S6 the step of rank R and the states, are recomputed; B, C and the low-rank step are a full map of the inner width."""
+    Its convolution, and for S6 the step of rank R and the states, are recomputed; B, C and the low-rank step are a full map of
+    the inner width.
+    """
     inner = built.inner_width
     kept = [Kept("x and gate", (2 if mixer["gate"] else 1) * inner), Kept("output of the core", _merged(mixer) * inner)]
     if mixer["name"] == "mamba":

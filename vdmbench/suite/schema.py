@@ -175,8 +175,8 @@ class Suite(Declared):
         if by.better == "neither":
             message = f"'{by.name}' has no direction, neither more nor less of it is better: choose by val_loss, or by a metric"
             raise problem_at(("tune", "by"), message)
-        if by.name == "val_loss" and self.evaluate.val_loss is None:
-            raise problem_at(("tune", "by"), "'val_loss' is not taken, for evaluate.val_loss is null: leave that out")
+        if by.own_points and self.evaluate.val_loss is None:
+            raise problem_at(("tune", "by"), f"'{by.name}' is not taken, for evaluate.val_loss is null: leave that out")
         if by.source == PREDICTION_PROTOCOL and self.sample.known_frames is None:
             message = (
                 f"'{by.name}' is of predicted frames, and none are: set sample.known_frames, or choose by another quantity"
@@ -197,7 +197,7 @@ class Suite(Declared):
     def _points_of(self, learned: Quantity) -> int:
         """At how many places of training it is taken."""
         evaluate, points = self.evaluate, len(self.evaluate.at)
-        return max(points, evaluate.val_loss.points) if learned.name == "val_loss" and evaluate.val_loss else points
+        return max(points, evaluate.val_loss.points) if learned.own_points and evaluate.val_loss else points
 
     def _refuse_curves_of_one_size(self, number: int, claim: Claim) -> None:
         """A claim at equal values of something reads each variant's curve over sizes."""
@@ -205,7 +205,7 @@ class Suite(Declared):
         equal = claim.parsed().equal
         read = pick(claim.parsed().left.quantity, [*self._of_metrics(), *BUILT_IN])
         if equal in ALONG_TRAINING and read.learned and not sizes and self._points_of(read) < 2:
-            more = "evaluate.val_loss.points to 2 or more" if read.name == "val_loss" else "evaluate.at, such as [0.1, 0.3, 1]"
+            more = "evaluate.val_loss.points to 2 or more" if read.own_points else "evaluate.at, such as [0.1, 0.3, 1]"
             message = f"'at equal {equal}' reads '{read.name}' along training, and it is taken at the end alone: set {more}"
             raise problem_at(("claims", number), message)
         if equal is not None and sizes and all(len(values) < 2 for values in sizes.values()):

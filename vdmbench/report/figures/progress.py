@@ -64,7 +64,7 @@ def draw_progress(axes: Axes, study: Study, panel: Panel, x: Quantity, y: Quanti
 
 def progress_figure(study: Study, style: Style) -> ReportFigure:
     """Three panels a sweep point and quantity: against steps, FLOPs and seconds."""
-    learned = [quantity for quantity in study.quantities if quantity.name == "val_loss" or quantity.name in study.metrics]
+    learned = [quantity for quantity in study.quantities if quantity.own_points or quantity.name in study.metrics]
     spent = [study.quantity(name) for name in ALONG_TRAINING]
     shown = [
         (y, x, panel)
