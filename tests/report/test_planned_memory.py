@@ -7,7 +7,15 @@ import pytest
 from tests.suite.texts import MINIMAL
 from vdmbench.figure_style import find_style
 from vdmbench.records import Parameters, PlannedMemory, Solved
-from vdmbench.report.planned_memory import crossover, crossovers_table, curves, holders_figure, limits_table, write_figures
+from vdmbench.report.planned_memory import (
+    crossover,
+    crossovers_table,
+    curves,
+    holders_figure,
+    limits_table,
+    scaling_figure,
+    write_figures,
+)
 from vdmbench.suite import expand, parse_suite
 
 GIB = 2**30
@@ -69,3 +77,17 @@ def test_what_is_infeasible_stays_in_the_figure(planned):
 def test_one_length_has_no_growth_to_draw(planned, tmp_path):
     shortest = [(cell, each) for cell, each in planned if cell.inputs.data.frames == 4]
     assert {path.stem for path in write_figures(shortest, tmp_path)} == {"holders"}
+
+
+def test_what_else_is_swept_has_panels_and_tables_of_its_own():
+    text = MINIMAL + "sweep: {data.frames: [4, 8, 16], train.checkpointing: [false, true]}\n"
+    cells = expand(*parse_suite(text))
+    planned = [(cell, solved(PEAKS[cell.variant](cell.inputs.data.frames))) for cell in cells]
+    found = curves(planned)
+    assert {curve.point for curve in found} == {"checkpointing False", "checkpointing True"}
+    figure = scaling_figure(found, find_style("default"))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_visible() and axes.lines]
+    assert titles == [f"{phase}, checkpointing {on}" for on in (False, True) for phase in ("Training", "Sampling")]
+    assert [each.get_text() for each in figure.legends[0].get_texts()] == ["floor", "uni", "bi"]
+    assert crossovers_table(found).count("| floor | –") == 2
+    assert "| floor, checkpointing True |" in limits_table(found)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,6 +52,8 @@ class Curve:
     variant: str
     phase: str
     peaks: dict[int, int]
+    point: str = ""
+    """What else is swept, such as ``checkpointing True``; empty where nothing is."""
 
     @property
     def exponent(self) -> float | None:
@@ -87,28 +90,40 @@ def _where(one: dict[int, int], other: dict[int, float] | dict[int, int]) -> flo
 
 
 def curves(planned: Iterable[tuple[Cell, Solved | None]]) -> list[Curve]:
-    """A curve a phase and variant, with what else is swept in its name, in declared order; the first cell of each length
-    counts, for seeds take the same."""
-    found: dict[tuple[str, str], dict[int, int]] = {}
+    """A curve a phase, variant and point of what else is swept, in declared order; the first cell of each length counts, for
+    seeds take the same."""
+    found: dict[tuple[str, str, str], dict[int, int]] = {}
     for cell, solved in planned:
         for phase, memory in (solved.memory if solved else {}).items():
             length = int(cell.point.get("data.frames", cell.inputs.data.frames))
-            others = [f"{path}={coordinate_text(path, value)}" for path, value in cell.point.items() if path != "data.frames"]
-            name = f"{cell.variant} [{', '.join(others)}]" if others else cell.variant
-            found.setdefault((name, phase), {}).setdefault(length, memory.allocated_peak_bytes)
-    return [Curve(variant, phase, dict(sorted(peaks.items()))) for (variant, phase), peaks in found.items()]
+            others = [_coordinate(path, value) for path, value in cell.point.items() if path != "data.frames"]
+            key = (cell.variant, phase, ", ".join(others))
+            found.setdefault(key, {}).setdefault(length, memory.allocated_peak_bytes)
+    return [Curve(variant, phase, dict(sorted(peaks.items())), point) for (variant, phase, point), peaks in found.items()]
+
+
+def _coordinate(path: str, value: Any) -> str:
+    return f"{path.rpartition('.')[2]} {coordinate_text(path, value)}"
+
+
+def _points(found: Sequence[Curve]) -> list[str]:
+    return list(dict.fromkeys(curve.point for curve in found))
 
 
 def scaling_figure(found: Sequence[Curve], style: Style) -> ReportFigure:
-    """Peak against frames, a panel a phase; lines where cards end, crosses at the first length beyond the largest."""
+    """Peak against frames, a panel a phase and point of what else is swept; lines where cards end, crosses at the first length
+    beyond the largest. All panels have the same axes."""
     look = looks(list(dict.fromkeys(curve.variant for curve in found)))
+    panels = [(point, phase, title) for point in _points(found) for phase, title in _PHASES]
+    values = [peak / 2**30 for curve in found for peak in curve.peaks.values()]
     with applied(style):
-        figure, all_axes = small_multiples(style, len(_PHASES), height=0.9)
-        for axes, (phase, title) in zip(all_axes, _PHASES, strict=True):
-            shown = [curve for curve in found if curve.phase == phase]
-            for curve in shown:
+        figure, all_axes = small_multiples(style, len(panels), height=0.9, columns=len(_PHASES))
+        handles: dict[str, Any] = {}
+        for axes, (point, phase, title) in zip(all_axes, panels, strict=True):
+            for curve in found:
+                if (curve.point, curve.phase) != (point, phase):
+                    continue
                 frames, peaks = list(curve.peaks), [peak / 2**30 for peak in curve.peaks.values()]
-                slope = "" if curve.exponent is None else f", ~ frames^{curve.exponent:.2f}"
                 line = axes.plot(
                     frames,
                     peaks,
@@ -116,23 +131,23 @@ def scaling_figure(found: Sequence[Curve], style: Style) -> ReportFigure:
                     marker=look[curve.variant].marker,
                     markeredgecolor="white",
                     markeredgewidth=0.3,
-                    label=f"{curve.variant}{slope}",
+                    label=curve.variant,
                     zorder=3,
                 )[0]
                 if look[curve.variant].dashes:
                     line.set_dashes(look[curve.variant].dashes)
+                handles.setdefault(curve.variant, line)
                 beyond = [(n, peak) for n, peak in zip(frames, peaks, strict=True) if peak > LIMITS_GIB[-1]]
                 if beyond:
                     axes.plot(*beyond[0], marker="x", color=INK, markersize=6, zorder=4)
             _limits(axes)
-            values = [peak / 2**30 for curve in shown for peak in curve.peaks.values()]
             log_axis(axes.yaxis, [*values, LIMITS_GIB[0], LIMITS_GIB[-1]])
-            log_axis(axes.xaxis, sorted({float(n) for curve in shown for n in curve.peaks}))
-            axes.set_title(title)
+            log_axis(axes.xaxis, sorted({float(n) for curve in found for n in curve.peaks}))
+            axes.set_title(f"{title}, {point}" if point else title)
             axes.set_xlabel("Frames")
             axes.set_ylabel("Simulated peak, allocated (GiB)")
-            axes.legend(fontsize=style.size - 2.5, loc="upper left", handlelength=1.6, borderpad=0, labelspacing=0.2)
         share_labels(figure)
+        shared_legend(figure, list(handles.values()), style)
     return figure
 
 
@@ -149,7 +164,7 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
     points: dict[str, dict[str, dict[str, int]]] = {}
     absent: dict[tuple[str, str], str] = {}
     for cell, solved in planned:
-        title = ", ".join(f"{path.rpartition('.')[2]} {coordinate_text(path, value)}" for path, value in cell.point.items())
+        title = "\n".join(_coordinate(path, value) for path, value in cell.point.items())
         memory = None if solved is None else solved.memory.get("train")
         holders = {} if memory is None else memory.holders
         points.setdefault(title, {}).setdefault(cell.variant, holders)
@@ -181,11 +196,19 @@ def holders_figure(planned: Iterable[tuple[Cell, Solved | None]], style: Style) 
 
 
 def crossovers_table(found: Sequence[Curve], phase: str = "train") -> str:
-    """Markdown: frames from which the row's variant takes less, or more, than the column's."""
-    shown = [curve for curve in found if curve.phase == phase]
+    """Markdown: frames from which the row's variant takes less, or more, than the column's; a table a point of what else is
+    swept."""
+    return "\n".join(
+        _crossovers([curve for curve in found if curve.phase == phase and curve.point == point], phase, point)
+        for point in _points(found)
+    )
+
+
+def _crossovers(shown: Sequence[Curve], phase: str, point: str) -> str:
+    at = f" ({point})" if point else ""
     lines = [
-        f"Simulated peak in {dict(_PHASES)[phase].lower()}: frames at which the row begins to take less (<) or more (>) memory "
-        "than the column; a lone sign holds at every length.",
+        f"Simulated peak in {dict(_PHASES)[phase].lower()}{at}: frames at which the row begins to take less (<) or more (>) "
+        "memory than the column; a lone sign holds at every length.",
         "",
         "| | " + " | ".join(curve.variant for curve in shown) + " |",
         "|---" * (len(shown) + 1) + "|",
@@ -221,7 +244,8 @@ def limits_table(found: Sequence[Curve], phase: str = "train") -> str:
             none = "none" if least > limit * 2**30 else "all"
             entries.append(none if longest is None else f"{longest:,.0f}")
         slope = "–" if curve.exponent is None else f"{curve.exponent:.2f}"
-        lines.append(f"| {curve.variant} | " + " | ".join(entries) + f" | {slope} |")
+        name = f"{curve.variant}, {curve.point}" if curve.point else curve.variant
+        lines.append(f"| {name} | " + " | ".join(entries) + f" | {slope} |")
     return "\n".join(lines) + "\n"
 
 
