@@ -95,7 +95,8 @@ def test_simulated_training_takes_less_with_checkpointing():
     plain, checkpointed = (
         simulate(solve(inputs_of(*long, f"train.checkpointing={asked}")).resolved.workload) for asked in ("false", "true")
     )
-    assert checkpointed["train"].allocated_peak_bytes < 0.5 * plain["train"].allocated_peak_bytes
+    own = [memory["train"].allocated_peak_bytes - memory["train"].holders["workspaces"] for memory in (plain, checkpointed)]
+    assert own[1] < 0.5 * own[0], "what is the libraries' own stays as it is"
     assert checkpointed["sample"].allocated_peak_bytes == plain["sample"].allocated_peak_bytes
 
 

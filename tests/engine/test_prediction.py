@@ -138,7 +138,8 @@ def test_sampling_is_simulated_at_its_own_length_with_its_known_frames():
     assert plain.key() != longer.key()
     before, after = (simulate(each) for each in (plain, longer))
     assert after["train"] == before["train"]
-    assert after["sample"].allocated_peak_bytes > 2 * before["sample"].allocated_peak_bytes
+    own = [memory["sample"].allocated_peak_bytes - memory["sample"].holders["workspaces"] for memory in (before, after)]
+    assert own[1] > 1.5 * own[0], "three times the frames, and the same weights"
     run_steps(longer, CPU, StorageTracker("cpu"))
     simulated = trace_workload(longer, device="cpu")
     with StorageTracker("cpu") as tracker:

@@ -102,7 +102,7 @@ class Episode:
         trained = Checkpoints(self.results.checkpoint_folder(record.identity)).latest()
         assert trained.step == STEPS
         weights = dict(leaves(trained.tensors))
-        training = record.training.model_dump(exclude={"first_step", "measured_in", "step_seconds", "frames_per_second"})
+        training = record.training.model_dump(exclude=TIMED)
         metrics = {name: result.model_dump() for name, result in record.metrics.items()}
         return {
             "declared": declared,
@@ -114,6 +114,13 @@ class Episode:
             "weights": weights,
             "losses": trained.losses,
         }
+
+
+TIMED = {
+    **dict.fromkeys(("first_step", "measured_in", "step_seconds", "frames_per_second", "train_seconds"), True),
+    "val_loss": {"train_seconds"},
+}
+"""Fields of a training that tell how it went, and not what came of it."""
 
 
 def struck_mixer() -> str:

@@ -122,6 +122,8 @@ class Struck(Mixer):
 
     def forward(self, x):
         mixed = self.mix(x)
+        if not self.training and self.when[0] == "train":  # the held-out loss between two steps is no step
+            return mixed
         return mixed * float("nan") if self._strike_when_due() else mixed
 
     def state_size(self, frames):

@@ -293,7 +293,7 @@ OTHERS = [
     Fault("a file of samples lost", "its cell is missing in the wall of samples, and in nothing else", "the pictures",
           f"{STRUCK}::test_lost_samples_cost_their_picture_and_no_number"),
     Fault("record of an older or newer schema", "named, with what to do", "nothing",
-          "records/test_store.py::test_a_damaged_record_is_named"),
+          "records/test_store.py::test_a_damaged_record_is_named_and_costs_itself_alone"),
     Fault("data set that vanished", "refused before any work, with its path", "nothing",
           "cli/test_run.py::test_a_cell_that_needs_what_is_not_there_stops_the_run_before_it_starts"),
     Fault("disk too small from the start", "refused with both numbers", "nothing",

@@ -55,7 +55,9 @@ class _Marks(StorageTracker):
 
 
 @pytest.mark.parametrize("name", ["attention", "s4d", "gated-delta-net"])
-def test_the_allocator_of_the_cpu_counts_the_same_peak(name, tmp_path):
+def test_the_allocator_of_the_cpu_counts_the_same_peak(name, tmp_path, monkeypatch):
+    # oneDNN's inner product takes scratch through the allocator that no operator shows, up to 64 KiB here.
+    monkeypatch.setattr("vdmbench.ops.linear._pays", lambda x: False)
     described = workload(mixer(name))
     simulated = trace_workload(described, device="cpu")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:

@@ -68,7 +68,7 @@ def test_windowed_cost_is_linear_in_frames() -> None:
 @pytest.mark.parametrize("channels", [32, 256])
 def test_parameters_of_mamba2_are_the_published_count(channels: int) -> None:
     """Input map to z, x, B, C, dt; convolution with bias over x, B, C; A, D, dt bias; norm; output map (Mamba-2, code)."""
-    inner, state, heads = 2 * channels, 64, 2 * channels // 64
+    inner, state, heads = 2 * channels, 64, max(2, 2 * channels // 64)
     want = channels * (2 * inner + 2 * state + heads) + (inner + 2 * state) * 5 + 3 * heads + inner + inner * channels
     assert sum(p.numel() for p in Mamba2(channels).parameters()) == want
 

@@ -125,7 +125,11 @@ def test_one_rank_out_of_memory_is_an_out_of_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run_out.py").write_text(RUN_OUT)
     allow([fingerprint("run_out.py:RunOut")])
-    cell = planned(text=MINIMAL.replace("{mixer: identity}", "{mixer: 'run_out.py:RunOut'}"))
+    cell = planned(
+        text=MINIMAL.replace("{mixer: identity}", "{mixer: 'run_out.py:RunOut'}").replace(
+            "multipliers: [1]", "multipliers: [1], initial_gain: null"
+        )
+    )
     record = run(ResultsFolder(tmp_path / "r"), cell, Hit(0, signal.SIGTERM, step=NEVER))
     assert (record.status, record.phase) == ("oom", "train"), record.message
     assert "Tried to allocate 1.00 GiB" in record.message

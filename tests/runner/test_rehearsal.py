@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tests.cli.commands import vdmbench
 from tests.suite.texts import MINIMAL
 from vdmbench.matching import solve
 from vdmbench.matching.rehearsal import rehearse
-from vdmbench.records import Record
+from vdmbench.records import Record, parse_record
 from vdmbench.suite import expand, parse_suite
 
 __all__ = ["vdmbench"]
@@ -22,7 +21,7 @@ MIB = 2**20
 
 def _record(results: Path) -> Record:
     (found,) = results.glob("cells/*/attempts/*/record.json")
-    return Record.model_validate(json.loads(found.read_bytes()))
+    return parse_record(found.read_bytes(), found)
 
 
 def test_with_an_empty_kernel_cache_a_cell_holds_no_more_than_with_a_full_one(vdmbench, tmp_path, monkeypatch) -> None:

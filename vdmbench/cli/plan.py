@@ -13,7 +13,7 @@ from vdmbench.cli.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from vdmbench.cards import Device
-    from vdmbench.records import Tuned
+    from vdmbench.records import Solved, Tuned
     from vdmbench.runner.planning import Plan, Planned
     from vdmbench.suite import SourceLines, Suite
 
@@ -125,10 +125,16 @@ def said_beforehand(declared: Suite, warnings: Sequence[str]) -> str | None:
 
 def unlike_without_packages(solved: Plan, here: Plan) -> list[tuple[Planned, Planned]]:
     """Each cell whose plan with every package differs from the one with what is installed, after that one."""
+
+    def answer(planned: Planned) -> tuple[Solved | None, str | None]:
+        """But for what it was planned for, in which all cells differ."""
+        solved = planned.solved
+        return solved.model_copy(update={"planned_for": None}) if solved else None, planned.infeasible
+
     return [
         (installed, every)
         for every, installed in zip(solved.cells, here.cells, strict=True)
-        if not every.cell.for_tuning and (every.solved, every.infeasible) != (installed.solved, installed.infeasible)
+        if not every.cell.for_tuning and answer(every) != answer(installed)
     ]
 
 

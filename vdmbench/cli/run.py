@@ -77,6 +77,7 @@ def run(
     """
     from vdmbench.cli.display import display
     from vdmbench.cli.plan import plan_as_json, print_plan, refuse_unreachable, said_beforehand
+    from vdmbench.cli.plan_outlook import look_ahead
     from vdmbench.cli.planning_progress import planning_progress
     from vdmbench.cli.tables import outcome_table
     from vdmbench.records import ResultsFolder
@@ -109,7 +110,7 @@ def run(
             warnings += solved.notes
             few = said_beforehand(declared, warnings)
             if as_json:
-                say_json(plan_as_json(solved, declared, warnings, few))
+                say_json(plan_as_json(solved, declared, warnings, few) | look_ahead(solved, declared, folder.path).as_json())
             else:
                 print_plan(solved, declared)
             return

@@ -76,7 +76,7 @@ def stand_in_device(kind: str, card: str = "") -> Iterator[torch.device]:
         mock.patch.object(F, "scaled_dot_product_attention", partial(_attention, architecture(card))),
         mock.patch.object(F, "rms_norm", fused_rms_norm(DEVICE)),
         recurrent_kernels(DEVICE),
-        mock.patch.object(torch, "Generator", _generator),
+        mock.patch.object(torch, "Generator", _Generator),
         casts.cleared_with_autocast(),
         # Backward in the thread that knows these modes: activation checkpointing runs forward passes in it.
         torch.autograd.set_multithreading_enabled(False),
@@ -84,9 +84,14 @@ def stand_in_device(kind: str, card: str = "") -> Iterator[torch.device]:
         yield torch.device(DEVICE)
 
 
-def _generator(device: Any = "cpu") -> torch.Generator:
-    """PyTorch has no generator for a device that is written in Python; nothing is drawn, so the CPU's serves."""
-    return _CPU_GENERATOR()
+class _Generator:
+    """PyTorch has no generator for a device that is written in Python; nothing is drawn, so the CPU's serves.
+
+    A class, for modules of PyTorch's that are imported meanwhile name it in their types.
+    """
+
+    def __new__(cls, device: Any = "cpu") -> Any:
+        return _CPU_GENERATOR()
 
 
 _CPU_GENERATOR, _SDPA = torch.Generator, F.scaled_dot_product_attention
