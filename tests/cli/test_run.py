@@ -96,7 +96,7 @@ def test_a_cell_that_needs_what_is_not_there_stops_the_run_before_it_starts(vdmb
     ):
         outcome = vdmbench("run", suite, override, "--results", tmp_path / "r")
         assert outcome.code == 2, override
-        assert outcome.err.startswith("error: nothing was run, because:\n"), override
+        assert "error: nothing was run, because:\n" in outcome.err, override  # behind the progress of planning
         assert cause in outcome.err, override
         assert not list((tmp_path / "r" / "cells").iterdir()), override
 

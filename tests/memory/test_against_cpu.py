@@ -58,7 +58,8 @@ class _Marks(StorageTracker):
 def test_the_allocator_of_the_cpu_counts_the_same_peak(name, tmp_path, monkeypatch):
     # oneDNN's inner product takes scratch through the allocator that no operator shows, up to 64 KiB here.
     monkeypatch.setattr("vdmbench.ops.linear._pays", lambda x: False)
-    described = workload(mixer(name))
+    # PyTorch's fused attention of narrow heads packs them in room of its own, which no operator shows.
+    described = workload(mixer(name, **({"backend": "math"} if name == "attention" else {})))
     simulated = trace_workload(described, device="cpu")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run_steps(described, CPU, _Marks("cpu"))

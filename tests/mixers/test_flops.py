@@ -39,7 +39,8 @@ def test_causal_attention_counts_the_pairs_it_needs() -> None:
 
 def test_linear_attention_is_its_matrix_products_and_maps() -> None:
     mixer = LinearAttention(CHANNELS, head_dim=16, rotary="none")
-    assert mixer.flops(FRAMES) - counted(mixer) == flops.softmax(2 * FRAMES * CHANNELS)
+    unseen = 4 * FRAMES * CHANNELS * 16  # the two products of the fused kernel, which no counter of PyTorch's sees
+    assert mixer.flops(FRAMES) - counted(mixer) == flops.softmax(2 * FRAMES * CHANNELS) + unseen
 
 
 @pytest.mark.parametrize("options", [{}, {"direction": "both"}, {"direction": "both", "merge": "concat", "block": "gss"}])
