@@ -140,7 +140,7 @@ def test_a_user_without_a_home_is_told_what_to_set(vdmbench, suite, monkeypatch)
     outcome = vdmbench("plan", suite, "--no-memory")
     assert outcome.code == 2
     assert "has no home folder here: set HOME, or XDG_CACHE_HOME" in outcome.err
-    assert outcome.err.count("\n") == 1
+    assert "Traceback" not in outcome.err
     outcome = vdmbench("plan", suite, "data.source={name: folder, path: ~nobody/walks}")
     assert outcome.code == 2
-    assert outcome.err.count("\n") == 1
+    assert "Traceback" not in outcome.err
