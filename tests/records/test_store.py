@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.records.attempts import record as cell_record
+from vdmbench.file_digests import digest_of
 from vdmbench.file_lock import try_lock
 from vdmbench.records import (
     Attempt,
@@ -27,7 +28,6 @@ from vdmbench.records import (
     unsigned_note,
     write_atomically,
 )
-from vdmbench.records.signature import digest_of_record
 
 
 def record(ordinal: int = 1, *, status: str = "started", me: ProcessIdentity | None = None, **fields) -> Record:
@@ -175,7 +175,7 @@ def test_an_attempt_whose_name_leads_elsewhere_is_no_record(results, wrong):
     folder = results.new_attempt(cell_record())
     fields = json.loads(cell_record().model_dump_json())
     fields["attempt"]["id"] = wrong
-    folder.record.write_text(json.dumps({**fields, "digest": digest_of_record(fields)}))
+    folder.record.write_text(json.dumps({**fields, "digest": digest_of(fields)}))
     assert results.records() == []
     assert "attempt.id: String should match pattern" in results.unusable[folder.path]
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from pydantic import TypeAdapter
 
+from vdmbench.file_digests import digest_of
 from vdmbench.matching.simulation import PHASES, planned_memory, refuse_sharded, traced
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.allocator import replay
@@ -70,7 +71,7 @@ class _Answers:
         """None where nothing is kept, or it is not what was kept under that key: it is simulated again then, and put right."""
         try:
             kept = json.loads(path.read_bytes())
-            if kept["digest"] != _seal(key, kept["answer"]):
+            if kept["digest"] != digest_of([key, kept["answer"]]):
                 return None
             return self.form.validate_python(kept["answer"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -80,13 +81,9 @@ class _Answers:
         plain = self.form.dump_python(answer, mode="json")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps({"digest": _seal(key, plain), "answer": plain}).encode())
+            write_atomically(path, json.dumps({"digest": digest_of([key, plain]), "answer": plain}).encode())
         except OSError as error:
             print(f"simulated peaks are not kept: {error}", file=sys.stderr)
-
-
-def _seal(key: str, answer: Any) -> str:
-    return hashlib.sha256(f"{key} {json.dumps(answer, sort_keys=True)}".encode()).hexdigest()
 
 
 def _allocated(_: Workload, trace: MemoryTrace) -> dict[str, int]:

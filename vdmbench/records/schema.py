@@ -19,7 +19,7 @@ from vdmbench.records.prediction import Prediction
 from vdmbench.records.recorded import Recorded
 
 RECORD_SCHEMA = 2
-"""Since 2 the file of a record holds a digest of the rest of it (:mod:`vdmbench.records.signature`)."""
+"""Since 2 the file of a record holds a digest of the rest of it (:data:`vdmbench.records.store.DIGEST`)."""
 READABLE_SCHEMAS = (1, RECORD_SCHEMA)
 
 Status = Literal["started", "ok", "oom", "timeout", "error", "signal", "nan", "interrupted", "infeasible", "skipped"]

@@ -26,10 +26,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from vdmbench.file_digests import digest_of
 from vdmbench.records.atomic import fsync_folder, write_atomically
 from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.schema import READABLE_SCHEMAS, RECORD_SCHEMA, Record
-from vdmbench.records.signature import DIGEST, digest_of_record
 
 
 class ResultsError(ValueError):
@@ -85,6 +85,14 @@ class CellHistory:
         return [*others.values(), counts]
 
 
+DIGEST = "digest"
+"""The field of a record's file that holds the SHA-256 of all others, whatever their order and layout.
+
+It protects from accidents: a flipped bit, an editor, a tool that rewrites JSON. Whoever means to deceive can write a digest
+too; what protects from them is whom one takes records from.
+"""
+
+
 def parse_record(text: bytes, path: Path) -> Record:
     """Validate a record file, its digest included; raises :class:`ResultsError` that names it."""
     try:
@@ -100,7 +108,7 @@ def parse_record(text: bytes, path: Path) -> Record:
             "use the vdmbench that wrote it, or another results folder"
         )
     digest = fields.pop(DIGEST, None) if schema > 1 else None
-    if schema > 1 and digest != digest_of_record(fields):
+    if schema > 1 and digest != digest_of(fields):
         has = "its digest is not that of its fields" if digest else "it has no digest"
         raise ResultsError(
             f"{path}: {has}, so it was changed after it was written: bring back the file as it was, or move it away and run "
@@ -136,7 +144,7 @@ def _bytes_of(path: Path) -> bytes:
 
 def _signed(record: Record) -> bytes:
     fields = {**json.loads(record.model_dump_json()), "record_schema": RECORD_SCHEMA}
-    return json.dumps({**fields, DIGEST: digest_of_record(fields)}, indent=1, ensure_ascii=False).encode()
+    return json.dumps({**fields, DIGEST: digest_of(fields)}, indent=1, ensure_ascii=False).encode()
 
 
 def unsigned_note(records: Sequence[Record]) -> list[str]:

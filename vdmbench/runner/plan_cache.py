@@ -20,6 +20,7 @@ from typing import Any
 
 from vdmbench import registry
 from vdmbench.cards import PLANNED_FOR
+from vdmbench.file_digests import digest_of
 from vdmbench.records import Solved, write_atomically
 from vdmbench.suite import Cell, CellInputs
 from vdmbench.suite.pattern import mixers_of
@@ -58,7 +59,7 @@ class PlanCache:
         """Keep what the planner answered for cells declared alike, unless it depends on more than that and this code."""
         if not _depends_on_code_alone(cells[0].inputs):
             return
-        digest = _digest(answer)[:16]
+        digest = digest_of(answer)[:16]
         self._answers[digest] = answer
         self._cells.update((cell.identity, digest) for cell in cells)
         self._models.pop(digest, None)
@@ -70,7 +71,7 @@ class PlanCache:
             return
         with suppress(OSError):  # a full disk, which is told where it matters
             kept = {"answers": self._answers, "cells": self._cells}
-            write_atomically(self._path, json.dumps({"digest": _digest(kept), **kept}).encode())
+            write_atomically(self._path, json.dumps({"digest": digest_of(kept), **kept}).encode())
             for old in self._path.parent.glob(f"{self._prefix}*.json"):
                 if old != self._path:
                     old.unlink(missing_ok=True)
@@ -82,15 +83,11 @@ def parse_answer(answer: dict[str, Any]) -> tuple[Solved | None, str | None]:
     return Solved.model_validate(answer["solved"]) if answer["solved"] else None, answer["infeasible"]
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def _read(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
     """What was kept; nothing where it is not there, damaged, or not as it was kept: it is only a cache."""
     try:
         kept = json.loads(path.read_bytes()) if path else {}
-        if kept.pop("digest") != _digest(kept):
+        if kept.pop("digest") != digest_of(kept):
             return {}, {}
         return dict(kept["answers"]), dict(kept["cells"])
     except (OSError, ValueError, KeyError, TypeError):
