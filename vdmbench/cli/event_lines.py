@@ -51,15 +51,22 @@ def _told(event: Event) -> str:
             return f"{other}: {details if len(details) <= 100 else details[:99] + '…'}"
 
 
+_RECURRING = ("progress", "held_out_loss")
+"""Types of events that come again and again along one phase."""
+
+
 def condensed(events: Iterable[Event]) -> Iterator[Event]:
-    """The events, with only the last of each stretch of progress in one phase."""
-    held: Event | None = None
+    """The events, with only the last of each type that recurs in each stretch of one phase."""
+    latest: dict[str, Event] = {}
     for event in events:
-        follows = held is not None and event["type"] == "progress" and event["phase"] == held["phase"]
-        if held is not None and not follows:
-            yield held
-        held = event if event["type"] == "progress" else None
-        if held is None:
+        kind, before = event["type"], latest.get("progress")
+        another_phase = kind == "progress" and before is not None and event["phase"] != before["phase"]
+        if kind not in _RECURRING or another_phase:
+            yield from latest.values()
+            latest.clear()
+        if kind in _RECURRING:
+            latest.pop(kind, None)  # so that they stand in the order of time
+            latest[kind] = event
+        else:
             yield event
-    if held is not None:
-        yield held
+    yield from latest.values()
