@@ -140,14 +140,14 @@ def test_failures_are_told_and_do_not_stop_the_others(vdmbench, suite, tmp_path)
 def test_out_of_memory_says_what_would_have_fitted(vdmbench, tmp_path):
     (tmp_path / "s.yaml").write_text(MINIMAL)
     one = ["variants={uni: {mixer: identity}}", "data.frames=16", "data.size=32", "train.batch_size=4"]
-    limited = [*one, "run.memory_limit=64MiB", "run.device=cpu"]
+    limited = [*one, "run.memory_limit=96MiB", "run.device=cpu"]
     outcome = vdmbench("run", tmp_path / "s.yaml", *limited, "--results", tmp_path / "r")
     assert outcome.code == 0, "out of memory is a result"
     record = records(tmp_path / "r")["uni"]
     assert record.status == "oom"
-    assert record.environment["memory_limit_bytes"] == 64 * 2**20
+    assert record.environment["memory_limit_bytes"] == 96 * 2**20
     found = record.out_of_memory
-    assert found.capacity_bytes == 64 * 2**20 < found.simulated_need_bytes["train"]
+    assert found.capacity_bytes == 96 * 2**20 < found.simulated_need_bytes["train"]
     assert 1 <= found.largest["frames"] < 16
     assert f"would hold frames {found.largest['frames']}" in record.message
 

@@ -65,7 +65,7 @@ def largest_difference(one: engine.TrainingState, other: engine.TrainingState) -
 
 def held_out_loss(network: torch.nn.Module, ranks: engine.Ranks) -> float:
     """Of 5 clips at 3 levels: 15 examples, of which the last batch leaves one rank none."""
-    evaluate = SimpleNamespace(val_loss=ValLoss(clips=5, levels=3), real_clips=5)
+    evaluate = SimpleNamespace(val_loss=ValLoss(clips=5, levels=3), held_out_clips=5)
     train = Train(steps=1, batch_size=BATCH, devices=ranks.count)
     inputs = SimpleNamespace(evaluate=evaluate, train=train, data=SimpleNamespace(frames=FRAMES))
     cell = SimpleNamespace(inputs=inputs, test_source=Videos(), diffusion=Diffusion(steps=8), device=CPU, latents=None)

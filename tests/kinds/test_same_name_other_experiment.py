@@ -41,6 +41,7 @@ KNOWN = {
     "report/gate.py:_other_numbers": "cells of one label with other versions of the numbers: counted, and never joined",
     "report/gate.py:compare_cells": "what `_other_numbers` counted is not listed twice",
     "report/page/summary.py:warnings_of": "names of variants that share a warning, for a sentence",
+    "report/planned_memory.py:curves": "of one plan",
     "report/planned_memory.py:holders_figure": "of one plan",
     "report/results.py:read_results": "the variant's own settings, from the folder that holds the record",
     "report/study.py:Study._of_cells": "within one experiment: its suite's name is the experiment's",

@@ -38,8 +38,8 @@ def test_it_is_the_dense_quasi_separable_matrix(frames: int) -> None:
 
 @pytest.mark.parametrize(("channels", "state", "conv"), [(32, 64, 7), (256, 16, 3)])
 def test_parameters_are_the_published_count(channels: int, state: int, conv: int) -> None:
-    """C(2eC + 4gN + 2H) + (eC + 4gN)(k + 1) + 3H + eC H + eC + eC^2 with e = 2, g = 1, H = eC / 64."""
-    inner, heads = 2 * channels, 2 * channels // 64
+    """C(2eC + 4gN + 2H) + (eC + 4gN)(k + 1) + 3H + eC H + eC + eC^2 with e = 2, g = 1, H = eC / 64, two at least."""
+    inner, heads = 2 * channels, max(2, 2 * channels // 64)
     maps = channels * (2 * inner + 4 * state + 2 * heads) + (inner + 4 * state) * (conv + 1)
     want = maps + 3 * heads + inner * heads + inner + inner * channels
     assert sum(p.numel() for p in Hydra(channels, state=state, conv=conv).parameters()) == want

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vdmbench.mixers.conformance import check_mixer
 from vdmbench.mixers.making import mixer_maker
 from vdmbench.suite.options.mixers import PairOptions
-from vdmbench.user_code import InvalidUserCode
+from vdmbench.user_code import InvalidUserCode, allow
 
 CODE = """
 from torch import nn
@@ -51,6 +51,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_users_class_stands_beside_a_registered_mixer(file: Path) -> None:
     options = PairOptions(first={"name": f"{file}:Scale", "expand": 2.0}, second="lstm", expand=0.5).model_dump()
     assert len(options["first"]["sha256"]) == 64
+    allow([options["first"]["sha256"]])
     pair = mixer_maker({"name": "pair", **options})(16)
     assert (pair.first.inner_width, pair.second.inner_width) == (16, 8)  # type: ignore[union-attr]
     assert all(check.passed for check in check_mixer(mixer_maker({"name": "pair", **options})))

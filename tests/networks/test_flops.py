@@ -55,11 +55,13 @@ def test_temporal_part_is_each_mixers_count_at_its_sites() -> None:
 
 def test_equals_pytorchs_counter_where_it_sees_everything() -> None:
     """On un-fused attention, all but the softmax; the spatial attention in the middle is fused, and unseen on a CPU."""
-    network = build(NETWORK, {"name": "attention", "backend": "math", "rotary": False})
+    # In float64, which runs on operators of PyTorch alone.
+    network = build(NETWORK, {"name": "attention", "backend": "math", "rotary": False}).double()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, FRAMES, 3, SIZE, SIZE), torch.zeros(1))
+        network(torch.zeros(1, FRAMES, 3, SIZE, SIZE, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
     places = SIZE**2 // 4
-    softmax = sum(n * 5 * length**2 for n, length in skeleton_of(network, FRAMES, SIZE, SIZE).sequences.values())
+    heads = 2  # of attention on 8 and on 16 channels
+    softmax = sum(n * heads * 5 * length**2 for n, length in skeleton_of(network, FRAMES, SIZE, SIZE).sequences.values())
     unseen = FRAMES * 2 * 2 * places**2 * 32
     assert network.flops(FRAMES, SIZE, SIZE) == counter.get_total_flops() + softmax + unseen
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from functools import wraps
 from typing import Any, Literal, cast
 
 import torch
@@ -20,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 from vdmbench.networks.conditional import Conditional
 from vdmbench.networks.denoiser import Denoiser
+from vdmbench.ops.recompute import apart
 from vdmbench.records import PhaseReading, RankReading
 
 Sharding = Literal["none", "fsdp2"]
@@ -99,6 +101,7 @@ class Ranks:
 
         mesh = init_device_mesh(device.type, (self.count,))
         for block in _blocks(cast(Denoiser, network)):
+            block.forward = _apart(block.forward)  # type: ignore[method-assign]
             fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh)
         return network
@@ -165,6 +168,17 @@ def _blocks(network: Denoiser) -> list[nn.Module]:
     layers: set[nn.Module] = set(network.mixer_layers().values())
     parts = [each for child in network.children() for each in (child if isinstance(child, nn.ModuleList) else [child])]
     return [part for part in parts if not layers.isdisjoint(part.modules())]
+
+
+def _apart(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """What a block makes from its parameters is not made again in another block's backward pass: they are freed by then."""
+
+    @wraps(forward)
+    def run(*inputs: Any, **named: Any) -> Any:
+        with apart():
+            return forward(*inputs, **named)
+
+    return run
 
 
 def own_device(device: torch.device) -> torch.device:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from vdmbench.ops.numba_scan import run_kernel
+from vdmbench.ops.numba_scan import own_array, run_kernel
 
 _ROW = 128
 """Numbers in a row, about: what a channel is multiplied by stays in the level-1 cache, and a row is long beside its set-up."""
@@ -59,7 +59,8 @@ def forward(
             mean.numpy(),
             scale.numpy(),
             taken,
-            *(_array(part, wide) for part in (weight, bias, told)),
+            *(own_array(part, wide) for part in (weight, bias)),
+            _array(told, wide),
             taken if residual is None else _rows(residual, wide),
             residual is not None,
             known,
@@ -87,7 +88,8 @@ def backward(
             mean.numpy(),
             scale.numpy(),
             _rows(x, wide),
-            *(_array(part, wide) for part in (weight, bias, told)),
+            *(own_array(part, wide) for part in (weight, bias)),
+            _array(told, wide),
         )
     to_film = None if film is None else d_film.to(film.dtype)
     return dx.to(x.dtype), d_weight.to(weight.dtype), d_bias.to(bias.dtype), to_film

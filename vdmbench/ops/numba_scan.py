@@ -154,6 +154,13 @@ def run_kernel(kernel: Any, elements: int, *arguments: Any) -> None:
             numba.set_num_threads(before)
 
 
+def own_array(parameter: Tensor, dtype: torch.dtype) -> np.ndarray:
+    """A copy of a parameter for a kernel. A storage that an array shares cannot be resized again, and sharding (FSDP) frees the
+    gathered parameters so."""
+    copied: np.ndarray = parameter.detach().to(dtype, copy=True).contiguous().numpy()
+    return copied
+
+
 class _Padding:
     """Tensors to the zero-padded C-contiguous arrays that kernels take, and back."""
 
@@ -177,6 +184,9 @@ class _Padding:
     def channels(self, tensor: Tensor) -> np.ndarray:
         return self._array(tensor, 0, self._channels)
 
+    def _parameter(self, tensor: Tensor) -> np.ndarray:
+        return self.channels(tensor) if self._channels else own_array(tensor, self.wide)
+
     def direction(self, direction: list[Tensor]) -> tuple[np.ndarray, ...]:
         x, dt, A, B, C, D, dt_bias = direction
         exponent = A.detach().to(self.wide).T / float(np.log(2))  # exp(delta A) = 2^(delta A / ln 2)
@@ -187,8 +197,8 @@ class _Padding:
             self._array(exponent, 0, self._channels, 0, decays),
             self._array(B, 0, self._states),
             self._array(C, 0, self._states),
-            self.channels(D),
-            self.channels(dt_bias),
+            self._parameter(D),
+            self._parameter(dt_bias),
         )
 
     def gradients(self, direction: tuple[np.ndarray, ...], groups: int) -> tuple[np.ndarray, ...]:

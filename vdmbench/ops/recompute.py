@@ -85,6 +85,26 @@ def recomputing(mode: Recompute = "cheap") -> Iterator[None]:
         _mode.reset(token)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within :func:`recomputing`, a part whose results are not made again for others, nor those of others for it.
+
+    Sharding frees a part's parameters outside its own passes; what is made from them cannot be made then.
+    """
+    outside = torch._C._autograd._top_saved_tensors_default_hooks(False)
+    if outside is None or getattr(outside[0], "func", None) is not _pack:
+        yield
+        return
+    block = object()
+    begun = _block.set(block)
+    try:
+        with saved_tensors_hooks(partial(_pack, block, outside[0].args[1]), outside[1]):
+            yield
+    finally:
+        _block.reset(begun)
+
+
+
 def recompute_mode() -> Recompute:
     """That of the block around the caller."""
     return _mode.get()
