@@ -112,7 +112,7 @@ def test_simulated_training_takes_more_where_nothing_is_computed_again():
 
 def test_memory_of_compiled_kernels_is_not_simulated():
     compiled = solve(inputs_of("train.compile=true"), memory=True)
-    assert set(compiled.solved.memory) == {"sample"}
+    assert set(compiled.solved.memory) == {"sample"}, compiled.solved.not_simulated
     assert compiled.solved.not_simulated.startswith("train.compile is set, and what compiled kernels keep is not simulated")
     with pytest.raises(CannotSimulate, match="leave compile out"):
         simulate(compiled.resolved.workload, ("train",))

@@ -16,10 +16,28 @@ MIB = 2**20
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="VmHWM is Linux's")
 
 
-def touch(size: int) -> None:
-    """Hold ``size`` bytes, every page of them, and let go."""
+BEGIN = f"""
+import time
+from pathlib import Path
+from vdmbench.measure import RssPeak, process_memory
+
+MIB = {MIB}
+
+def touch(size):
     held = bytearray(size)
     held[::4096] = b"x" * len(held[::4096])
+
+"""
+
+
+def in_a_fresh_process(code: str) -> list[str]:
+    """The words that ``code`` prints. This process has a past: its maximum may be higher, and its heap may shrink meanwhile.
+
+    Behind a shell, for on Linux a process inherits the maximum of the one that spawned it.
+    """
+    command = ["sh", "-c", '"$0" -c "$1"; :', sys.executable, BEGIN + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    return done.stdout.split()
 
 
 @pytest.fixture
@@ -30,46 +48,48 @@ def no_reset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @linux
 def test_a_peak_that_is_gone_by_the_end_is_seen_and_the_next_one_starts_anew():
-    with RssPeak() as idle:
-        pass
-    with RssPeak() as busy:
-        touch(64 * MIB)
-    with RssPeak() as after:
-        pass
-    assert busy.reading.source == idle.reading.source == after.reading.source == "VmHWM"
-    assert busy.reading.peak_bytes - idle.reading.peak_bytes == pytest.approx(64 * MIB, abs=4 * MIB)
-    assert after.reading.peak_bytes - idle.reading.peak_bytes < 4 * MIB
+    found = in_a_fresh_process("""
+with RssPeak() as idle:
+    pass
+with RssPeak() as busy:
+    touch(64 * MIB)
+with RssPeak() as after:
+    pass
+readings = [peak.reading for peak in (idle, busy, after)]
+print(*(each.peak_bytes for each in readings), *(each.source for each in readings))
+""")
+    idle, busy, after = map(int, found[:3])
+    assert found[3:] == ["VmHWM"] * 3
+    assert busy - idle == pytest.approx(64 * MIB, abs=4 * MIB)
+    assert after - idle < 4 * MIB
 
 
-@pytest.mark.usefixtures("no_reset")
 def test_polling_where_the_peak_cannot_be_reset():
-    touch(128 * MIB)  # lifts the lifetime maximum above what comes, so that polling has to answer
-    with RssPeak(interval=0.002) as idle:
-        pass
-    with RssPeak(interval=0.002) as busy:
-        held = bytearray(b"x") * (64 * MIB)
-        time.sleep(0.05)
-        del held
-    assert busy.reading.source == "polling 2 ms"
-    assert busy.reading.peak_bytes - idle.reading.peak_bytes == pytest.approx(64 * MIB, abs=4 * MIB)
+    found = in_a_fresh_process("""
+process_memory._PROC = Path("/nonexistent")
+touch(128 * MIB)  # lifts the lifetime maximum above what comes, so that polling has to answer
+with RssPeak(interval=0.002) as idle:
+    pass
+with RssPeak(interval=0.002) as busy:
+    held = bytearray(b"x") * (64 * MIB)
+    time.sleep(0.05)
+    del held
+print(idle.reading.peak_bytes, busy.reading.peak_bytes, busy.reading.source)
+""")
+    idle, busy = map(int, found[:2])
+    assert found[2:] == ["polling", "2", "ms"]
+    assert busy - idle == pytest.approx(64 * MIB, abs=4 * MIB)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="getrusage is POSIX's")
 def test_a_new_lifetime_maximum_is_exact_where_polling_would_miss_it():
-    # In a fresh process, for the maximum of this one may be higher already; behind a shell, for on Linux a process inherits
-    # the maximum of the one that spawned it.
-    code = f"""
-from pathlib import Path
-from vdmbench.measure import RssPeak, process_memory
+    source, peak = in_a_fresh_process("""
 process_memory._PROC = Path("/nonexistent")
 with RssPeak(interval=60.0) as peak:
-    held = bytearray(b"x") * (256 * {MIB})
+    held = bytearray(b"x") * (256 * MIB)
     del held
 print(peak.reading.source, peak.reading.peak_bytes)
-"""
-    command = ["sh", "-c", '"$0" -c "$1"; :', sys.executable, code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    source, peak = done.stdout.split()
+""")
     assert source == "ru_maxrss"
     assert 256 * MIB < int(peak) < 512 * MIB
 

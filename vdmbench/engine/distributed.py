@@ -101,7 +101,7 @@ class Ranks:
 
         mesh = init_device_mesh(device.type, (self.count,))
         for block in _blocks(cast(Denoiser, network)):
-            block.forward = _apart(block.forward)  # type: ignore[method-assign]
+            block.forward = _apart(block.forward)
             fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh)
         return network

@@ -91,18 +91,18 @@ def apart() -> Iterator[None]:
 
     Sharding frees a part's parameters outside its own passes; what is made from them cannot be made then.
     """
-    outside = torch._C._autograd._top_saved_tensors_default_hooks(False)
-    if outside is None or getattr(outside[0], "func", None) is not _pack:
+    around: Any = torch._C._autograd._top_saved_tensors_default_hooks(False)
+    if around is None or getattr(around[0], "func", None) is not _pack:
         yield
         return
+    pack, unpack = around
     block = object()
     begun = _block.set(block)
     try:
-        with saved_tensors_hooks(partial(_pack, block, outside[0].args[1]), outside[1]):
+        with saved_tensors_hooks(partial(_pack, block, pack.args[1]), unpack):
             yield
     finally:
         _block.reset(begun)
-
 
 
 def recompute_mode() -> Recompute:
