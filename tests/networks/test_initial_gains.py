@@ -137,6 +137,7 @@ def test_a_cell_has_it_by_default_for_its_own_length_and_trains_it():
 
 def test_published_initialisation_has_none():
     published = experiment("network.preset=oshima2024", variant="uni")
+    assert published.network["initial_gain"] is None  # as the record says, too
     assert not [name for name, _ in published.build_network().named_parameters() if name.endswith("temporal.gain")]
     with pytest.raises(SuiteError, match=r"network\.initial_gain: preset oshima2024 is as published"):
         experiment("network.preset=oshima2024", "network.initial_gain=0.2")

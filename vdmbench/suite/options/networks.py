@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -34,11 +34,15 @@ class UNet3DOptions(Declared):
     null is no gain, and each mixer starts as it does. With preset oshima2024, which is as published, there is none.
     """
 
-    @model_validator(mode="after")
-    def _gain_of_no_published_network(self) -> UNet3DOptions:
-        if self.preset == "oshima2024" and self.initial_gain not in (None, INITIAL_GAIN):
+    @model_validator(mode="before")
+    @classmethod
+    def _gain_of_no_published_network(cls, given: Any) -> Any:
+        """A published network is recorded without a gain. The default comes back here where a preset is swept, and is none."""
+        if not isinstance(given, dict) or given.get("preset") != "oshima2024":
+            return given
+        if given.get("initial_gain") not in (None, INITIAL_GAIN):
             raise problem_at(("initial_gain",), "preset oshima2024 is as published, without one: leave it out, or use fair")
-        return self
+        return {**given, "initial_gain": None}
 
     @model_validator(mode="after")
     def _published_groups(self) -> UNet3DOptions:
