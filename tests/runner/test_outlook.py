@@ -45,3 +45,14 @@ def test_every_card_has_a_peak():
     unknown = outlook([planned()], [], card="another")
     assert (unknown.seconds, unknown.gpu_hours) == (None, None)
     assert "how long is not known" in unknown.line()
+
+
+def test_nothing_is_assumed_of_a_cpu():
+    cells = [planned(1000), planned(3000, "bi")]
+    unmeasured = outlook(cells, [], card=None)
+    assert (unmeasured.seconds, unmeasured.gpu_hours) == (None, None)
+    assert "run.device is cpu" in unmeasured.line()
+    measured = outlook(cells, [ended(cells[0], train=8, sample=12, whole=30)], card=None, records_in="results/x")
+    assert measured.seconds == pytest.approx((10 + 20) + (10 + 60))
+    assert measured.gpu_hours is None
+    assert "GPU hours" not in measured.line()

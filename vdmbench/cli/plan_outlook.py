@@ -39,7 +39,8 @@ def look_ahead(plan: Plan, suite: Suite, results: Path) -> Ahead:
 
     histories = list(ResultsFolder(results).histories()) if results.is_dir() else []
     records = [history.latest for history in histories]
-    found = outlook(plan.cells, records, card=suite.run.plan_for, records_in=str(results))
+    card = None if suite.run.device == "cpu" else suite.run.plan_for
+    found = outlook(plan.cells, records, card=card, records_in=str(results))
     if not suite.claims:
         return Ahead(found, [])
     from vdmbench.report.power import powers

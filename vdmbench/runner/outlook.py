@@ -13,6 +13,7 @@ from vdmbench.runner.schedule import Estimates, trains_as, work
 
 EFFICIENCY = 0.3
 """Share of a card's peak that a run is taken to reach where none was measured. An assumption; small networks reach less."""
+_UNMEASURED_CPU = "run.device is cpu, and no cell was measured on one; run a cell (--max-cells 1) and plan again"
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Outlook:
     cells: int
     flops: int
     seconds: float | None
-    """None where nothing is known of the card."""
+    """None where nothing is known of what cells run on."""
     gpu_hours: float | None
+    """None on a CPU too."""
     basis: str
     """What the seconds follow from."""
 
@@ -32,19 +34,20 @@ class Outlook:
 
     def line(self) -> str:
         """For a reader."""
-        if self.seconds is None or self.gpu_hours is None:
+        if self.seconds is None:
             return f"{self.cells} cells take {self.flops:.3g} FLOPs; how long is not known: {self.basis}"
-        return (
-            f"{self.cells} cells take {self.flops:.3g} FLOPs, about {_duration(self.seconds)} one after another and "
-            f"{self.gpu_hours:.3g} GPU hours: {self.basis}"
-        )
+        hours = "" if self.gpu_hours is None else f" and {self.gpu_hours:.3g} GPU hours"
+        taken = f"{_duration(self.seconds)} one after another{hours}"
+        return f"{self.cells} cells take {self.flops:.3g} FLOPs, about {taken}: {self.basis}"
 
 
-def outlook(cells: Sequence[Planned], records: Iterable[Record], *, card: str, records_in: str = "earlier records") -> Outlook:
+def outlook(
+    cells: Sequence[Planned], records: Iterable[Record], *, card: str | None, records_in: str = "earlier records"
+) -> Outlook:
     """Of every cell of the plan, those that were run already too.
 
     :param records: of earlier runs; those of cells of this plan are learnt from.
-    :param card: what the others are taken to run on.
+    :param card: what the others are taken to run on; None for a CPU, of which nothing is known before a cell was measured.
     """
     runnable = [planned for planned in cells if planned.solved is not None]
     by_identity = {planned.cell.identity: planned for planned in runnable}
@@ -59,14 +62,14 @@ def outlook(cells: Sequence[Planned], records: Iterable[Record], *, card: str, r
         trained.add(trains_as(planned.cell))
         own = work(planned, first_step)
         flops += own
-        peak = PEAK_FLOPS.get(card, {}).get(inputs.train.precision)
+        peak = PEAK_FLOPS.get(card or "", {}).get(inputs.train.precision)
         if estimates.known:
             own_seconds = estimates.seconds(planned, first_step) or 0.0
         elif peak is not None:
             own_seconds = own / (EFFICIENCY * peak * inputs.train.devices)
             by_precision[inputs.train.precision] = peak
         else:
-            basis = f"there is no peak of '{card}' in {inputs.train.precision}"
+            basis = f"there is no peak of '{card}' in {inputs.train.precision}" if card else _UNMEASURED_CPU
             return Outlook(len(runnable), sum(map(work, runnable)), None, None, basis)
         seconds += own_seconds
         hours += own_seconds * inputs.train.devices / 3600
@@ -75,7 +78,7 @@ def outlook(cells: Sequence[Planned], records: Iterable[Record], *, card: str, r
     else:
         peaks = " and ".join(f"{peak / 1e12:g} TFLOP/s in {precision}" for precision, peak in by_precision.items())
         basis = f"assumed, at {100 * EFFICIENCY:g} % of the {peaks} of run.plan_for {card}; measured cells would correct it"
-    return Outlook(len(runnable), flops, seconds, hours, basis)
+    return Outlook(len(runnable), flops, seconds, hours if card else None, basis)
 
 
 def _duration(seconds: float) -> str:
