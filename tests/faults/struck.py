@@ -84,6 +84,7 @@ DEEDS = {
     "interrupt the supervisor": lambda: tell_supervisor(signal.SIGINT),
     "interrupt the supervisor twice": lambda: tell_supervisor(signal.SIGINT, signal.SIGINT),
     "terminate the supervisor": lambda: tell_supervisor(signal.SIGTERM),
+    "hang up the supervisor": lambda: tell_supervisor(signal.SIGHUP),
 }
 
 

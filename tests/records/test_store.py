@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -9,6 +10,8 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,13 +21,17 @@ from vdmbench.file_digests import digest_of
 from vdmbench.file_lock import try_lock
 from vdmbench.records import (
     Attempt,
+    EventTail,
     MetricResult,
     ProcessIdentity,
     Record,
     ResultsError,
     ResultsFolder,
+    ResultsGone,
     Training,
+    beat,
     parse_record,
+    read_events,
     unsigned_note,
     write_atomically,
 )
@@ -94,6 +101,91 @@ def test_a_reused_pid_or_a_reboot_does_not_pass_for_the_process():
     assert ProcessIdentity(me.host, me.boot_id, me.pid, me.process_started + 1).alive() is False
     assert ProcessIdentity(me.host, "another-boot", me.pid, me.process_started).alive() is False
     assert ProcessIdentity("another-host", me.boot_id, me.pid, me.process_started).alive() is None
+
+
+ELSEWHERE = ProcessIdentity("another-host", "another-boot", 1, 0.0)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("heard", "status"),
+    [(-60, "started"), (60, "started"), (-3600, "interrupted"), (1e9, "interrupted"), (1e300, "interrupted")],
+    ids=["a minute ago", "in a minute", "an hour ago", "in a far future", "at no time"],
+)
+def test_an_attempt_on_another_host_runs_while_something_is_heard_of_it(results, heard, status):
+    """A container that is gone took its host name with it; clocks of two hosts need not agree to the second."""
+    folder = results.new_attempt(record(me=ELSEWHERE))
+    folder.events.write_text(json.dumps({"at": time.time() + heard, "type": "phase_started", "phase": "train"}) + "\n")
+    assert results.history("cell").latest.status == status
+    with folder.events.open("a") as log:
+        log.write('{"torn')
+    assert results.history("cell").latest.status == status
+
+
+@pytest.mark.parametrize(("started", "status"), [(0, "started"), (-3600, "interrupted"), (None, "interrupted")])
+def test_an_attempt_that_was_never_heard_of_counts_from_its_start(results, started, status):
+    begun = record(me=ELSEWHERE)
+    at = "yesterday" if started is None else datetime.fromtimestamp(time.time() + started, UTC).isoformat()
+    results.new_attempt(begun.model_copy(update={"attempt": begun.attempt.model_copy(update={"started": at})}))
+    assert results.history("cell").latest.status == status
+
+
+def test_a_heartbeat_is_heard_and_is_no_event(results):
+    folder = results.new_attempt(record(me=ELSEWHERE))
+    folder.events.write_text('{"at": 1.0, "type": "phase_started", "phase": "train"}\n')
+    tail = EventTail(folder.events)
+    beat(folder.events)
+    assert results.history("cell").latest.status == "started"
+    assert [event["type"] for event in read_events(folder.events)] == ["phase_started"]
+    assert [event["type"] for event in tail.new()] == ["phase_started"]
+
+
+def test_a_heartbeat_keeps_away_from_a_line_that_another_process_writes(results):
+    folder = results.new_attempt(record(me=ELSEWHERE))
+    with pytest.raises(FileNotFoundError):
+        beat(folder.events)
+    folder.events.write_text('{"at": 1.0, "type": "phase_started", "phase": "train"}\n{"at": 2')
+    beat(folder.events)
+    assert folder.events.read_text().endswith('\n{"at": 2')
+
+
+def test_host_and_boot_are_hidden_and_still_tell_one_machine_from_another(results, tmp_path):
+    hidden, me = results.this_process(), ProcessIdentity.current()
+    assert hidden.alive(results.salt) is True
+    assert hidden.host not in (me.host, hidden.boot_id)
+    assert me.host not in hidden.host
+    assert hidden == results.this_process() == ResultsFolder(results.path).this_process()
+    results.new_attempt(record(me=hidden))
+    assert results.history("cell").latest.status == "started"
+    assert dataclasses.replace(hidden, process_started=0.0).alive(results.salt) is False
+    assert dataclasses.replace(hidden, boot_id=ELSEWHERE.boot_id).alive(results.salt) is False
+    assert hidden.alive("another salt") is None
+    assert hidden.alive() is None
+    other = ResultsFolder(tmp_path / "other")
+    other.prepare()
+    assert other.this_process().host != hidden.host
+    assert results.this_process(by_name=True) == me
+
+
+def test_records_that_name_their_host_are_read_beside_those_that_do_not(results):
+    results.new_attempt(record(1, me=ProcessIdentity.current()))
+    assert results.history("cell").latest.status == "started"
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("gone", ["results", "attempt"])
+def test_results_that_are_gone_are_not_made_again(results, gone):
+    folder = results.new_attempt(record())
+    (results.path if gone == "results" else folder.path).rename(results.path.with_name("moved"))
+    with pytest.raises(ResultsGone, match="moved"):
+        results.finish(folder, record(status="ok"))
+    assert not folder.path.exists()
+    if gone == "results":
+        with pytest.raises(ResultsGone):
+            results.new_attempt(record(2))
+        with pytest.raises(ResultsGone), results.cell_lock("cell"):
+            pass
+        assert not results.path.exists()
 
 
 def test_nan_and_infinity_come_back_as_they_went(results):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from vdmbench.cli import (
     tail,
     weights,
 )
+from vdmbench.cli.lasting_stderr import LastingStderr
 from vdmbench.cli.terminal import say
 
 EXIT_USAGE = 2
@@ -84,7 +86,11 @@ def main() -> None:
     What the user can mend ends with exit code 2; a fault of our own with 70, and a report of it in a file. ``--debug`` shows
     where either came from.
     """
-    debug = "--debug" in sys.argv
+    with redirect_stderr(LastingStderr(sys.stderr)) if sys.stderr is not None else nullcontext():
+        _main(debug="--debug" in sys.argv)
+
+
+def _main(*, debug: bool) -> None:
     try:
         _require_working_directory()
         app()

@@ -14,13 +14,15 @@ EXIT_INTERRUPTED = 130
 
 @contextmanager
 def ending_well(message: str) -> Iterator[None]:
-    """Within, Ctrl-C ends the command with ``message`` and 130, and SIGTERM with ``message`` and 143."""
+    """Within, Ctrl-C ends the command with ``message`` and 130, SIGTERM with 143, and SIGHUP with 129."""
     from vdmbench.runner.preemption import Preempted, preemptible
 
     try:
         with preemptible():
             yield
     except KeyboardInterrupt as stop:
-        preempted = isinstance(stop, Preempted)
-        say(f"{'told to end (SIGTERM)' if preempted else 'interrupted'}; {message}", err=True)
-        raise typer.Exit(Preempted.exit_code if preempted else EXIT_INTERRUPTED) from None
+        if isinstance(stop, Preempted):
+            say(f"told to end ({stop.signal.name}); {message}", err=True)
+            raise typer.Exit(stop.exit_code) from None
+        say(f"interrupted; {message}", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None

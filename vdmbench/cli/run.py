@@ -71,7 +71,8 @@ def run(
     With --jobs or --gpus several run at a time, the longest first; two never share a device or a core. Ctrl-C lets running
     cells leave a checkpoint, a second one does not wait for it. With --executor they run on a Ray cluster or as Slurm jobs.
 
-    Exit code: 0 complete, 1 a cell failed, 2 wrong use or suite, 3 cells left, 130 interrupted, 143 ended by SIGTERM.
+    Exit code: 0 complete, 1 a cell failed, 2 wrong use or suite, 3 cells left, 130 interrupted, 143 ended by SIGTERM, 129 by
+    SIGHUP.
 
     Examples: vdmbench run tiny train.steps=20 | vdmbench run tiny --only 'mamba frames=16*' | vdmbench run tiny --gpus all
     """
@@ -205,4 +206,9 @@ def _statuses(names: list[str]) -> frozenset[Status]:
     for name in names:
         if name not in get_args(Status):
             raise ValueError(f"--retry {name}: no such status; statuses: {', '.join(get_args(Status))}")
+    if "ok" in names:
+        raise ValueError(
+            "--retry ok: cells that are ok are kept, and never run again in their place: 'vdmbench rerun CELL' runs one again "
+            "beside them, and --results with another folder all"
+        )
     return frozenset(names)  # type: ignore[arg-type]

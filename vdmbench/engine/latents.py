@@ -6,7 +6,6 @@ share both share the latents. Whoever comes first makes them, under a lock; the 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -31,6 +30,7 @@ from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.events import NonFinite
 from vdmbench.engine.finite import not_finite, require_finite
 from vdmbench.engine.training import draw_seed
+from vdmbench.file_lock import lock
 from vdmbench.home import expanded
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.networks.initial_draws import drawn_by_path
@@ -122,10 +122,9 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
     what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
     key = json.dumps([FORMAT, NUMBERS, source.fingerprint(), what], sort_keys=True)
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:20]
-    folder.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(exist_ok=True)
     lengths = [source.length(video) for video in range(len(source))]
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(folder / "lock"):
         done = folder / "encoding.json"
         if not done.is_file():
             _refuse_full_disk(folder, declared, lengths, source.size)

@@ -1,8 +1,9 @@
 """Records: what an attempt leaves, written once and durably, read back with doubt. Never imports torch."""
 
+from vdmbench.process_identity import ProcessIdentity
 from vdmbench.records.atomic import write_atomically
 from vdmbench.records.encoding import Encoding
-from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, read_events
+from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, beat, read_events
 from vdmbench.records.measured import (
     allocated_peak,
     counts_live_tensors,
@@ -17,7 +18,6 @@ from vdmbench.records.metric_result import Memorisation, MetricResult
 from vdmbench.records.origin import Initialised, Trial, Tuned
 from vdmbench.records.planned import PlannedFor, PlannedMemory, Probe, Rehearsal
 from vdmbench.records.prediction import Prediction, PredictionScore, RecallScore
-from vdmbench.records.process import ProcessIdentity
 from vdmbench.records.progress import Progress, progress_of
 from vdmbench.records.schema import (
     PHASES,
@@ -45,7 +45,15 @@ from vdmbench.records.schema import (
     TemporalProfiles,
     Training,
 )
-from vdmbench.records.store import AttemptFolder, CellHistory, ResultsError, ResultsFolder, parse_record, unsigned_note
+from vdmbench.records.store import (
+    AttemptFolder,
+    CellHistory,
+    ResultsError,
+    ResultsFolder,
+    ResultsGone,
+    parse_record,
+    unsigned_note,
+)
 
 __all__ = [
     "PHASES",
@@ -86,6 +94,7 @@ __all__ = [
     "Rehearsal",
     "ResultsError",
     "ResultsFolder",
+    "ResultsGone",
     "Rollout",
     "Sampling",
     "Solved",
@@ -97,6 +106,7 @@ __all__ = [
     "Trial",
     "Tuned",
     "allocated_peak",
+    "beat",
     "counts_live_tensors",
     "ended_before",
     "measured_over_planned",

@@ -50,6 +50,36 @@ class EventLog:
         os.close(self._descriptor)
 
 
+HEARTBEAT = "heartbeat"
+"""Type of the event by which a supervisor says that it is there, whatever its worker does; readers of events pass it over."""
+
+
+def beat(path: Path) -> None:
+    """Add a heartbeat to a log that another process writes; none where that is in the middle of a line, or died there."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+            os.write(descriptor, json.dumps({"at": round(time.time(), 3), "type": HEARTBEAT}).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+_TAIL_BYTES = 65_536
+
+
+def last_heard(path: Path) -> float | None:
+    """When the last event of a log was told, in seconds since the epoch by the clock of who told it; None where none was."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    return next((float(event["at"]) for line in reversed(lines) if (event := _parse(line)) is not None), None)
+
+
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
@@ -93,7 +123,8 @@ def read_events(path: Path) -> Iterator[Event]:
         event = _parse(line)
         if event is None:
             raise DamagedEvents(f"{path}:{number + 1}: not an event; the log was damaged after it was written")
-        yield event
+        if event["type"] != HEARTBEAT:
+            yield event
 
 
 class EventTail:
@@ -110,4 +141,5 @@ class EventTail:
             grown = file.read()
         complete = grown[: grown.rfind(b"\n") + 1]
         self._offset += len(complete)
-        return [event for line in complete.split(b"\n") if (event := _parse(line)) is not None]
+        events = [event for line in complete.split(b"\n") if (event := _parse(line)) is not None]
+        return [event for event in events if event["type"] != HEARTBEAT]

@@ -2,6 +2,7 @@
 
     results/<suite>/
       folder.json                     schema of everything below
+      salt                            hides host and boot in records; leave it behind where records are published
       suite.json                      the suite as last run: order of variants, claims, title
       cells/<identity>/
         checkpoint/                   the latest training checkpoint, shared by the attempts
@@ -20,20 +21,30 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from vdmbench.file_digests import digest_of
+from vdmbench.file_lock import SILENT_SECONDS, try_lock
+from vdmbench.process_identity import ProcessIdentity
 from vdmbench.records.atomic import fsync_folder, write_atomically
-from vdmbench.records.process import ProcessIdentity
+from vdmbench.records.events import last_heard
 from vdmbench.records.schema import READABLE_SCHEMAS, RECORD_SCHEMA, Record
 
 
 class ResultsError(ValueError):
     """A results folder or record that cannot be used; the message names the file and the remedy."""
+
+
+class ResultsGone(ResultsError):
+    """A results folder, or an attempt in it, that is no longer where it was when the run began."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +173,10 @@ class ResultsFolder:
         self.unusable: dict[Path, str] = {}
         """Attempts that were read and do not count, with the reason, which names the file: one that is damaged costs itself."""
 
-    def prepare(self) -> None:
+    def prepare(self, salt: str | None = None) -> None:
         """Create the folder, or check that it is one of this schema; probe that it can be written durably.
 
+        A new one gets ``salt``, or one of its own.
         Raises :class:`ResultsError`, before any work is done, where it cannot.
         """
         marker = self.path / "folder.json"
@@ -181,6 +193,16 @@ class ResultsFolder:
             self._check_schema(marker)
         else:
             write_atomically(marker, json.dumps({"record_schema": RECORD_SCHEMA}).encode())
+        with suppress(FileExistsError):  # whoever was first has made it
+            write_atomically(self.path / "salt", (salt or secrets.token_hex(16)).encode(), exclusive=True)
+
+    @cached_property
+    def salt(self) -> str | None:
+        """What hides host and boot in the records of this folder; None where it has none: never run, or published without."""
+        try:
+            return (self.path / "salt").read_text().strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def keep_suite(self, suite: str) -> None:
         """Keep the suite as run, in JSON, for the report: its title, the order of its variants, its claims."""
@@ -221,19 +243,58 @@ class ResultsFolder:
         attempt = f"{record.attempt.ordinal:04d}-{record.attempt.id}"
         return AttemptFolder(self.cell_folder(record.identity) / "attempts" / attempt)
 
+    def this_process(self, *, by_name: bool = False) -> ProcessIdentity:
+        """Who makes an attempt now; host and boot are hidden unless they are to be told ``by_name``."""
+        return ProcessIdentity.current(None if by_name else self.salt or secrets.token_hex(16))
+
+    @contextmanager
+    def cell_lock(self, identity: str) -> Iterator[bool]:
+        """Hold the cell for the block; yields False, at once, where another supervisor does. Raises :class:`ResultsGone`."""
+        with self._there(), try_lock(self.cell_folder(identity) / "lock") as mine:
+            yield mine
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Within, a file or folder that is missing is what it is: folders above are made by :meth:`prepare` alone."""
+        try:
+            yield
+        except FileNotFoundError:
+            self.require()
+            raise
+
+    def require(self, attempt: AttemptFolder | None = None) -> None:
+        """Raises :class:`ResultsGone` where this folder, or ``attempt`` in it, is not there any more."""
+        if not (self.path / "folder.json").exists():
+            raise ResultsGone(
+                f"{self.path}: the results folder is gone: it was moved, renamed or deleted meanwhile. What was finished is "
+                "where it is now: the same command with --results and that place goes on there"
+            )
+        if attempt is not None and not attempt.started.exists():
+            raise ResultsGone(
+                f"{attempt.path}: the attempt that ran there is gone: it was moved or deleted meanwhile. The same command runs "
+                "its cell again"
+            )
+
     def new_attempt(self, started: Record) -> AttemptFolder:
-        """Create the attempt's folder and make its ``started`` record durable."""
-        parent = self.cell_folder(started.identity) / "attempts"
-        parent.mkdir(parents=True, exist_ok=True)
+        """Create the attempt's folder and make its ``started`` record durable. Raises :class:`ResultsGone`."""
         folder = self.folder_of(started)
-        folder.path.mkdir()
-        fsync_folder(parent)
-        write_atomically(folder.started, _signed(started), exclusive=True)
+        parent = folder.path.parent
+        with self._there():
+            parent.parent.mkdir(exist_ok=True)
+            parent.mkdir(exist_ok=True)
+            folder.path.mkdir()
+            fsync_folder(parent)
+            write_atomically(folder.started, _signed(started), exclusive=True)
         return folder
 
     def finish(self, folder: AttemptFolder, record: Record) -> None:
-        """Leave the final record; a second one for the same attempt is refused (FileExistsError)."""
-        write_atomically(folder.record, _signed(record), exclusive=True)
+        """Leave the final record; a second one for the same attempt is refused (FileExistsError).
+
+        Raises :class:`ResultsGone`.
+        """
+        self.require(folder)
+        with self._there():
+            write_atomically(folder.record, _signed(record), exclusive=True)
 
     def attempt_folders(self, identity: str) -> list[AttemptFolder]:
         """Those of the cell, in order; what else lies among them (an editor's backup, a file of a desktop) is none."""
@@ -249,8 +310,8 @@ class ResultsFolder:
     def history(self, identity: str) -> CellHistory | None:
         """The attempts at a cell that can be used; None where there are none. What cannot is in :attr:`unusable`.
 
-        An unfinished one is `started` while its process lives (or is on another host, where that cannot be seen) and
-        `interrupted` once it is dead.
+        An unfinished one is `started` while its process lives and `interrupted` once it is dead; on another host, where that
+        cannot be seen, once nothing was heard of it for :data:`~vdmbench.file_lock.SILENT_SECONDS`.
         """
         attempts = []
         for folder in self.attempt_folders(identity):
@@ -283,10 +344,25 @@ class ResultsFolder:
         if not folder.started.exists():
             return None  # killed between mkdir and the started record: nothing had begun
         record = parse_record(_bytes_of(folder.started), folder.started)
-        attempt = record.attempt
-        if ProcessIdentity(attempt.host, attempt.boot_id, attempt.pid, attempt.process_started).alive() is False:
-            return record.model_copy(update={"status": "interrupted", "message": "its supervising process is gone"})
-        return record
+        gone = self._gone(record, folder)
+        return record if gone is None else record.model_copy(update={"status": "interrupted", "message": gone})
+
+    def _gone(self, started: Record, folder: AttemptFolder) -> str | None:
+        """Why an attempt without a record runs no more; None where it may."""
+        attempt = started.attempt
+        by = ProcessIdentity(attempt.host, attempt.boot_id, attempt.pid, attempt.process_started)
+        if (alive := by.alive(self.salt)) is not None:
+            return None if alive else "its supervising process is gone"
+        heard = last_heard(folder.events)
+        try:
+            last = datetime.fromisoformat(attempt.started) if heard is None else datetime.fromtimestamp(heard, UTC)
+            silent = abs(time.time() - last.timestamp())  # either way: a clock that was ahead would keep it running for ever
+        except (ValueError, OverflowError, OSError):
+            return "its supervising process, on another host, has told a time that is none"
+        if silent < SILENT_SECONDS:
+            return None
+        since = last.isoformat(timespec="seconds")
+        return f"its supervising process, on another host or in another container, was last heard of at {since}"
 
     def histories(self) -> Iterator[CellHistory]:
         """Every cell that has an attempt, in order of identity. Raises :class:`ResultsError` for a folder of no results."""

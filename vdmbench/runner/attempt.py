@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from vdmbench.cards import usable_bytes
+from vdmbench.file_lock import BEAT_SECONDS
 from vdmbench.records import (
     Attempt,
     Event,
@@ -17,6 +19,7 @@ from vdmbench.records import (
     Solved,
     Status,
     Tuned,
+    beat,
     read_events,
 )
 from vdmbench.runner.beginning import Beginning, edge_warnings
@@ -37,13 +40,14 @@ from vdmbench.suite.dependencies import with_value
 from vdmbench.suite.warnings import cell_warnings
 
 POLL_SECONDS = 0.05
+LOOK_SECONDS = 0.5
+"""Between two looks whether the results are still there."""
 
 Listener = Callable[[Event], None]
 
 
-def started_record(cell: Cell, solved: Solved | None, ordinal: int, tuned: Tuned | None = None) -> Record:
+def started_record(cell: Cell, solved: Solved | None, ordinal: int, me: ProcessIdentity, tuned: Tuned | None = None) -> Record:
     """What is known before anything ran."""
-    me = ProcessIdentity.current()
     chosen = tuned is not None and tuned.chosen is not None
     inputs = with_value(cell.inputs, tuned.chosen) if tuned is not None and chosen else cell.inputs
     return Record(
@@ -71,10 +75,17 @@ def started_record(cell: Cell, solved: Solved | None, ordinal: int, tuned: Tuned
 
 
 def record_without_running(
-    results: ResultsFolder, cell: Cell, ordinal: int, status: Status, message: str, tuned: Tuned | None = None
+    results: ResultsFolder,
+    cell: Cell,
+    ordinal: int,
+    status: Status,
+    message: str,
+    tuned: Tuned | None = None,
+    *,
+    identify_host: bool = False,
 ) -> Record:
     """Leave the record of a cell that was decided before a worker was needed, such as an infeasible one."""
-    started = started_record(cell, None, ordinal, tuned)
+    started = started_record(cell, None, ordinal, results.this_process(by_name=identify_host), tuned)
     folder = results.new_attempt(started)
     record = started.model_copy(
         update={"status": status, "message": message, "attempt": started.attempt.model_copy(update={"ended": utc_now()})}
@@ -97,9 +108,10 @@ def run_attempt(
     """Run one cell, as it ``begins``, to an end in ``place``, and return the record that was made durable.
 
     ``stop``, asked in another thread, ends the worker and leaves an ``interrupted`` record. A KeyboardInterrupt in this one,
-    and :class:`Preempted` is one, does so too, and goes on up.
+    and :class:`Preempted` is one, does so too, and goes on up. Where the attempt's folder is gone the worker is killed, and
+    :class:`~vdmbench.records.ResultsGone` raised.
     """
-    started = started_record(cell, solved, ordinal, begins.tuned)
+    started = started_record(cell, solved, ordinal, results.this_process(by_name=run.identify_host), begins.tuned)
     folder = results.new_attempt(started)
     key = training_key(begins.inputs, solved, begins.weights)
     trained = find_trained(results, key, but=cell.identity)
@@ -128,9 +140,17 @@ def run_attempt(
                 memory.follow(event)
                 listen(event)
 
+        look, next_beat = began, began + BEAT_SECONDS
         try:
             while worker.running():
                 asked = stop.wait(POLL_SECONDS)
+                if (now := time.monotonic()) >= look:
+                    look = now + LOOK_SECONDS
+                    results.require(folder)
+                if now >= next_beat:
+                    next_beat = now + BEAT_SECONDS
+                    with suppress(OSError):  # a full disk: the worker will say so, and one missed heartbeat is no matter
+                        beat(folder.events)
                 hear()
                 if asked:
                     cut_short = "interrupted", f"interrupted: {stop.reason}"
@@ -141,6 +161,9 @@ def run_attempt(
         except KeyboardInterrupt as interrupted:
             cut_short, interrupt = ("interrupted", f"interrupted: {how_interrupted(interrupted)}"), interrupted
             worker.end(stop)
+        except Exception:  # the folder is gone, or cannot be read: nothing of what the worker does could be kept
+            worker.kill()
+            raise
         exit = worker.exit()
         hear()
         device_memory = memory.stop()
@@ -169,7 +192,9 @@ def run_attempt(
 
 def how_interrupted(interrupt: KeyboardInterrupt) -> str:
     """By whom, for a record."""
-    return "the supervising process was told to end (SIGTERM)" if isinstance(interrupt, Preempted) else "from the keyboard"
+    if isinstance(interrupt, Preempted):
+        return f"the supervising process was told to end ({interrupt.signal.name})"
+    return "from the keyboard"
 
 
 def _with_what_would_fit(record: Record, inputs: CellInputs, solved: Solved, capacity: int | None, stop: Stop) -> Record:

@@ -94,7 +94,7 @@ class Checkpoints:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(exist_ok=True)  # not its parents: where they are gone, the results were moved while the cell ran
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()

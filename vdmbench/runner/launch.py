@@ -50,8 +50,12 @@ class Worker:
         while self.running() and time.monotonic() < deadline and not stop.at_once:
             time.sleep(0.05)
         if self.running():
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """KILL, to the whole group, and wait until it is dead."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
 
     def exit(self) -> Exit:
         """How it ended; whatever it started and left behind is ended too."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from vdmbench.file_lock import try_lock
 from vdmbench.records import Event, Record, ResultsFolder, Status
 from vdmbench.runner.attempt import record_without_running, run_attempt
 from vdmbench.runner.beginning import Beginning, Blocked
@@ -41,7 +40,7 @@ def run_planned(
     ``interrupted`` record is durable.
     """
     identity = planned.cell.identity
-    with try_lock(results.cell_folder(identity) / "lock") as mine:
+    with results.cell_lock(identity) as mine:
         if not mine or (stop is not None and stop.asked):
             return None
         # Read under the lock: another supervisor may have finished the cell since the plan was made.
@@ -52,7 +51,8 @@ def run_planned(
         listen({"at": round(time.time(), 3), "type": ATTEMPT_STARTED, "ordinal": ordinal, "place": place.as_environment()})
         begins = planned.beginning or Beginning.as_planned(planned)
         if begins.solved is None:
-            return record_without_running(results, planned.cell, ordinal, "infeasible", begins.infeasible or "")
+            why = begins.infeasible or ""
+            return record_without_running(results, planned.cell, ordinal, "infeasible", why, identify_host=run.identify_host)
         return run_attempt(results, planned.cell, begins, begins.solved, run, ordinal, place, listen, stop or Stop())
 
 
@@ -62,7 +62,7 @@ def leave_blocked(results: ResultsFolder, cell: Cell, blocked: Blocked) -> Recor
     None where another supervisor holds the cell. A run in which it can begin runs it.
     """
     message = f"blocked: {blocked.reason}"
-    with try_lock(results.cell_folder(cell.identity) / "lock") as mine:
+    with results.cell_lock(cell.identity) as mine:
         if not mine:
             return None
         history = results.history(cell.identity)

@@ -381,6 +381,8 @@ class Run(Declared):
     """Optimiser steps between checkpoints."""
     trackers: list[TrackerName] = Field(default_factory=list)
     """Viewers that are told of losses, memory peaks and distances while cells run; they change no record."""
+    identify_host: bool = False
+    """Whether records name host and boot; else they hold hashes, which tell hosts apart within one results folder."""
 
     @field_validator("plan_for")
     @classmethod

@@ -118,7 +118,7 @@ class RayExecutor:
         devices = given.planned.cell.inputs.train.devices
         gpus = devices if self._gpus(self._ray.cluster_resources()) else 0
         reference = self._task.options(num_cpus=self._cpus, num_gpus=gpus, max_retries=0).remote(
-            self._board, self._results.path, self._token, Path.cwd(), given.planned, self._run, self._retry,
+            self._board, self._results.path, self._results.salt, self._token, Path.cwd(), given.planned, self._run, self._retry,
             LOCK_SECONDS if given.losses else 0.0, allowed(),
         )  # fmt: skip
         self._given[reference] = given

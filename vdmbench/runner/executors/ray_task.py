@@ -59,6 +59,7 @@ class Board:
 def supervise(
     board: Any,
     results: Path,
+    salt: str | None,
     token: str,
     folder: Path,
     planned: Planned,
@@ -69,6 +70,7 @@ def supervise(
 ) -> tuple[Record | None, bytes | None]:
     """Run one cell on this node; the record, and where ``results`` is not to be seen from here the attempt as an archive.
 
+    :param salt: of ``results``, so that a node that does not see them is hidden as all others are.
     :param token: name of a file in ``results`` by which it is recognised.
     :param folder: working directory of whoever runs the suite.
     :param patience: seconds to wait for the cell's lock.
@@ -82,7 +84,7 @@ def supervise(
     shared = (results / token).exists()
     here = ResultsFolder(results if shared else Path(tempfile.mkdtemp(prefix="vdmbench-")))
     if not shared:
-        here.prepare()
+        here.prepare(salt)
     stop, identity, over = Stop(), planned.cell.identity, threading.Event()
 
     def obey() -> None:

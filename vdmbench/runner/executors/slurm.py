@@ -166,8 +166,9 @@ class SlurmExecutor:
 
     def stop(self, reason: str) -> None:
         """Running jobs see a file; those that wait are cancelled."""
-        self._wishes.parent.mkdir(parents=True, exist_ok=True)
-        self._wishes.write_text(reason)
+        if self._results.path.is_dir():  # where it was moved away, jobs see that themselves
+            self._wishes.parent.mkdir(exist_ok=True)
+            self._wishes.write_text(reason)
         for given in self._given.values():
             if given.tail is None and self._queue is not None and self._queue.is_waiting(given.job.job_id):
                 given.job.cancel(check=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+_HASHED = "sha256:"
 
 
 def boot_id() -> str:
@@ -25,9 +28,18 @@ def _started_since_boot(pid: int) -> float:
     return round(psutil.Process(pid).create_time(), 2)
 
 
+def hidden(name: str, salt: str) -> str:
+    """A name that tells two machines apart wherever ``salt`` is the same, and does not tell what they are called."""
+    return f"{_HASHED}{hashlib.sha256(f'{salt}:{name}'.encode()).hexdigest()[:16]}"
+
+
+def is_hidden(name: str) -> bool:
+    return name.startswith(_HASHED)
+
+
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """Host, boot, pid and start: together they name one process for good."""
+    """Host, boot, pid and start: together they name one process for good. Host and boot may be hidden by a salt."""
 
     host: str
     boot_id: str
@@ -35,14 +47,18 @@ class ProcessIdentity:
     process_started: float
 
     @classmethod
-    def current(cls) -> ProcessIdentity:
-        return cls(socket.gethostname(), boot_id(), os.getpid(), _started_since_boot(os.getpid()))
+    def current(cls, salt: str | None = None) -> ProcessIdentity:
+        """This process; its host and boot hidden by ``salt``, or by name where there is none."""
+        host, boot = socket.gethostname(), boot_id()
+        if salt is not None:
+            host, boot = hidden(host, salt), hidden(boot, salt)
+        return cls(host, boot, os.getpid(), _started_since_boot(os.getpid()))
 
-    def alive(self) -> bool | None:
-        """Whether it still runs; None where that cannot be known from here (another host)."""
-        if self.host != socket.gethostname():
+    def alive(self, salt: str | None = None) -> bool | None:
+        """Whether it still runs; None where that cannot be known from here: another host, or one that another salt hides."""
+        if not _same(self.host, socket.gethostname(), salt):
             return None
-        if self.boot_id != boot_id():
+        if not _same(self.boot_id, boot_id(), salt):
             return False
         try:
             return (
@@ -51,3 +67,7 @@ class ProcessIdentity:
             )
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
             return False
+
+
+def _same(told: str, name: str, salt: str | None) -> bool:
+    return told == (hidden(name, salt) if is_hidden(told) and salt is not None else name)
