@@ -76,7 +76,7 @@ FIELDS = {
     Run: {
         "warned": {"wall_limit", "suite_wall_limit", "memory_snapshot"},
         "refused": {"device", "memory_limit", "trackers", "plan_for"},
-        "acts": {"threads", "checkpoint_every"},
+        "acts": {"threads", "checkpoint_every", "identify_host"},
     },
     Match: {
         "refused": {"quantity", "of", "phase", "target", "budget", "reference", "knob", "source", "exempt", "also"},
