@@ -104,7 +104,7 @@ def test_a_cell_is_looked_at_by_name(resumed, vdmbench):
     assert followed.out.endswith("ended: ok\n")
 
     card = vdmbench("show", "floor", "--results", moved, "--card").out
-    assert f"vdmbench rerun {record['identity']} --results {moved}" in card
+    assert f"vdmbench rerun {record['identity']} --results {moved.name}\n" in card, "and not where on this disk that is"
     for told in (
         "## Declared",
         "## Solved",

@@ -20,6 +20,7 @@ from pathlib import Path
 from vdmbench.bench.rows import Findings, Row
 from vdmbench.bench.tables import pivots, reasons
 from vdmbench.records.atomic import write_atomically
+from vdmbench.records.published import Publisher
 
 _CASE = ("kind", "subject", "backend", "used", "frames", "sites", "channels", "dtype", "device", "direction", "threads")
 
@@ -29,11 +30,14 @@ def write(findings: Findings, folder: Path) -> None:
     from vdmbench.bench.figures import QUANTITIES, cost_figure, rendered  # not needed by processes that only weigh
 
     folder.mkdir(parents=True, exist_ok=True)
+    publisher = Publisher()
     files = {
-        "bench.json": json.dumps(as_json(findings), indent=1).encode() + b"\n",
-        "rows.csv": _csv([name.name for name in fields(Row) if name.name != "samples"], _case_lines(findings.rows)),
+        "bench.json": json.dumps(publisher.tree(as_json(findings)), indent=1).encode() + b"\n",
+        "rows.csv": _csv(
+            [name.name for name in fields(Row) if name.name != "samples"], publisher.tree(_case_lines(findings.rows))
+        ),
         "rounds.csv": _csv([*_CASE, "round", "seconds"], _round_lines(findings.rows)),
-        "tables.md": markdown(findings).encode(),
+        "tables.md": publisher.text(markdown(findings)).encode(),
     }
     for quantity in QUANTITIES:
         figure = cost_figure(findings.rows, quantity)
@@ -100,8 +104,8 @@ def _reliability(findings: Findings) -> list[str]:
     return told
 
 
-def _case_lines(rows: Sequence[Row]) -> Iterable[list[object]]:
-    return ([value for name, value in asdict(row).items() if name != "samples"] for row in rows)
+def _case_lines(rows: Sequence[Row]) -> list[list[object]]:
+    return [[value for name, value in asdict(row).items() if name != "samples"] for row in rows]
 
 
 def _round_lines(rows: Sequence[Row]) -> Iterable[list[object]]:

@@ -8,16 +8,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vdmbench.records.published import Publisher
+
 if TYPE_CHECKING:
     from vdmbench.records import Record
 
 
 def card(record: Record, results: Path) -> str:
-    """What was declared and solved, where and on what it ran, what it read and measured, and how to repeat it."""
-    return "\n".join(_lines(record, results)) + "\n"
+    """What was declared and solved, on what it ran, what it read and measured, and how to repeat it.
+
+    Who ran it, on which host and where on its disk, is left out.
+    """
+    publisher = Publisher([record], [results])
+    return "\n".join(_lines(publisher.tree(record), publisher.text(str(results.absolute())))) + "\n"
 
 
-def _lines(record: Record, results: Path) -> Iterator[str]:
+def _lines(record: Record, results: str) -> Iterator[str]:
     attempt = record.attempt
     yield from (f"# {record.label}", "")
     yield from _table(
@@ -31,8 +37,8 @@ def _lines(record: Record, results: Path) -> Iterator[str]:
             "hardware": record.cohort,
         }
     )
-    folder = shlex.quote(str(results))
-    yield from ("", "## Repeat it", "", "```sh", f"vdmbench rerun {record.identity} --results {folder}", "```", "")
+    repeat = f"vdmbench rerun {record.identity} --results {shlex.quote(results)}"
+    yield from ("", "## Repeat it", "", "```sh", repeat, "```", "")
     yield "It runs what is declared below again, in a folder of its own, and compares."
     yield from _section("Declared", "The cell's identity is the hash of this.")
     yield from ("```json", json.dumps(record.declared, indent=1, sort_keys=True), "```")

@@ -31,6 +31,7 @@ def compare(
 
     Example: vdmbench compare results/baselines/tiny results/tiny --portable
     """
+    from vdmbench.records.published import Publisher
     from vdmbench.report.baseline import baseline_of, update_baseline
     from vdmbench.report.gate import compare_folders
     from vdmbench.report.thresholds import load_thresholds
@@ -42,8 +43,9 @@ def compare(
     file = thresholds or (THRESHOLDS if THRESHOLDS.exists() else None)
     with baseline_of(baseline) as folder:
         comparison = compare_folders(folder, new, load_thresholds(file, results=new), portable=portable)
+    publisher = Publisher(results=[new])  # of both, the tables are for whoever reads of the change
     if as_json:
-        say_json(json.loads(comparison.to_json()))
+        say_json(publisher.tree(json.loads(comparison.to_json())))
     else:
-        say(comparison.to_markdown())
+        say(publisher.text(comparison.to_markdown()))
     raise typer.Exit(comparison.exit_code)

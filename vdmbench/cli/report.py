@@ -30,14 +30,15 @@ def report(
     """
     from vdmbench.report.declaration import declared_suite
     from vdmbench.report.results import read_results
-    from vdmbench.report.write import study_of, write_figure, write_report
+    from vdmbench.report.write import published_study, write_figure, write_report
 
     folder = out or Path("reports") / results[0].resolve().name
     declared = declared_suite(results)
     missing: dict[str, str] = {}
     notes: list[str] = []
     if figure is not None:
-        files = shown = write_figure(study_of(read_results(results, notes), declared, reference), figure, folder, style)
+        study, _ = published_study(read_results(results, notes), declared, results, reference)
+        files = shown = write_figure(study, figure, folder, style)
     else:
         made = write_report(results, folder, reference=reference, style=style, declared=declared, mp4=mp4)
         files, missing, notes = made.files, made.missing, made.notes

@@ -10,7 +10,6 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,14 +37,12 @@ def capture(directory: Path | None = None) -> dict[str, Any]:
     """The environment of this process; imports torch.
 
     ``directory`` (the working directory if None) is where code is looked for under git. Keys: ``python``, ``platform``,
-    ``hostname``, ``boot_id``, ``packages`` {name: version}, ``torch``, ``cpu``, ``memory`` (bytes), ``gpus`` (visible ones,
-    in CUDA's order), ``nvidia_driver``, ``threads``, ``determinism``, ``variables``, ``git``.
+    ``packages`` {name: version}, ``torch``, ``cpu``, ``memory`` (bytes), ``gpus`` (visible ones, in CUDA's order),
+    ``nvidia_driver``, ``threads``, ``determinism``, ``variables``, ``git``. Neither host nor user is named.
     """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "hostname": socket.gethostname(),
-        "boot_id": boot_id(),
         "packages": packages(),
         "torch": _torch_build(),
         "cpu": {
@@ -62,11 +59,6 @@ def capture(directory: Path | None = None) -> dict[str, Any]:
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "git": git_state(Path.cwd() if directory is None else directory),
     }
-
-
-def boot_id() -> str | None:
-    """The kernel's identifier of this boot; None where it gives none (not Linux)."""
-    return _read(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def packages() -> dict[str, str]:

@@ -18,7 +18,9 @@ LONGEST_REASON = 300
 class Items:
     """Makes the items of one report, and keeps why some are not there."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], str] = str) -> None:
+        """``tell``: what may be told of a reason."""
+        self.tell = tell
         self.missing: dict[str, str] = {}
         """Item to the reason, in the order in which they were tried."""
 
@@ -27,12 +29,12 @@ class Items:
         try:
             return make()
         except Exception as error:  # whatever goes wrong in one item is that item's, and is said on the page
-            self.missing[name] = reason(error)
+            self.missing[self.tell(name)] = reason(error, self.tell)
             return None
 
 
-def reason(error: Exception) -> str:
-    """An error in one line, its kind in front where it was not written for people."""
-    said = " ".join(str(error).split())
+def reason(error: Exception, tell: Callable[[str], str] = str) -> str:
+    """An error in one line, its kind in front where it was not written for people; of its words what ``tell`` makes of them."""
+    said = " ".join(tell(str(error)).split())
     text = said if said and isinstance(error, ValueError) else ": ".join(filter(None, (type(error).__name__, said)))
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -15,6 +15,7 @@ import pandas as pd
 from vdmbench.cell_label import coordinate, coordinate_text
 from vdmbench.quantities import MixedDirections, Quantity, pick, quantities_of
 from vdmbench.records import MetricResult, Record
+from vdmbench.records.published import Publisher
 from vdmbench.report.declaration import DeclaredSuite
 from vdmbench.report.experiments import Parted, told_apart
 from vdmbench.report.frame import natural, order_cells, tidy
@@ -143,6 +144,23 @@ class Study:
         study = cls(tuple(cells), tuple(superseded), frame, reference, tuple(notes), parted.declared)
         study._refuse_mixtures()
         return study
+
+    def published(self, publisher: Publisher, variants: Sequence[str] | None = None) -> Study:
+        """The same study without names and places. ``variants`` are those that it was made with."""
+
+        def told(cell: Cell) -> Cell:
+            experiment = None if cell.experiment is None else publisher.text(cell.experiment)
+            return replace(cell, record=publisher.tree(cell.record), experiment=experiment)
+
+        cells = order_cells([told(cell) for cell in self.cells], variants)
+        return replace(
+            self,
+            cells=tuple(cells),
+            superseded=tuple(told(cell) for cell in self.superseded),
+            frame=tidy(cells, variants),
+            notes=tuple(map(publisher.text, self.notes)),
+            declared=frozenset(map(publisher.text, self.declared)),
+        )
 
     @cached_property
     def coordinates(self) -> list[str]:

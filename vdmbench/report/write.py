@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vdmbench.records import Record, write_atomically
+from vdmbench.records.published import Publisher
 from vdmbench.report.aggregation import aggregate
 from vdmbench.report.behaviour import behaviour_table
 from vdmbench.report.copies import copies_table
@@ -148,9 +149,11 @@ def write_report(
 
     declared = declared_suite(results) if declared is None else declared
     notes: list[str] = []
-    study, items = study_of(read_results(results, notes), declared, reference, variants), Items()
+    study, publisher = published_study(read_results(results, notes), declared, results, reference, variants)
+    items = Items(publisher.text)
     if claims is None:
         claims = declared.suite.claims if declared.suite else ()
+    claims = [publisher.tree(claim) for claim in claims]  # they name points as the study does
     title = title or (declared.suite.title if declared.suite else None)
     tables = report_tables(study, claims, items)
     written = write_tables(study, tables, out, items)
@@ -159,30 +162,40 @@ def write_report(
     walls = _write_walls(study, out / "samples", items, mp4=mp4)
     page = build_page(
         study,
-        title=title or ", ".join(study.suites),
+        title=publisher.text(title or ", ".join(study.suites)),
         tables=tables,
         figures=drawn,
         undrawn=undrawn,
         walls=walls,
         downloads=downloads,
         items=items,
-        notes=notes,
+        notes=[publisher.text(note) for note in notes],
     )
     write_atomically(out / "index.html", page.encode())
     files = [*written, *files, *(path for wall in walls for path in wall.files), out / "index.html"]
     return Written(files, dict(items.missing), notes)
 
 
-def study_of(
-    cells: Sequence[Record | Cell], declared: DeclaredSuite, reference: str | None = None, variants: Sequence[str] | None = None
-) -> Study:
-    """A study in the order of the declared suite, compared with its reference unless another is named."""
+def published_study(
+    cells: Sequence[Record | Cell],
+    declared: DeclaredSuite,
+    results: Sequence[Path],
+    reference: str | None = None,
+    variants: Sequence[str] | None = None,
+) -> tuple[Study, Publisher]:
+    """A study in the order of the declared suite, compared with its reference unless another is named; and what takes names and
+    places out of all that a page says.
+
+    Cells are grouped by what they declare, and only then told without it.
+    """
     suite = declared.suite
     if variants is None and suite is not None:
         variants = list(suite.variants)
     if reference is None and suite is not None and suite.match is not None:
         reference = suite.match.reference
-    return Study.of(cells, variants, reference, declared)
+    study = Study.of(cells, variants, reference, declared)
+    publisher = Publisher([cell.record for cell in (*study.cells, *study.superseded)], results)
+    return study.published(publisher, variants), publisher
 
 
 def _write_figures(
@@ -202,7 +215,7 @@ def _write_figures(
         try:
             figure = draw(study, name, look)
         except NothingToDraw as nothing:
-            undrawn[name] = str(nothing)
+            undrawn[name] = items.tell(str(nothing))
             return None
         pictures = rendered(figure, look)
         return pictures, inline_svg(pictures["svg"].decode(), figure.tips, name=name, title=caption)

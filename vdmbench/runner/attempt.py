@@ -22,6 +22,7 @@ from vdmbench.records import (
     beat,
     read_events,
 )
+from vdmbench.records.published import without_host
 from vdmbench.runner.beginning import Beginning, edge_warnings
 from vdmbench.runner.device_watch import DeviceWatch
 from vdmbench.runner.devices import choose_gpus, worker_environment
@@ -175,6 +176,13 @@ def run_attempt(
         device_memory=device_memory,
         phase_device_peaks=memory.phase_peaks,
     )
+    if not run.identify_host:
+        record = record.model_copy(
+            update={
+                "message": record.message and without_host(record.message),
+                "exit": record.exit and record.exit.model_copy(update={"stderr_tail": without_host(record.exit.stderr_tail)}),
+            }
+        )
     record = with_measured_training(record, results, trained[1] if trained else None)
     record = record.model_copy(update={"environment": {**record.environment, "place": place.as_environment()}})
     if record.status == "oom":
