@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from vdmbench.cli.options import shipped_suites
 from vdmbench.ops import backends
 from vdmbench.suite import expand, load_suite
+from vdmbench.suite.shipped import shipped_suites
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))

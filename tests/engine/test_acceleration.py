@@ -11,7 +11,6 @@ from torch import nn
 
 from tests.suite.texts import MINIMAL
 from vdmbench import engine
-from vdmbench.cli.options import shipped_suites
 from vdmbench.diffusion import Diffusion
 from vdmbench.engine.acceleration import require_compiler
 from vdmbench.matching import solve
@@ -19,6 +18,7 @@ from vdmbench.matching.simulation import CannotSimulate, simulate
 from vdmbench.networks import build
 from vdmbench.suite import SuiteError, expand, load_suite, parse_suite
 from vdmbench.suite.blocks import Sample, Train
+from vdmbench.suite.shipped import shipped_suites
 
 UNET = {"name": "unet3d", "base_channels": 8, "multipliers": [1, 2]}, {"name": "mamba", "direction": "both"}
 DIT = {"name": "dit", "base_channels": 16, "depth": 2, "patch": (1, 4, 4)}, {"name": "attention", "head_dim": 8}

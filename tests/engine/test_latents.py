@@ -11,12 +11,12 @@ import torch
 from tests.autoencoders.pretrained_folder import folder_of_autoencoder
 from tests.suite.texts import MINIMAL
 from vdmbench import engine
-from vdmbench.cli.options import shipped_suites
 from vdmbench.engine.latents import LatentBatches, latent_space
 from vdmbench.matching import solve
 from vdmbench.runner.planner import problems
 from vdmbench.suite import SuiteError, expand, load_suite, parse_suite
 from vdmbench.suite.blocks import Run
+from vdmbench.suite.shipped import shipped_suites
 
 TINY = "autoencoder={factor: 2, channels: 4, width: 8, steps: 3, batch_size: 4}"
 SMALL = ("data.source={name: sprites, train_videos: 3, test_videos: 8, video_frames: 9}", "sample.clip_x0=false")

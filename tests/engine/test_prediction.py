@@ -10,7 +10,6 @@ import torch
 from tests.memory.workloads import mixer, workload
 from tests.suite.texts import MINIMAL
 from vdmbench import engine, registry
-from vdmbench.cli.options import shipped_suites
 from vdmbench.engine.sampling import sample_clips
 from vdmbench.matching import solve
 from vdmbench.matching.simulation import run_steps, simulate, trace_workload
@@ -18,6 +17,7 @@ from vdmbench.memory.storages import StorageTracker
 from vdmbench.metrics.prediction import last_known_repeated
 from vdmbench.records import Prediction
 from vdmbench.suite import CellInputs, SuiteError, expand, load_suite, parse_suite
+from vdmbench.suite.shipped import shipped_suites
 
 CPU = torch.device("cpu")
 RING = ["data.source={name: maze, rooms: 2, frames_per_square: 1}", "data.frames=12", "sample.known_frames=5"]

@@ -9,7 +9,6 @@ import torch
 from tests.engine.test_run import Heard, run
 from tests.suite.texts import MINIMAL
 from vdmbench import engine
-from vdmbench.cli.options import shipped_suites
 from vdmbench.data.loading import to_model_range
 from vdmbench.engine.conditioning import of_each_batch
 from vdmbench.engine.process import make_process
@@ -22,6 +21,7 @@ from vdmbench.networks.conditional import Told
 from vdmbench.suite import expand, load_suite, parse_suite
 from vdmbench.suite.blocks import Sample
 from vdmbench.suite.diffusion import PROCESSES
+from vdmbench.suite.shipped import shipped_suites
 
 CPU = torch.device("cpu")
 DIT = {"name": "dit", "base_channels": 8, "depth": 2, "patch": (1, 8, 8), "mlp_ratio": 1.0}

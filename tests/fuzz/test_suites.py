@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.cli.commands import vdmbench
 from tests.fuzz.mutations import Verdicts, mutated, nothing_written, spoilt, text_steps, tree_steps
 from tests.suite.texts import MINIMAL
-from vdmbench.cli.options import shipped_suites
 from vdmbench.suite import SuiteError, expand, parse_suite
+from vdmbench.suite.shipped import shipped_suites
 
 __all__ = ["vdmbench"]
 

@@ -19,7 +19,6 @@ from torch import nn
 
 from tests.kinds.syntax import PACKAGE, modules
 from vdmbench import registry
-from vdmbench.cli.options import shipped_suites
 from vdmbench.mixers.heads import Heads
 from vdmbench.networks import build
 from vdmbench.networks.cross_attention import CrossAttention
@@ -28,6 +27,7 @@ from vdmbench.networks.spatial_attention import SpatialAttention
 from vdmbench.networks.time_embedding import TimeEmbedding
 from vdmbench.suite import load_suite
 from vdmbench.suite.options.published import published_heads
+from vdmbench.suite.shipped import shipped_suites
 
 FRAMES = "counts frames, which no width moves"
 NUMBERS = {

@@ -24,7 +24,7 @@ OURS = "a folder that vdmbench writes"
 PACKAGE = "vdmbench's own package"
 
 SITES = {
-    "cli/options.py:shipped_suites": PACKAGE,
+    "suite/shipped.py:shipped_suites": PACKAGE,
     "data/files/images.py:frames_of": "the frames of a video: pictures that are not hidden, all of one size",
     "data/files/published.py:_carla_names": "a published layout, held to its count",
     "data/preparing/prepare.py:prepare": "whether the folder is empty",

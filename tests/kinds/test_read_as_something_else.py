@@ -59,7 +59,7 @@ SITES = {
     "cli/bench.py:bench_ops": "names with commas; an unknown or empty one is refused",
     "cli/bench.py:_bench": "names with commas; an unknown or empty one is refused",
     "cli/event_lines.py:_told": "a record's number",
-    "cli/executors.py:_pairs": "KEY=VALUE once each; the value is passed on as it is",
+    "runner/executors/choice.py:_pairs": "KEY=VALUE once each; the value is passed on as it is",
     "cli/memory_tables.py:devices_named": "an empty name is refused",
     "cli/running_cell.py:RunningCell.hear": "a record's number",
     "runner/devices.py:choose_gpus": "names of devices; an unknown one is refused",

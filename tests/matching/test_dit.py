@@ -11,12 +11,12 @@ import torch
 from tests.memory.workloads import beside_workspaces, mixer, workload
 from tests.suite.test_blocks import DIT
 from vdmbench import engine, registry
-from vdmbench.cli.options import shipped_suites
 from vdmbench.matching import solve
 from vdmbench.matching.simulation import run_steps, simulate, trace_workload
 from vdmbench.matching.workload import Workload
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.suite import CellInputs, expand, load_suite, parse_suite
+from vdmbench.suite.shipped import shipped_suites
 
 CPU = torch.device("cpu")
 SHORT = ["hth_scan_orders", "hth_ratio", "backbones"]

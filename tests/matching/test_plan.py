@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.suite.texts import MINIMAL
-from vdmbench.cli.options import shipped_suites
 from vdmbench.matching import Unreachable, resolve, solve
 from vdmbench.matching.target import Target, packages_here
 from vdmbench.networks import build, count_parameters
 from vdmbench.suite import expand, load_suite, parse_suite
+from vdmbench.suite.shipped import shipped_suites
 
 
 def solutions(text: str, *overrides: str):

@@ -5,7 +5,6 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.synthetic import make_record, make_records
-from vdmbench.cli.options import shipped_suites
 from vdmbench.records import MetricResult
 from vdmbench.report import Study
 from vdmbench.report.claims import Verdict, judge_claims, too_few_seeds
@@ -14,6 +13,7 @@ from vdmbench.report.quantities import BUILT_IN
 from vdmbench.report.render import markdown
 from vdmbench.suite import load_suite
 from vdmbench.suite.claims import QUANTITIES, Claim
+from vdmbench.suite.shipped import shipped_suites
 
 THREE = Study.of(make_records(), reference="attention")
 FULL = Study.of(make_records(seeds=tuple(range(6))), reference="attention")

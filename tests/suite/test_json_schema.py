@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.suite.texts import MINIMAL
-from vdmbench.cli.options import shipped_suites
 from vdmbench.suite import Suite
+from vdmbench.suite.shipped import shipped_suites
 
 SCHEMA = Suite.model_json_schema(by_alias=True)
 

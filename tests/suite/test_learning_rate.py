@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from tests.suite.texts import MINIMAL
-from vdmbench.cli.options import shipped_suites
 from vdmbench.suite import SuiteError, load_suite, parse_suite
 from vdmbench.suite.blocks import Train
 from vdmbench.suite.learning_rate import learning_rate, warm_up_steps
+from vdmbench.suite.shipped import shipped_suites
 
 
 def rates(steps: int, **declared) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vdmbench.cli.options import AsJson, shipped_suites
+from vdmbench.cli.options import AsJson
 from vdmbench.cli.terminal import print_table, say_json, simple_table
 
 
@@ -21,6 +21,7 @@ class Listed(StrEnum):
 
 def _suite_titles() -> list[tuple[str, str]]:
     from vdmbench.suite import load_suite
+    from vdmbench.suite.shipped import shipped_suites
 
     return [(name, load_suite(path)[0].title) for name, path in shipped_suites().items()]
 

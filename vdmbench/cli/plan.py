@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vdmbench.cards import Device
     from vdmbench.records import Solved, Tuned
     from vdmbench.runner.planning import Plan, Planned
-    from vdmbench.suite import SourceLines, Suite
+    from vdmbench.suite import Suite
 
 
 def plan(
@@ -51,6 +51,7 @@ def plan(
     from vdmbench.cli.plan_outlook import look_ahead
     from vdmbench.cli.planning_progress import planning_progress
     from vdmbench.runner.planning import plan as solve
+    from vdmbench.runner.suite_run import refuse_unreachable
     from vdmbench.suite import with_dependencies
     from vdmbench.suite.warnings import suite_warnings
 
@@ -159,18 +160,3 @@ def plan_as_json(
         "notes": [few] if few else [],
         **({"without_packages": [each.as_json(cards) for each, _ in unlike_without_packages(solved, here)]} if here else {}),
     }
-
-
-def refuse_unreachable(solved: Plan, declared: Suite, lines: SourceLines) -> None:
-    """A target that a variant cannot reach is an error, unless the suite says that it is to be recorded."""
-    from vdmbench.suite import SuiteError
-
-    if declared.match is not None and declared.match.unreachable == "error" and solved.infeasible:
-        raise SuiteError(
-            list(
-                dict.fromkeys(
-                    lines.problem(("match",), f"variant {planned.cell.variant}: {planned.infeasible}")
-                    for planned in solved.infeasible
-                )
-            )
-        )
