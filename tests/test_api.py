@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import vdmbench
 
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SUITE = """
 schema: 1
 name: notebook
@@ -68,6 +72,24 @@ def test_results_are_a_frame_and_a_report(results, tmp_path):
     written = vdmbench.api.report(results, out=tmp_path / "report")
     assert tmp_path / "report" / "index.html" in written.files
     assert "ste-fd" in (tmp_path / "report" / "index.html").read_text().lower()
+
+
+def test_the_page_runs_as_printed(suite_file, tmp_path, monkeypatch, capsys):
+    """Its first block with a smaller suite in the place of ``tiny``."""
+    monkeypatch.chdir(tmp_path)
+    first, second = PYTHON.findall(PAGE.read_text())
+    names: dict[str, Any] = {}
+    exec(first.replace('"tiny"', repr(str(suite_file))), names)
+    assert names["ended"].exit_code == 0
+    assert len(names["study"].frame) == len(names["plan"].cells) == 2
+    assert all(path.is_file() for path in names["written"].files)
+    exec(second, {})
+    assert capsys.readouterr().out.split("\n")[:2] == re.findall(r"# (torch.Size.*)", second)
+
+
+def test_the_page_names_every_public_function():
+    page = PAGE.read_text()
+    assert [name for name in vdmbench.__all__ if name != "__version__" and f"`{name}" not in page] == []
 
 
 def test_only_some_cells(suite_file, tmp_path):

@@ -18,7 +18,6 @@ KEYS = {"variant", "label"}
 KNOWN = {
     "cli/card.py:_lines": "of one record",
     "cli/memory_tables.py:not_simulated": "of one plan",
-    "cli/plan.py:refuse_unreachable": "of one plan",
     "report/claims.py:_judge": "within a group of the study, which is of one experiment",
     "report/claims.py:_side": "within groups of one claim, which are of one experiment",
     "report/collapses.py:collapsed": "within a group of the study",

@@ -38,8 +38,8 @@ class Wanted:
                 raise ValueError(f"--retry {name}: no such status; statuses: {', '.join(get_args(Status))}")
         if "ok" in self.retry:
             raise ValueError(
-                "--retry ok: cells that are ok are kept, and never run again in their place: 'vdmbench rerun CELL' runs one again "
-                "beside them, and --results with another folder all"
+                "--retry ok: cells that are ok are kept, and never run again in their place: 'vdmbench rerun CELL' runs one "
+                "again beside them, and --results with another folder all"
             )
 
     @property
