@@ -295,6 +295,8 @@ AILMENTS = [
 OTHERS = [
     Fault("two supervisors on one folder", "each cell once, by either", "nothing",
           f"{STRUCK}::test_two_supervisors_run_each_cell_once"),
+    Fault("two supervisors on one folder, cells that fail", "each cell tried once, by either; a later run tries it again",
+          "nothing", "runner/test_schedule.py::test_runs_beside_each_other_try_a_cell_once_also_where_it_fails"),
     Fault("results folder moved or copied between two runs", "the same command goes on there", "nothing",
           "cli/test_preemption.py::test_moved_results_go_on_from_there"),
     Fault("a record destroyed after the run (empty, garbage, truncated)",

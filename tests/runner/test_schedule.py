@@ -10,12 +10,16 @@ import pytest
 from tests.records.attempts import record
 from tests.suite.texts import MINIMAL
 from vdmbench.records import Parameters, PhaseReading, Progress, ResultsFolder, Solved, Training
+from vdmbench.runner.attempt import record_without_running
 from vdmbench.runner.executors import Ended, Heard
+from vdmbench.runner.executors.local import LocalExecutor
 from vdmbench.runner.one_cell import ATTEMPT_STARTED
+from vdmbench.runner.places import Place
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.schedule import Estimates, work
 from vdmbench.runner.supervisor import Limits, run_suite
 from vdmbench.suite import expand, parse_suite
+from vdmbench.suite.blocks import Run
 
 CELLS = {cell.variant: cell for cell in expand(*parse_suite(MINIMAL))}
 
@@ -226,3 +230,51 @@ def test_a_results_folder_that_fails_ends_the_run_and_lets_others_end_well(resul
         run_suite(results, PLAN, executor, told)
     assert executor.stopped == "the run failed: no space left on device"
     assert executor.messages.empty() or len(executor.submitted) == 2
+
+
+class Beside:
+    """Nobody looks; another run comes to an outcome of a cell before this one has its turn."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def found(self, statuses, waiting):
+        self.act()
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("status", "retry", "tried"),
+    [("error", (), True), ("signal", (), True), ("nan", ("nan",), True), ("interrupted", (), False), ("skipped", (), False)],
+)
+def test_runs_beside_each_other_try_a_cell_once_also_where_it_fails(results, status, retry, tried):
+    cell = PLAN[0].cell
+
+    def leave(status):
+        return record_without_running(results, cell, results.next_ordinal(cell.identity), status, "by another run")
+
+    leave("nan" if retry else "error")  # from before: that one is tried again
+    places = [Place(), Place()]
+    executor = LocalExecutor(results, Run(), retry=frozenset(retry), places=places)
+    infeasible = Planned(cell, None, "no width does")
+    summary = run_suite(results, [infeasible], executor, Beside(lambda: leave(status)), retry=frozenset(retry))
+    statuses = [each.status for each in results.history(cell.identity).attempts][1:]
+    assert statuses == ([status] if tried else [status, "infeasible"])
+    assert summary.statuses == {cell.identity: statuses[-1]}
+    assert summary.ran == (0 if tried else 1)
+    again = run_suite(
+        results, [infeasible], LocalExecutor(results, Run(), retry=frozenset(retry)), Told(), retry=frozenset(retry)
+    )
+    assert again.ran == (1 if tried else 0), "a run that begins later tries it again"
+
+
+@pytest.mark.fault
+def test_what_another_run_came_to_while_this_one_planned_is_not_tried_again(results):
+    cell, infeasible = PLAN[0].cell, Planned(PLAN[0].cell, None, "no width does")
+    before = {cell.identity: results.ended_attempts(cell.identity)}
+    record_without_running(results, cell, 1, "error", "by another run")
+    summary = run_suite(results, [infeasible], LocalExecutor(results, Run()), Told(), ended_before=before)
+    assert (summary.ran, summary.statuses, summary.exit_code) == (0, {cell.identity: "error"}, 1)

@@ -303,6 +303,12 @@ class ResultsFolder:
             return []
         return [AttemptFolder(path) for path in sorted(parent.iterdir()) if _ATTEMPT.fullmatch(path.name) and path.is_dir()]
 
+    def ended_attempts(self, identity: str) -> frozenset[str]:
+        """Ids of those attempts at the cell that have left a record, usable or not; no record is read."""
+        return frozenset(
+            folder.path.name.partition("-")[2] for folder in self.attempt_folders(identity) if folder.record.exists()
+        )
+
     def next_ordinal(self, identity: str) -> int:
         """The number of the next attempt, counted on folders, so that one killed at birth keeps its number."""
         return 1 + max((int(folder.path.name.partition("-")[0]) for folder in self.attempt_folders(identity)), default=0)

@@ -35,9 +35,9 @@ def run_planned(
     """Take the cell's lock, see whether it still needs running, run it in ``place``, and return the record that is durable.
 
     None where another supervisor holds the cell, or ``stop`` was asked before it began. A record that another one finished
-    meanwhile is returned as it is, and then ``listen`` hears nothing. ``stop`` ends the attempt from another thread; a
-    KeyboardInterrupt, and :class:`~vdmbench.runner.preemption.Preempted` is one, does in this one, and goes on up once the
-    ``interrupted`` record is durable.
+    meanwhile, of a failure too, is returned as it is, and then ``listen`` hears nothing. ``stop`` ends the attempt from another
+    thread; a KeyboardInterrupt, and :class:`~vdmbench.runner.preemption.Preempted` is one, does in this one, and goes on up
+    once the ``interrupted`` record is durable.
     """
     identity = planned.cell.identity
     with results.cell_lock(identity) as mine:
@@ -45,7 +45,7 @@ def run_planned(
             return None
         # Read under the lock: another supervisor may have finished the cell since the plan was made.
         history = results.history(identity)
-        if history is not None and not needs_running(history, retry):
+        if history is not None and not needs_running(history, retry, planned.ended_before):
             return history.latest
         ordinal = results.next_ordinal(identity)
         listen({"at": round(time.time(), 3), "type": ATTEMPT_STARTED, "ordinal": ordinal, "place": place.as_environment()})

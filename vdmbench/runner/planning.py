@@ -71,6 +71,8 @@ class Planned:
     infeasible: str | None
     beginning: Beginning | None = None
     """What others gave it to begin with; None of a cell that waits for none, or still waits."""
+    ended_before: frozenset[str] | None = None
+    """Ids of its attempts that had ended when the run began that is to run it; None where no run has begun."""
     common: CommonWeights | None = None
     """What it takes over from the cell that it begins with; None where it begins with none, or that one was not planned."""
 

@@ -78,6 +78,9 @@ class SuiteRun:
         self._tracker_names = [*settings.trackers, *trackers]
         self._trackers: dict[str, Tracker] = {}
         self._places: list[Place] = []
+        # Before planning, which takes a while: what a run beside this one comes to meanwhile is not tried again.
+        tried = with_dependencies(self.chosen, cells)
+        self._ended_before = {cell.identity: folder.ended_attempts(cell.identity) for cell in tried}
 
     @property
     def counted(self) -> list[Cell]:
@@ -135,11 +138,16 @@ class SuiteRun:
                 left_out=[cell for cell in self.cells if cell.identity not in to_run],
                 retry=self.wanted.again,
                 limits=self.wanted.limits,
+                ended_before=self._ended_before,
             )
 
     def _unfinished(self) -> list[Cell]:
         def unfinished_of(among: list[Cell]) -> list[Cell]:
-            return [cell for cell in among if needs_running(self.folder.history(cell.identity), self.wanted.again)]
+            return [
+                cell
+                for cell in among
+                if needs_running(self.folder.history(cell.identity), self.wanted.again, self._ended_before.get(cell.identity))
+            ]
 
         final = [cell for cell in self.chosen if not cell.for_tuning] or self.chosen
         needed = with_dependencies(unfinished_of(final), self.cells)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from vdmbench.runner.executors import Ended, Executor
 from vdmbench.runner.one_cell import ATTEMPT_STARTED, leave_blocked
 from vdmbench.runner.planning import Planned
 from vdmbench.runner.schedule import Estimates
-from vdmbench.runner.settled import FAILED, is_open
+from vdmbench.runner.settled import FAILED, needs_running
 from vdmbench.suite import Cell, dependencies
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INCOMPLETE = 0, 1, 3
@@ -91,6 +91,7 @@ def run_suite(
     left_out: Sequence[Cell] = (),
     retry: frozenset[Status] = frozenset(),
     limits: Limits | None = None,
+    ended_before: Mapping[str, frozenset[str]] | None = None,
 ) -> Summary:
     """Have ``executor`` run every cell of ``plan`` that needs it: in order where it runs one at a time, else longest first, and
     those first that others wait for. A cell that others keep from beginning is blocked, and left with the reason.
@@ -98,10 +99,16 @@ def run_suite(
     Cells that are ``left_out`` are not run; the summary tells what earlier runs made of them. At a KeyboardInterrupt running
     cells leave a checkpoint and end as ``interrupted``, and it goes on up once their records are durable; a second one lets
     them leave no checkpoint.
+
+    :param ended_before: by identity, the ids of the attempts at each cell that had ended when the run began; what another run
+        has come to since is not tried again. None: it begins now.
     """
     summary = Summary()
-    waiting = [planned for planned in plan if _to_run(planned.cell, results, retry, summary)]
-    unselected = [cell for cell in left_out if _to_run(cell, results, frozenset(), summary)]
+    if ended_before is None:
+        ended_before = {planned.cell.identity: results.ended_attempts(planned.cell.identity) for planned in plan}
+    known = [replace(planned, ended_before=ended_before.get(planned.cell.identity)) for planned in plan]
+    waiting = [planned for planned in known if _to_run(planned.cell, results, retry, summary, planned.ended_before)]
+    unselected = [cell for cell in left_out if _to_run(cell, results, frozenset(), summary, ended_before.get(cell.identity))]
     done = [planned for planned in plan if summary.statuses.get(planned.cell.identity) == "ok"]
     going = _Going(results, waiting, done, executor, observer, summary)
     observer.found(Counter(summary.statuses.values()), going.waiting)
@@ -113,17 +120,21 @@ def run_suite(
             raise
     never_begun = {planned.cell.identity for planned in going.waiting}
     summary.left += [planned.cell for planned in waiting if planned.cell.identity in never_begun]
-    summary.left += [cell for cell in unselected if _to_run(cell, results, frozenset(), summary)]
+    summary.left += [
+        cell for cell in unselected if _to_run(cell, results, frozenset(), summary, ended_before.get(cell.identity))
+    ]
     order = {cell.identity: n for n, cell in enumerate([*(planned.cell for planned in plan), *left_out])}
     summary.statuses = {identity: summary.statuses[identity] for identity in sorted(summary.statuses, key=order.__getitem__)}
     summary.records.sort(key=lambda ended: order[ended[0].identity])
     return summary
 
 
-def _to_run(cell: Cell, results: ResultsFolder, retry: frozenset[Status], summary: Summary) -> bool:
+def _to_run(
+    cell: Cell, results: ResultsFolder, retry: frozenset[Status], summary: Summary, ended_before: frozenset[str] | None
+) -> bool:
     """Whether an attempt is needed; where not, the summary tells what became of the cell."""
     history = results.history(cell.identity)
-    if history is None or is_open(history.latest.status, retry):
+    if history is None or needs_running(history, retry, ended_before):
         return True
     summary.statuses[cell.identity] = history.latest.status
     if history.latest.status != "ok":
