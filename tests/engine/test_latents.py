@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_an_autoencoder_is_trained_once(space, monkeypatch):
     assert again.encoding.latent_bytes == 3 * 9 * 4 * 8 * 8 * 2 < (made.folder / "latents.npy").stat().st_size
     with pytest.raises(TypeError):  # another one is not found
         latent_space(inputs.autoencoder.model_copy(update={"seed": 1}), source, cache, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("file", ["latents.npy", "autoencoder.safetensors", "encoding.json", "contents.json"])
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut off", "gone"])
+def test_damaged_latents_are_made_anew(space, tmp_path, caplog, file, damage):
+    made, source, inputs, _ = space
+    shutil.copytree(made.folder, tmp_path / made.folder.name)
+    damaged = tmp_path / made.folder.name / file
+    content = damaged.read_bytes()
+    if damage == "gone":
+        damaged.unlink()
+    else:
+        damaged.write_bytes(
+            content[:-9] + bytes([content[-9] ^ 4]) + content[-8:] if damage == "a flipped bit" else content[:20]
+        )
+    again = latent_space(inputs.autoencoder, source, tmp_path, torch.device("cpu"))
+    assert again.encoding.autoencoder == made.encoding.autoencoder
+    for kept in ("latents.npy", "autoencoder.safetensors"):
+        assert (again.folder / kept).read_bytes() == (made.folder / kept).read_bytes()
+    assert len(caplog.records) == (0 if (file, damage) == ("contents.json", "gone") else 1)
 
 
 def test_a_full_disk_is_told_before_anything_is_encoded(space, tmp_path, monkeypatch):

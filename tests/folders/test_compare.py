@@ -102,13 +102,23 @@ def test_an_interrupted_measurement_goes_on(tmp_path, means, discs, monkeypatch)
     assert resumed == whole
 
 
-def test_a_torn_part_is_measured_again(tmp_path, means, discs, monkeypatch):
+@pytest.mark.parametrize("damage", ["torn", "a flipped bit", "parts exchanged"])
+def test_a_damaged_part_is_measured_again(tmp_path, means, discs, monkeypatch, caplog, damage):
     monkeypatch.setattr(side, "PART", 2)
     real, fake = save_clips(tmp_path / "real", discs(6, seed=0)), save_clips(tmp_path / "fake", discs(4, seed=1))
     result = compare_folders(real, fake, **means, cache=tmp_path / "cache")
-    for part in (tmp_path / "cache").glob("*/00001.safetensors"):
-        part.write_bytes(part.read_bytes()[:20])
+    damaged = list((tmp_path / "cache").glob("*/00001.safetensors"))
+    for part in damaged:
+        content = part.read_bytes()
+        if damage == "torn":
+            part.write_bytes(content[:20])
+        elif damage == "a flipped bit":
+            part.write_bytes(content[:-5] + bytes([content[-5] ^ 8]) + content[-4:])
+        else:
+            part.write_bytes(part.with_name("00000.safetensors").read_bytes())
     assert compare_folders(real, fake, **means, cache=tmp_path / "cache") == result
+    said = [str(part) in caplog.text for part in damaged]
+    assert said == [damage != "parts exchanged"] * len(damaged)
 
 
 def test_a_limit_is_a_seeded_choice(tmp_path, means, discs):

@@ -27,6 +27,7 @@ WRITERS = {
     "tofile",
     "write_array_header_1_0",
     "save_tensors",
+    "save_sealed",
     "memmap",
     "open_memmap",
 }
@@ -35,11 +36,12 @@ KNOWN = {
     "data/store/writer.py:_write_rows": "frames are uint8; annotations are the user's own",
     "engine/clips_file.py:ClipsFile.__init__": "uint8, of frames that require_finite has passed",
     "engine/latents.py:_make": "require_finite of each video's latents, not_finite and save_tensors of the weights",
+    "metrics/durable.py:save_sealed": "by save_tensors",
     "metrics/durable.py:save_tensors": "tests every tensor before it writes",
-    "folders/feature_store.py:FeatureStore.append": "by save_tensors",
+    "folders/feature_store.py:FeatureStore.append": "by save_sealed",
     "metrics/i3d/weights.py:_keep": "by save_tensors, after two videos of known distance",
-    "metrics/lpips.py:load_lpips": "by save_tensors, after its hash",
-    "metrics/reference.py:_save": "by save_tensors",
+    "metrics/lpips.py:_fetched": "by save_sealed, after its hash",
+    "metrics/reference.py:_save": "by save_sealed",
     "runner/artifacts.py:write_samples": "uint8, of clips that require_finite has passed; and what clips were told",
     "runner/checkpoint.py:_write": "of a state that Trainer.state has tested; tested again where it is read",
 }

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from vdmbench.metrics.archive import WeightsError, WeightsUnavailable
+from vdmbench.metrics.archive import WeightsUnavailable
+from vdmbench.metrics.durable import load_sealed
 from vdmbench.metrics.lpips import LPIPS, cached_lpips, load_lpips
 from vdmbench.metrics.prediction import last_known_repeated, prediction_scores
 from vdmbench.metrics.video import InvalidVideo
@@ -36,12 +38,25 @@ def test_lpips_is_symmetric_and_grows_with_damage(lpips, discs):
     assert 0 < float(lpips(image, little)) < float(lpips(image, much))
 
 
-def test_damaged_lpips_weights_are_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("damage", ["torn", "a flipped bit", "another file"])
+def test_damaged_lpips_weights_are_fetched_again(lpips, tmp_path, monkeypatch, caplog, damage):
+    kept = cached_lpips()
     monkeypatch.setenv("VDMBENCH_CACHE", str(tmp_path))
-    cached_lpips().parent.mkdir()
-    cached_lpips().write_bytes(b"torn")
-    with pytest.raises(WeightsError, match="is damaged: delete it"):
-        load_lpips()
+    path = cached_lpips()
+    path.parent.mkdir()
+    content = bytearray(kept.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes({"torn": b"torn", "a flipped bit": bytes(content), "another file": b""}[damage])
+
+    def fetched(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        path.write_bytes(kept.read_bytes())
+        return load_sealed(path)
+
+    monkeypatch.setattr("vdmbench.metrics.lpips._fetched", fetched)
+    again = load_lpips()
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in lpips.state_dict().items())
+    assert len(caplog.records) == 1
+    assert str(path) in caplog.text
 
 
 def test_scores_are_of_each_frame_of_each_clip():

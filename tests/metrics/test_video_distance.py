@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
 
 from vdmbench.metrics.catalogue import ste_fd
 from vdmbench.metrics.controls import CONTROLS
+from vdmbench.metrics.durable import load_sealed, save_tensors
 from vdmbench.metrics.frechet import TooFewClips
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.reference import DamagedReference, Reference, tensor_fingerprint
@@ -130,14 +132,33 @@ def test_a_reference_is_measured_once(tmp_path, metric, discs):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_damaged_cache_says_what_to_do(tmp_path, metric, discs):
-    metric.reference(discs(3, seed=0), discs(3, seed=1), fingerprint="a", cache=tmp_path)
+@pytest.mark.parametrize("damage", ["torn", "a flipped bit", "of another key", "without a checksum"])
+def test_a_damaged_cache_is_measured_anew(tmp_path, metric, discs, caplog, damage):
+    real, held_out = discs(6, seed=0), discs(6, seed=1)
+    built = metric.reference(real, held_out, fingerprint="a", cache=tmp_path)
     (path,) = tmp_path.iterdir()
-    with pytest.raises(DamagedReference, match="delete it"):
-        Reference.load(path, "another key")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DamagedReference, match="delete it"):
-        metric.reference(iter(()), iter(()), fingerprint="a", cache=tmp_path)
+    content = path.read_bytes()
+    if damage == "torn":
+        path.write_bytes(content[:5000])
+    elif damage == "a flipped bit":
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
+    elif damage == "of another key":
+        metric.reference(discs(6, seed=2), held_out, fingerprint="b", cache=tmp_path)
+        (other,) = set(tmp_path.iterdir()) - {path}
+        other.replace(path)
+    else:
+        tensors, said = load_sealed(path)
+        save_tensors(tensors, path, said)
+    with pytest.raises(DamagedReference, match=re.escape(str(path))):
+        Reference.load(path, built.key)
+    again = metric.reference(real, held_out, fingerprint="a", cache=tmp_path)
+    assert metric(again, real) == metric(built, real)
+    assert len(caplog.records) == 1
+    assert f"{path}: " in caplog.text
+    assert "measured anew" in caplog.text
+    assert load_sealed(path)[1]["key"] == built.key
+    metric.reference(iter(()), iter(()), fingerprint="a", cache=tmp_path)  # no clips: only the cache can answer
+    assert len(caplog.records) == 1
 
 
 def test_windows_cover_the_whole_length_and_count(discs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -39,13 +40,17 @@ from vdmbench.suite import NUMBERS
 from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
 from vdmbench.suite.diffusers_folder import read_autoencoder_folder
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder; another one is made anew."""
 FRAMES = 16
 """Frames that are encoded or decoded together, at most."""
 NORMALISED_ON = 512
 """Training frames that shift and scale are taken of."""
 _BYTES = 2
+_CONTENTS = "contents.json"
+"""SHA-256 of each file of the folder; written last, so that without it nothing counts."""
+_KEPT = ("encoding.json", "autoencoder.safetensors", "latents.npy")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,9 @@ Batches = TrainingBatches | LatentBatches
 def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device: torch.device) -> LatentSpace:
     """The latents of ``source`` by the declared autoencoder: found in ``cache``, or made there.
 
-    Raises DataError where the disk has no room for them, or a channel of them says nothing; and NonFinite where the autoencoder
-    diverged, or a latent is beyond half precision. What is not finite is not kept.
+    What was damaged meanwhile is made anew, and the log says so. What is not finite is not kept. Raises DataError where the
+    disk has no room for them, or a channel of them says nothing; and NonFinite where the autoencoder diverged, or a latent is
+    beyond half precision.
     """
     what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
     key = json.dumps([FORMAT, NUMBERS, source.fingerprint(), what], sort_keys=True)
@@ -125,12 +131,34 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
     cache.mkdir(exist_ok=True)
     lengths = [source.length(video) for video in range(len(source))]
     with lock(folder / "lock"):
-        done = folder / "encoding.json"
-        if not done.is_file():
+        damage = _damage(folder)
+        if damage:
+            _log.warning("%s; the latents are made anew", damage)
+        if damage or not (folder / _CONTENTS).exists():
             _refuse_full_disk(folder, declared, lengths, source.size)
             encoding = _make(declared, source, folder, device)
-            write_atomically(done, encoding.model_dump_json(indent=1).encode())  # last: without it nothing counts
-        return LatentSpace(folder, declared, lengths, Encoding.model_validate_json(done.read_bytes()))
+            write_atomically(folder / "encoding.json", encoding.model_dump_json(indent=1).encode())
+            hashes = {name: _sha256(folder / name) for name in _KEPT}
+            write_atomically(folder / _CONTENTS, json.dumps(hashes, indent=1).encode())
+        return LatentSpace(folder, declared, lengths, Encoding.model_validate_json((folder / "encoding.json").read_bytes()))
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with files that were made before; None where nothing is, or none were made to their end."""
+    contents = folder / _CONTENTS
+    if not contents.exists():
+        return None
+    try:
+        hashes = json.loads(contents.read_bytes())
+        wrong = [name for name in _KEPT if _sha256(folder / name) != hashes[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{contents}: what it names cannot be read ({error})"
+    return f"{folder / wrong[0]}: is not what was written: its checksum differs" if wrong else None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def latent_bytes(declared: AutoencoderBlock, frames: int, size: int) -> int:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from vdmbench.metrics.durable import save_tensors
+from vdmbench.metrics.durable import DamagedTensors, load_sealed, save_sealed
 from vdmbench.metrics.extractor import ClipFeatures
+
+_log = logging.getLogger(__name__)
 
 
 class FeatureStore:
     """Parts ``00000.safetensors``, ``00001.safetensors``, ... in one folder, each written whole or not at all.
 
-    Parts cover clips, each a whole video, in order without gaps. A torn part (of another file system's making; ours are atomic)
-    ends what is trusted: it and what follows are measured again. Without a folder everything stays in memory.
+    Parts cover clips, each a whole video, in order without gaps. One that is torn or was changed ends what is trusted: it and
+    what follows are measured again, and the log says so. Without a folder everything stays in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -36,7 +37,7 @@ class FeatureStore:
     def append(self, part: ClipFeatures) -> None:
         """Keep the features of the next clips, whose numbers go on from :attr:`clips`."""
         if self.folder is not None:
-            save_tensors({**part.columns(), "clip": torch.tensor([part.frames, *part.size])}, self._path(len(self._parts)))
+            save_sealed({**part.columns(), "clip": torch.tensor([part.frames, *part.size])}, self._path(len(self._parts)))
         self._parts.append(part)
 
     def all(self) -> ClipFeatures:
@@ -51,8 +52,9 @@ class FeatureStore:
         if not self._path(index).exists():
             return None
         try:
-            part = load_file(self._path(index))
-        except SafetensorError:
+            part, _ = load_sealed(self._path(index))
+        except DamagedTensors as error:
+            _log.warning("%s; features from there on are measured anew", error)
             return None
         if not {"clip", "clips"} <= part.keys() or not len(part["clips"]):
             return None

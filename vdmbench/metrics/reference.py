@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vdmbench.metrics.controls import EACH_CLIP, VERSION, Control
-from vdmbench.metrics.durable import save_tensors
+from vdmbench.metrics.durable import DamagedTensors, load_sealed, save_sealed
 from vdmbench.metrics.extractor import ClipFeatures, Extractor, Origins, cut_features, extract, in_batches
 from vdmbench.metrics.protocol import Protocol
 from vdmbench.metrics.video import check_uint8
@@ -22,7 +22,10 @@ FORMAT = 3
 
 
 class DamagedReference(ValueError):
-    """A cached reference that cannot be read, or holds another key than its name says."""
+    """A cached reference that cannot be read, was changed, or holds another key than its name says."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Reference:
 
     @classmethod
     def load(cls, path: Path, key: str) -> Reference:
-        """Read a saved reference; raises :class:`DamagedReference` where it is torn or holds another key."""
+        """Read a saved reference; raises :class:`DamagedReference` where it is torn, was changed or holds another key."""
         sets = _load(path, key)
         controls = {name: sets[f"control.{name}"] for name in EACH_CLIP}
         return cls(key, sets["real"], sets["held_out"], controls, sets.get("apart"))
@@ -85,13 +88,17 @@ def build_reference(
 
     ``held_out`` are real clips apart from ``real`` (other episodes, so that no moment is in both): they say what
     real clips get, the floor, and the first ``control_clips`` of them, broken on purpose, the controls. ``fingerprint``
-    names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again. Origins say which
-    clips come from one video; without them each clip is a video of its own.
+    names the data of both sets; with it and the protocol a reference in the folder ``cache`` is found again. One that is
+    damaged is measured anew, and the log says so. Origins say which clips come from one video; without them each clip is a
+    video of its own.
     """
     key = reference_key(protocol, fingerprint, control_clips, seed, (real_origins, held_out_origins))
     path = None if cache is None else cache / f"{key[:40]}.safetensors"
     if path is not None and path.exists():
-        return Reference.load(path, key)
+        try:
+            return Reference.load(path, key)
+        except DamagedReference as error:
+            _log.warning("%s; the features are measured anew", error)
     generator = torch.Generator().manual_seed(seed)
     broken: dict[str, list[ClipFeatures]] = {name: [] for name in EACH_CLIP}
 
@@ -131,7 +138,10 @@ def training_features(
     key = reference_key(protocol, fingerprint, 0, 0, (origins,))
     path = None if cache is None else cache / f"{key[:40]}.safetensors"
     if path is not None and path.exists():
-        return _load(path, key)["training"]
+        try:
+            return _load(path, key)["training"]
+        except DamagedReference as error:
+            _log.warning("%s; the features are measured anew", error)
     found = extract(extractor, clips, protocol, origins)
     if path is not None:
         _save({"training": found}, path, key)
@@ -142,18 +152,16 @@ def _save(sets: dict[str, ClipFeatures], path: Path, key: str) -> None:
     tensors = {f"{name}.{column}": rows for name, clips in sets.items() for column, rows in clips.columns().items()}
     one = next(iter(sets.values()))
     rows, columns = one.size
-    save_tensors(tensors, path, {"key": key, "clip": f"{one.frames} {rows} {columns}"})
+    save_sealed(tensors, path, {"key": key, "clip": f"{one.frames} {rows} {columns}"})
 
 
 def _load(path: Path, key: str) -> dict[str, ClipFeatures]:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-    except (SafetensorError, OSError) as cause:
-        raise DamagedReference(f"{path}: cannot be read as a cached reference ({cause}): delete it") from cause
+        tensors, metadata = load_sealed(path)
+    except DamagedTensors as error:
+        raise DamagedReference(str(error)) from error
     if metadata.get("key") != key:
-        raise DamagedReference(f"{path}: holds a reference for other data or another protocol: delete it")
+        raise DamagedReference(f"{path}: holds features of other data or of another protocol")
     frames, rows, columns = map(int, metadata["clip"].split())
     held: dict[str, dict[str, Tensor]] = {}
     for told, tensor in tensors.items():

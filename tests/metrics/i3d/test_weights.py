@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import tarfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,18 +99,29 @@ def test_wrong_shapes_are_named():
         from_flax({"params": {"unit": {"kernel": np.zeros((1, 1, 1, 2, 4), np.float32)}}, "batch_stats": {}})
 
 
-def test_a_tampered_cache_is_refused(weights, tmp_path, monkeypatch):
+@pytest.mark.parametrize("said", ["was changed since", "is damaged"])
+def test_a_damaged_cache_is_fetched_again(weights, tmp_path, monkeypatch, caplog, said):
     monkeypatch.setenv("VDMBENCH_CACHE", str(tmp_path))
     path = cached_weights()
     path.parent.mkdir(parents=True)
     arrays = load_file(weights)
     arrays["logits.bias"] = arrays["logits.bias"] + 1e-6
     save_file(arrays, path)
-    with pytest.raises(WeightsError, match="was changed since"):
-        load_i3d()
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="is damaged"):
-        load_i3d()
+    if said == "is damaged":
+        path.write_bytes(path.read_bytes()[:1000])
+
+    def fetched() -> Path:
+        shutil.copyfile(weights, path)
+        return path
+
+    monkeypatch.setattr("vdmbench.metrics.i3d.weights.fetch_weights", fetched)
+    assert load_i3d()[1] == I3D_WEIGHTS
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert said in line
+    assert str(path) in line
+    caplog.clear()
+    assert load_i3d()[1] == I3D_WEIGHTS
+    assert not caplog.records
 
 
 def test_another_network_of_the_same_shape_fails_its_self_test(weights, tmp_path):

@@ -33,7 +33,7 @@ def read_checkpoint(path: Path) -> Arrays:
         try:
             return load_file(path)
         except SafetensorError as cause:
-            raise WeightsError(f"{path}: is damaged ({cause}): delete it or fetch it again") from cause
+            raise WeightsError(f"{path}: is damaged ({cause})") from cause
     if not zipfile.is_zipfile(path):
         return from_flax(unpickle_arrays(path.read_bytes()))
     try:

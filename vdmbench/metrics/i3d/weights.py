@@ -7,6 +7,7 @@ right shapes gives plausible distances.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ GOLDENS = {9: 492.629, 10: 569.772, 15: 133.909, 16: 152.902, 17: 357.851, 24: 6
 TOLERANCE = 0.05
 IMAGENET_AT_15 = 219.0  # the same of rgb_imagenet, which ports load by mistake
 
+_log = logging.getLogger(__name__)
+
 
 def cached_weights() -> Path:
     """Where fetched and imported weights are kept."""
@@ -47,12 +50,25 @@ def load_i3d(path: Path | None = None) -> tuple[I3D, str]:
     """
     source = path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if source is None:
-        source = cached_weights() if cached_weights().exists() else fetch_weights()
-    arrays = read_checkpoint(source)
-    found = digest(arrays)
-    if source == cached_weights() and found != I3D_WEIGHTS:
-        raise WeightsError(f"{source}: was changed since it was written (another digest): delete it, it is fetched again")
-    return build(arrays, source), found
+        source, arrays = cached_weights(), _published()
+    else:
+        arrays = read_checkpoint(source)
+    return build(arrays, source), digest(arrays)
+
+
+def _published() -> Arrays:
+    """The published weights, from the cache where it has them whole; else fetched, and kept there."""
+    kept = cached_weights()
+    if kept.exists():
+        try:
+            arrays = read_checkpoint(kept)
+            if digest(arrays) == I3D_WEIGHTS:
+                return arrays
+            damage = f"{kept}: was changed since it was written (another digest)"
+        except WeightsError as error:
+            damage = str(error)
+        _log.warning("%s; the weights are fetched again", damage)
+    return read_checkpoint(fetch_weights())
 
 
 def fetch_weights() -> Path:
