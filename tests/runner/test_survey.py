@@ -101,3 +101,29 @@ def test_the_time_of_every_cell_is_read_once_however_many_ask(results, monkeypat
     monkeypatch.setattr(survey_module, "seconds_taken", lambda record: read.append(record.identity) or seconds(record))
     assert [found.typical_seconds for _ in found.cells] == [100] * len(found.cells)
     assert len(read) == 1
+
+
+def test_of_every_record_it_keeps_only_what_it_tells(results):
+    """A thousand metrics and packages a record are read, checked against their digest, and let go."""
+    told = [cell.record for cell in survey(results).cells if cell.record is not None]
+    assert len(told) == 4
+    for brief in told:
+        assert len(brief.model_dump_json(exclude_defaults=True)) < 1000
+        assert (brief.environment, brief.metrics, brief.declared) == ({}, {}, {})
+
+
+def test_of_a_suite_that_changed_every_cell_is_told_beside_the_nearest(results):
+    """Whatever their number: the nearest is looked up, and not searched for among all."""
+    changed, _ = parse_suite(MINIMAL.replace("train: {steps: 2,", "train: {steps: 3,") + "seeds: [0, 1]\n")
+    results.keep_suite(changed.model_dump_json(by_alias=True))
+    (labels,) = survey(results).others.values()
+    assert labels == ["bi seed=0", "bi seed=1", "floor seed=0", "floor seed=1"]
+
+
+def test_the_nearest_cell_agrees_in_variant_before_point_before_seed():
+    cells = list(CELLS.values())
+    nearest = survey_module._Nearest(cells)
+    asked = [(variant, point, seed) for variant in ("floor", "bi", "gone") for point in ({}, {"x": 1}) for seed in (0, 1, 7)]
+    for variant, point, seed in asked:
+        near = nearest.of(record(variant, point=point, seed=seed))
+        assert near is max(cells, key=lambda cell: (cell.variant == variant, cell.point == point, cell.seed == seed))

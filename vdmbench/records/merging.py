@@ -8,15 +8,18 @@ disagree on the bytes of one attempt.
 from __future__ import annotations
 
 import filecmp
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vdmbench.records.atomic import fsync_folder
 from vdmbench.records.experiments import Declaration, differences, experiments
+from vdmbench.records.schema import Record
 from vdmbench.records.store import ResultsError, ResultsFolder
 
 _TEMPORARY = ".tmp-"
@@ -43,9 +46,11 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
 
     :raises ResultsError: a source holds no results, or one attempt has different bytes in two folders; nothing was copied then.
     """
-    merged, wanted = Merged(), dict[Path, Path]()
+    merged, wanted, declared = Merged(), dict[Path, Path](), _Declared()
     for source in sources:
+        own = source.own_settings()
         for history in source.histories():
+            declared.add(history.latest, own)
             for attempt in source.attempt_folders(history.identity):
                 name = attempt.path.relative_to(source.path)
                 if not attempt.record.exists():
@@ -57,7 +62,11 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
                     _refuse_conflict(wanted[name], attempt.path)
                 wanted.setdefault(name, attempt.path)
         merged.unusable += source.unusable.values()
-    merged.otherwise = _declared_otherwise([*sources, target])
+    if (target.path / "folder.json").exists():
+        own = target.own_settings()
+        for history in target.histories():
+            declared.add(history.latest, own)
+    merged.otherwise = declared.otherwise()
     target.prepare()
     for name, path in list(wanted.items()):
         if (target.path / name).exists():
@@ -77,21 +86,30 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
     return merged
 
 
-def _declared_otherwise(folders: Sequence[ResultsFolder]) -> list[str]:
-    """By suite, in what the records of these folders are different experiments; nothing where they are one."""
-    declared: dict[str, list[Declaration]] = {}
-    for folder in folders:
-        own = folder.own_settings()
-        for record in folder.records() if (folder.path / "folder.json").exists() else ():
-            if record.for_tuning:
-                continue
-            declaration = Declaration(record.variant, record.point, record.declared, own.get(record.variant, frozenset()))
-            declared.setdefault(record.suite, []).append(declaration)
-    lines = []
-    for of_suite in declared.values():
-        found = experiments(of_suite)
-        lines += differences(found) if len(found) > 1 else []
-    return lines
+class _Declared:
+    """What records declare, by suite. Only that is kept of a record, and equal parts of it once: folders hold many."""
+
+    def __init__(self) -> None:
+        self._of_suite: dict[str, list[Declaration]] = {}
+        self._parts: dict[str, Any] = {}
+
+    def add(self, record: Record, own: Mapping[str, frozenset[str]]) -> None:
+        if record.for_tuning:
+            return
+        inputs = {name: self._once(part) for name, part in record.declared.items()}
+        declaration = Declaration(record.variant, record.point, inputs, own.get(record.variant, frozenset()))
+        self._of_suite.setdefault(record.suite, []).append(declaration)
+
+    def _once(self, part: Any) -> Any:
+        return self._parts.setdefault(json.dumps(part), part)
+
+    def otherwise(self) -> list[str]:
+        """In what the records of one suite are different experiments; nothing where they are one."""
+        lines = []
+        for of_suite in self._of_suite.values():
+            found = experiments(of_suite)
+            lines += differences(found) if len(found) > 1 else []
+        return lines
 
 
 def _files(folder: Path) -> set[Path]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vdmbench.records import (
     UNFINISHED,
-    CellHistory,
     DamagedEvents,
     Progress,
     Record,
@@ -38,7 +38,7 @@ class CellState:
     label: str
     state: State
     record: Record | None = None
-    """The one that counts; None where nothing was tried."""
+    """The one that counts, in brief: who and where, and what became of it; None where nothing was tried."""
     progress: Progress | None = None
     """Of a running cell."""
     for_tuning: bool = False
@@ -103,57 +103,105 @@ def survey(results: ResultsFolder) -> Survey:
 
     :raises ResultsError: there are no results.
     """
-    from vdmbench.suite import expand, parse_suite
+    from vdmbench.suite import expand, parse_suite, with_dependencies
 
-    histories = {history.identity: history for history in results.histories()}
-    begun = {identity: history.latest.label for identity, history in histories.items()}
-    kept = results.suite()
-    name = next((history.latest.suite for history in histories.values()), results.path.name)
-    note, others, tuning = None, dict[str, list[str]](), set[str]()
+    kept, note, suite = results.suite(), None, None
+    cells: list[Cell] = []
     if kept is None:
-        labels, note = begun, "no suite.json is kept here: cells that were never begun are not listed"
+        note = "no suite.json is kept here: cells that were never begun are not listed"
     else:
         try:
             suite, lines = parse_suite(kept, str(results.path / "suite.json"))
             cells = expand(suite, lines)
         except ValueError as error:  # a user's Python file that is not here, or another version of vdmbench
-            labels, note = begun, f"cells that were never begun are not listed: {error}"
-        else:
-            counted = _counted(cells, histories)
-            name, labels = suite.name, {cell.identity: cell.label for cell in counted}
-            tuning = {cell.identity for cell in counted if cell.for_tuning}
-            for identity in begun.keys() - labels.keys():
-                record = histories[identity].latest
-                if record.for_tuning:
-                    continue
-                others.setdefault(_otherwise(record, suite, cells), []).append(record.label)
+            note, suite = f"cells that were never begun are not listed: {error}", None
+    declared = {cell.identity for cell in with_dependencies(cells)}
+    others, nearest = dict[str, list[str]](), _Nearest(cells)
+    latest: dict[str, Record] = {}
+    for history in results.histories():
+        record = history.latest
+        if suite is not None and record.identity not in declared and not record.for_tuning:
+            others.setdefault(_otherwise(record, suite, nearest), []).append(record.label)
+        latest[history.identity] = _in_brief(record)
+    tuning = set[str]()
+    if suite is None:
+        name = next((record.suite for record in latest.values()), results.path.name)
+        labels = {identity: record.label for identity, record in latest.items()}
+    else:
+        counted = _counted(cells, latest)
+        name, labels = suite.name, {cell.identity: cell.label for cell in counted}
+        tuning = {cell.identity for cell in counted if cell.for_tuning}
     damaged = list(results.unusable.values())
     states = [
-        replace(_state(results, identity, label, histories.get(identity), damaged), for_tuning=identity in tuning)
+        replace(_state(results, identity, label, latest.get(identity), damaged), for_tuning=identity in tuning)
         for identity, label in labels.items()
     ]
-    damaged += unsigned_note([history.latest for history in histories.values()])
+    damaged += unsigned_note(list(latest.values()))
     return Survey(name, states, note, damaged, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
 
 
-def _counted(cells: Sequence[Cell], histories: Mapping[str, CellHistory]) -> list[Cell]:
+_TOLD = frozenset(
+    {"record_schema", "identity", "suite", "variant", "point", "seed", "attempt", "status", "phase", "message", "for_tuning"}
+)
+
+
+def _in_brief(record: Record) -> Record:
+    """What a survey tells of a record: of ten thousand cells the rest, such as every metric and package, takes a gigabyte."""
+    return record.model_copy(update=_nothing_else())
+
+
+@cache
+def _nothing_else() -> dict[str, Any]:
+    """Of every field that a survey does not tell, what stands for nothing; the same objects for all records."""
+    fields = {name: field for name, field in Record.model_fields.items() if name not in _TOLD}
+    return {name: field.get_default(call_default_factory=True) for name, field in fields.items()} | {"declared": {}}
+
+
+def _counted(cells: Sequence[Cell], latest: Mapping[str, Record]) -> list[Cell]:
     """``cells`` and what they wait for: of those that have ended, only what was begun."""
     from vdmbench.suite import with_dependencies
 
-    ended = {identity for identity, history in histories.items() if history.latest.status not in UNFINISHED}
+    ended = {identity for identity, record in latest.items() if record.status not in UNFINISHED}
     still_needed = {cell.identity for cell in with_dependencies([cell for cell in cells if cell.identity not in ended], cells)}
     return [
         cell
         for cell in with_dependencies(cells)
-        if not cell.for_tuning or cell.identity in histories or cell.identity in still_needed
+        if not cell.for_tuning or cell.identity in latest or cell.identity in still_needed
     ]
 
 
-def _otherwise(record: Record, suite: Suite, cells: Sequence[Cell]) -> str:
+class _Nearest:
+    """Finds, among ``cells``, the one that agrees with a record in variant, else in point, else in seed; the first of several.
+
+    It looks them up: a suite of ten thousand cells that has changed is asked ten thousand times.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._first = cells[0] if cells else None
+        self._by: dict[tuple[str | None, str | None, int | None], Cell] = {}
+        for cell in cells:
+            for key in self._keys(cell.variant, cell.point, cell.seed):
+                self._by.setdefault(key, cell)
+
+    def of(self, record: Record) -> Cell:
+        found = (self._by.get(key) for key in self._keys(record.variant, record.point, record.seed))
+        nearest = next((cell for cell in found if cell is not None), self._first)
+        assert nearest is not None, "a suite has a cell"
+        return nearest
+
+    @staticmethod
+    def _keys(variant: str, point: Mapping[str, Any], seed: int) -> Iterator[tuple[str | None, str | None, int | None]]:
+        """From the nearest on."""
+        where = json.dumps(point, sort_keys=True, default=str)
+        for one in (variant, None):
+            for other in (where, None):
+                for last in (seed, None):
+                    yield one, other, last
+
+
+def _otherwise(record: Record, suite: Suite, cells: _Nearest) -> str:
     """What ``record`` declares otherwise than the cell that is nearest to it by variant, point and seed."""
-    nearest = max(
-        cells, key=lambda cell: (cell.variant == record.variant, cell.point == record.point, cell.seed == record.seed)
-    )
+    nearest = cells.of(record)
     own = frozenset(suite.variants[nearest.variant].set)
     return (
         difference(
@@ -164,10 +212,9 @@ def _otherwise(record: Record, suite: Suite, cells: Sequence[Cell]) -> str:
     )
 
 
-def _state(results: ResultsFolder, identity: str, label: str, history: CellHistory | None, damaged: list[str]) -> CellState:
-    if history is None:
+def _state(results: ResultsFolder, identity: str, label: str, record: Record | None, damaged: list[str]) -> CellState:
+    if record is None:
         return CellState(identity, label, "left")
-    record = history.latest
     if record.status == "started":
         try:
             progress = progress_of(read_events(results.folder_of(record).events))
