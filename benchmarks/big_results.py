@@ -4,8 +4,7 @@
     python benchmarks/big_results.py --out benchmarks/cpu/big_results.json
 
 The folder is one committed record under as many identities of one suite, three files a cell (the record, how it was started,
-its events): every other cell has ended, one log of events in a hundred is damaged, and the cells of those logs are of another
-host that has just told of them. Seconds are the processor's, children included: those of the clock are other programs' too.
+its events). One log of events in a hundred is damaged, and its cell has no record; all other cells ended ok. Seconds are the processor's, children included: those of the clock are other programs' too.
 """
 
 from __future__ import annotations
@@ -102,7 +101,7 @@ def run(command: list[str]) -> tuple[float, int, int]:
 
 
 def make_results(path: Path, cells: int, *, damaged: bool = True) -> ResultsFolder:
-    """A results folder of so many cells; with ``damaged``, one log in a hundred is so, and its cell is running elsewhere."""
+    """A results folder of so many cells; with ``damaged``, one log in a hundred is so, and its cell has no record."""
     path.parent.mkdir(parents=True, exist_ok=True)
     axis = ", ".join(str(step) for step in range(2, 2 + -(-cells // 25)))
     suite_file = path.parent / f"{path.name}.yaml"
