@@ -4,7 +4,8 @@
     python benchmarks/big_results.py --out benchmarks/cpu/big_results.json
 
 The folder is one committed record under as many identities of one suite, three files a cell (the record, how it was started,
-its events). One log of events in a hundred is damaged, and its cell has no record; all other cells ended ok. Seconds are the processor's, children included: those of the clock are other programs' too.
+its events). One log of events in a hundred is damaged, and its cell has no record; all other cells
+ended ok. Seconds are the processor's, children included: those of the clock are other programs' too.
 """
 
 from __future__ import annotations
