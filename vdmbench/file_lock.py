@@ -47,7 +47,7 @@ def try_lock(path: Path) -> Iterator[bool]:
     The folder above is created, but none above that: FileNotFoundError where that is not there.
     """
     path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -22,3 +23,21 @@ def writable(folder: Path) -> Path | None:
             return folder
     except OSError:
         return None
+
+
+def writable_by_us_alone(folder: Path) -> Path | None:
+    """As :func:`writable`, for what runs when it is loaded: compiled code.
+
+    Where the folder is somebody else's, or others may write into it, one beside it that is named for this user; None where that
+    is so too.
+    """
+    for candidate in (folder, folder.with_name(f"{folder.name}-user-{os.geteuid()}")):
+        try:
+            candidate.parent.mkdir(parents=True, exist_ok=True)
+            candidate.mkdir(mode=0o700, exist_ok=True)
+            state = candidate.stat()
+        except OSError:
+            continue
+        if state.st_uid == os.geteuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and writable(candidate):
+            return candidate
+    return None

@@ -98,6 +98,11 @@ def test_the_card_names_each_gpu_and_the_kernels(vdmbench, tmp_path):
     done = record("uni", environment=environment, backends={"selective_scan": ["mamba_ssm"]})
     results = results_with(tmp_path / "r", done).path
     card = vdmbench("show", "uni", "--card", "--results", results).out
-    told = ["gpus.0.name | NVIDIA H200", "gpus.0.state.sm_clock_mhz | 1980", "nvidia_driver | 580", "selective_scan | mamba_ssm"]
+    told = [
+        "gpus.0.name | NVIDIA H200",
+        "gpus.0.state.sm_clock_mhz | 1980",
+        "nvidia_driver | 580",
+        "selective_scan | mamba_ssm",
+    ]
     for line in [*told, "cpu.container_limit_cores | 2.0"]:
         assert f"| {line} |" in card

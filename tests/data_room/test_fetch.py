@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
     stop_after: int | None = None
     ranges = True
     content = CONTENT
+    elsewhere = ""
     asked: list[str | None]
 
     @property
@@ -42,6 +43,9 @@ class Handler(BaseHTTPRequestHandler):
                 {"name": "a set.zip", "size": str(len(CONTENT)), "sha1": hashlib.sha1(CONTENT).hexdigest()},
             ]
             self._send(200, json.dumps({"files": files} if self.path.endswith("/mazes") else {}).encode())
+            return
+        if self.path.startswith("/sent-on"):
+            self._send(302, b"", {"Location": self.server.elsewhere})
             return
         asked = self.headers.get("Range")
         self.server.asked.append(asked)
@@ -115,3 +119,26 @@ def test_what_cannot_be_reached_is_to_be_fetched_by_hand(server: Server, tmp_pat
     with pytest.raises(DataError, match=r"cannot fetch http://127\.0\.0\.1:9/set\.zip .*fetch .* by hand and give .* --from"):
         fetch(Remote("http://127.0.0.1:9/set.zip", "set.zip"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("scheme", ["file", "ftp", "data", "javascript", "gopher"])
+def test_a_redirect_to_another_scheme_is_not_followed(server, tmp_path, scheme):
+    secret = tmp_path / "secret.zip"
+    secret.write_bytes(b"of this machine")
+    server.elsewhere = f"{scheme}://{'127.0.0.1' if scheme == 'ftp' else ''}{secret}"
+    with pytest.raises(DataError, match=rf"sent-on.*({scheme}|302)"):
+        fetch(Remote(f"{server.host}/sent-on/set.zip", "set.zip"), tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_redirect_within_the_web_is_followed(server, tmp_path):
+    server.elsewhere = f"{server.host}/set.zip"
+    assert fetch(Remote(f"{server.host}/sent-on/set.zip", "set.zip"), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "ftp://127.0.0.1/x.zip", "/etc/hostname", "x.zip"])
+def test_an_address_that_is_no_web_address_is_refused(tmp_path, address):
+    with pytest.raises(DataError, match="only http and https are fetched"):
+        fetch(Remote(address, "x.zip"), tmp_path / "got")
+    assert not (tmp_path / "got").exists()

@@ -59,6 +59,7 @@ SITES = {
     "matching/memory.py:_source_digest": CONTENT,
     "measure/environment.py:git_state": CONTENT,
     "metrics/archive.py:PackagedFile.read": CONTENT,
+    "metrics/durable.py:save_tensors": "who may read a file that is made",
     "metrics/i3d/checkpoint.py:digest": CONTENT,
     "metrics/protocol.py:Protocol.digest": DECLARED,
     "metrics/reference.py:reference_key": DECLARED,
@@ -77,6 +78,7 @@ SITES = {
     "runner/plan_cache.py:code_digest": CONTENT,
     "runner/trained_alike.py:training_key": DECLARED,
     "suite/cells.py:CellInputs.identity": DECLARED,
+    "user_cache.py:writable_by_us_alone": "whose a folder is, and who may write into it",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 
-from vdmbench.user_cache import user_cache, writable
+from vdmbench.user_cache import user_cache, writable_by_us_alone
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,7 +21,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     function = inspect.unwrap(function)  # from what jaxtyping's import hook puts around it, which cannot be compiled
     declared = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(declared) if declared else writable(user_cache() / "numba")
+    folder = Path(declared) if declared else writable_by_us_alone(user_cache() / "numba")
     if folder is None:
         return numba.njit(nogil=True)(function)
     # numba asks for its folder once, at decoration; left to itself it writes into __pycache__ beside the source.

@@ -3,8 +3,8 @@
 A suite runs every cell in a new process, so kernels are compiled once per machine, not once per cell. They live in the
 user's cache folder (``NUMBA_CACHE_DIR`` where it is set, else ``XDG_CACHE_HOME``, else ``~/.cache``), never beside the
 source, in a folder named by a digest of the kernels' source: Numba looks at the file of the compiled function only, and
-would serve stale code when a file that it inlines has changed. Where no folder can be written, kernels are compiled in
-each process.
+would serve stale code when a file that it inlines has changed. Nobody else may write into that folder, for what lies there
+runs. Where there can be none, kernels are compiled in each process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numba
 
-from vdmbench.user_cache import user_cache, writable
+from vdmbench.user_cache import user_cache, writable_by_us_alone
 
 _SOURCES = (
     "kernel_cache.py",
@@ -38,7 +38,7 @@ def kernel_folder() -> Path | None:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes())
-    return writable(Path(_settings.CACHE_DIR or user_cache() / "numba") / f"scan-{digest.hexdigest()[:16]}")
+    return writable_by_us_alone(Path(_settings.CACHE_DIR or user_cache() / "numba") / f"scan-{digest.hexdigest()[:16]}")
 
 
 def part(function: Callable[..., None]) -> Callable[..., None]:

@@ -23,7 +23,7 @@ def write_atomically(path: Path, content: bytes, *, exclusive: bool = False) -> 
     Raises OSError (no space, no permission) with nothing left at ``path``.
     """
     temporary = path.with_name(f".tmp-{path.name}-{secrets.token_hex(6)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -36,7 +36,7 @@ class EventLog:
     """Appends events, each in a single write, so that lines of two writers never mix."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def append(self, event: Event, *, durable: bool = False) -> None:
         """Write one event, with the time of the wall clock; ``durable`` waits until it is on disk."""

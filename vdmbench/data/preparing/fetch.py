@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -45,7 +46,7 @@ def locate(address: str, *, host: str = ARCHIVE_ORG) -> Remote:
         return Remote(address, Path(urlsplit(address).path).name)
     catalogue = f"{host}/metadata/{quote(item)}"
     try:
-        with urllib.request.urlopen(catalogue, timeout=_SECONDS) as answer:
+        with _opened(catalogue) as answer:
             files = json.load(answer)["files"]
         archives = [file for file in files if str(file["name"]).endswith((".zip", ".tar.gz", ".tgz", ".tar"))]
         chosen: dict[str, Any] = max(archives, key=lambda file: int(file["size"]))
@@ -106,9 +107,8 @@ def _receive(remote: Remote, part: Path, progress: Callable[[int, int | None], N
     there = part.stat().st_size if part.exists() else 0
     if remote.bytes is not None and there == remote.bytes:
         return remote.bytes
-    request = urllib.request.Request(remote.address, headers={"Range": f"bytes={there}-"} if there else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=_SECONDS)
+        answer = _opened(remote.address, {"Range": f"bytes={there}-"} if there else {})
     except urllib.error.HTTPError as error:
         if error.code == 416 and there:  # nothing left to send: what is there is all, or more
             return remote.bytes if remote.bytes is not None else _announced(error.headers.get("Content-Range"))
@@ -130,6 +130,26 @@ def _receive(remote: Remote, part: Path, progress: Callable[[int, int | None], N
                 if progress is not None:
                     progress(there, total)
     return total
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Goes where it is sent, but to no other scheme: neither to FTP or a file of this machine, nor from https to http."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if after not in (before, "https"):
+            raise urllib.error.URLError(f"it sends on to {after}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opened(address: str, headers: dict[str, str] | None = None) -> Any:
+    """The answer of a web server. Raises URLError also where the address is none of a web server's."""
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise urllib.error.URLError("only http and https are fetched")
+    request = urllib.request.Request(address, headers=headers or {})
+    return urllib.request.build_opener(_Redirects).open(request, timeout=_SECONDS)
 
 
 def _announced(content_range: str | None) -> int | None:
