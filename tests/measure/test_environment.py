@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vdmbench.measure import capture
-from vdmbench.measure.environment import container_cpu_limit, container_memory_limit, git_state
+from vdmbench.measure.environment import container_cpu_limit, container_memory_limit, container_oom_kills, git_state
 
 GIB = 2**30
 
@@ -151,6 +151,32 @@ def test_a_quota_of_cores(files: dict[str, str], cores: float | None, tmp_path: 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        (
+            {
+                "proc/self/cgroup": "0::/user/job\n",
+                "sys/fs/cgroup/user/job/memory.events": "low 0\nmax 9\noom 4\noom_kill 2\noom_group_kill 0\n",
+                "sys/fs/cgroup/user/memory.events": "oom_kill 7\n",
+            },
+            2,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/job\n0::/\n",
+                "sys/fs/cgroup/memory/job/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+            },
+            3,
+        ),
+        ({"proc/self/cgroup": "4:memory:/job\n", "sys/fs/cgroup/memory/job/memory.oom_control": "oom_kill_disable 0\n"}, 0),
+        ({"proc/self/cgroup": "0::/\n"}, 0),
+    ],
+)
+def test_kills_for_want_of_memory_are_those_of_the_own_group(files: dict[str, str], kills: int, tmp_path: Path):
+    assert container_oom_kills(system(tmp_path, files)) == kills
+
+
 def test_the_state_of_a_device_is_told():
     for gpu in capture()["gpus"]:
         assert gpu["state"]["sm_clock_mhz"] > 0

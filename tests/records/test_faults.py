@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from tests.records.attempts import record, results_with
 from vdmbench.file_lock import try_lock
-from vdmbench.records import ProcessIdentity, ResultsFolder
+from vdmbench.records import EventLog, ProcessIdentity, ResultsFolder, merge_results, write_atomically
 
 WRITE_FOR_EVER = """
 import itertools, json, sys
@@ -83,3 +85,55 @@ def test_a_folder_killed_at_birth_keeps_its_number_and_counts_for_nothing(tmp_pa
     (results.cell_folder(identity) / "attempts" / "0002-deadbeef").mkdir()
     assert [each.status for each in results.history(identity).attempts] == ["started"]
     assert results.next_ordinal(identity) == 3
+
+
+def failing(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.fault
+def test_a_device_that_fails_is_an_error_that_names_the_file_and_leaves_no_half_of_it(tmp_path, monkeypatch):
+    (tmp_path / "record.json").write_bytes(b"the old one")
+    log = EventLog(tmp_path / "events.jsonl")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=r"Input/output error: .*record\.json"):
+        write_atomically(tmp_path / "record.json", b"the new one")
+    with pytest.raises(OSError, match=r"Input/output error: .*events\.jsonl"):
+        log.append({"type": "checkpoint", "step": 1}, durable=True)
+    log.close()
+    assert (tmp_path / "record.json").read_bytes() == b"the old one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "record.json"]
+
+
+@pytest.mark.fault
+def test_a_merge_that_cannot_be_written_names_the_file_and_copies_no_half(tmp_path, monkeypatch):
+    source = results_with(tmp_path / "a", record())
+    target = ResultsFolder(tmp_path / "b")
+    target.prepare()
+    monkeypatch.setattr(os, "fsync", failing)
+    monkeypatch.setattr(ResultsFolder, "prepare", lambda self: None)
+    with pytest.raises(OSError, match=r"Input/output error: .*b/\.merging-"):
+        merge_results([source], target)
+    assert list(target.histories()) == []
+    assert [path.name for path in target.path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.fault
+def test_results_that_may_only_be_read_are_read(tmp_path, monkeypatch):
+    """As from another user, or a file system that is mounted so: nothing is written, not even in passing."""
+    results = results_with(tmp_path / "r", record(), record("w", status="started"))
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    reading = os.open
+
+    def only_reading(path, flags, *rest, **options):
+        return reading(path, flags, *rest, **options) if flags & os.O_ACCMODE == os.O_RDONLY else refuse()
+
+    for name in ("mkdir", "replace", "rename", "link", "unlink", "utime", "chmod", "fsync"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(os, "open", only_reading)
+    again = ResultsFolder(results.path)
+    assert sorted(each.status for each in again.records()) == ["interrupted", "ok"]
+    assert again.salt == results.salt

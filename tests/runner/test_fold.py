@@ -12,8 +12,20 @@ STOPPED = {"type": "outcome", "status": "interrupted", "message": "asked to end,
 TRAINING = {"type": "phase_started", "phase": "train", "at": 1.0}
 
 
-def folded(events, *, exit=None, cut_short=None):
-    return fold(record(status="started"), events, exit=exit or Exit(code=0), device_memory=None, cut_short=cut_short)
+def folded(events, *, exit=None, cut_short=None, **told):
+    return fold(record(status="started"), events, exit=exit or Exit(code=0), device_memory=None, cut_short=cut_short, **told)
+
+
+@pytest.mark.fault
+def test_a_worker_that_the_kernel_killed_for_want_of_memory_is_out_of_memory():
+    """Else it would be run again, and killed again, for ever."""
+    killed = Exit(code=None, signal="SIGKILL")
+    found = folded([TRAINING], exit=killed, killed_for_memory=True)
+    assert (found.status, found.phase) == ("oom", "train")
+    assert "its control group (container, batch job) was out of memory" in found.message
+    assert folded([TRAINING], exit=killed).status == "signal"
+    assert folded([TRAINING], exit=Exit(code=None, signal="SIGSEGV"), killed_for_memory=True).status == "signal"
+    assert folded([TRAINING], exit=killed, killed_for_memory=True, cut_short=("timeout", "over its limit")).status == "timeout"
 
 
 @pytest.mark.fault

@@ -109,6 +109,16 @@ def container_memory_limit(root: Path = Path("/")) -> int | None:
     return min((number for number in numbers if number < 2**62), default=None)
 
 
+def container_oom_kills(root: Path = Path("/")) -> int:
+    """Processes of this one's control group that the kernel has killed so far because memory ran out, whosever limit it was; 0
+    where that is not told."""
+    for text in _container_files(root, "memory", "memory.events", "memory.oom_control"):
+        for fields in map(str.split, text.splitlines()):
+            if len(fields) == 2 and fields[0] == "oom_kill" and fields[1].isdigit():
+                return int(fields[1])  # of the innermost group, which counts its own processes
+    return 0
+
+
 def container_cpu_limit(root: Path = Path("/")) -> float | None:
     """The tightest CPU quota of this process's control groups, in cores; None where there is none."""
     quotas = [text.split() for text in _container_files(root, "cpu", "cpu.max", "cpu.cfs_quota_us")]

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from vdmbench.records.atomic import naming
+
 Event = dict[str, Any]
 
 
@@ -36,15 +38,17 @@ class EventLog:
     """Appends events, each in a single write, so that lines of two writers never mix."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def append(self, event: Event, *, durable: bool = False) -> None:
         """Write one event, with the time of the wall clock; ``durable`` waits until it is on disk."""
         line = json.dumps(_spell_non_finite({"at": round(time.time(), 3), **event}), allow_nan=False).encode() + b"\n"
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError(f"event log: only a part of {len(line)} bytes was written (disk full?)")
-        if durable:
-            os.fsync(self._descriptor)
+        with naming(self._path):
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(f"event log: only a part of {len(line)} bytes was written (disk full?)")
+            if durable:
+                os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -115,7 +119,8 @@ def read_events(path: Path) -> Iterator[Event]:
     """The events of a log, in order; an absent file has none. Raises :class:`DamagedEvents` for a torn middle line."""
     if not path.exists():
         return
-    lines = path.read_bytes().split(b"\n")
+    with naming(path):
+        lines = path.read_bytes().split(b"\n")
     last = len(lines) - 1
     for number, line in enumerate(lines):
         if number == last:
@@ -136,7 +141,7 @@ class EventTail:
     def new(self) -> list[Event]:
         if not self._path.exists():
             return []
-        with self._path.open("rb") as file:
+        with naming(self._path), self._path.open("rb") as file:
             file.seek(self._offset)
             grown = file.read()
         complete = grown[: grown.rfind(b"\n") + 1]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdmbench.records.atomic import fsync_folder
+from vdmbench.records.atomic import fsync_folder, naming
 from vdmbench.records.experiments import Declaration, differences, experiments
 from vdmbench.records.schema import Record
 from vdmbench.records.store import ResultsError, ResultsFolder
@@ -144,8 +144,9 @@ def _copy(source: Path, copy: Path) -> None:
     """Copy an attempt, make it durable, and read it back against the original."""
     for name in sorted(_files(source)):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / name, copy / name)
-        with (copy / name).open("rb") as file:
+        with naming(source / name):
+            shutil.copy2(source / name, copy / name)
+        with naming(copy / name), (copy / name).open("rb") as file:
             os.fsync(file.fileno())
     if (name_of_wrong := _differing(source, copy)) is not None:
         raise ResultsError(f"{source / name_of_wrong}: read differently twice, or changed while it was copied; merge again")

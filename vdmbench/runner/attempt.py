@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from vdmbench.cards import usable_bytes
 from vdmbench.file_lock import BEAT_SECONDS
+from vdmbench.measure.environment import container_oom_kills
 from vdmbench.records import (
     Attempt,
     Event,
@@ -131,6 +132,7 @@ def run_attempt(
     cut_short: tuple[Status, str] | None = None
     interrupt: KeyboardInterrupt | None = None
     began = time.monotonic()
+    kills = container_oom_kills()
     with DeviceWatch(gpus) as memory:
         worker = Worker(folder, worker_environment(*gpus), place, devices)
         memory.watch(worker.pid)
@@ -175,6 +177,7 @@ def run_attempt(
         cut_short=cut_short,
         device_memory=device_memory,
         phase_device_peaks=memory.phase_peaks,
+        killed_for_memory=container_oom_kills() > kills,
     )
     if not run.identify_host:
         record = record.model_copy(

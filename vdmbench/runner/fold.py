@@ -39,11 +39,13 @@ def fold(
     device_memory: DeviceMemory | None,
     cut_short: tuple[Status, str] | None = None,
     phase_device_peaks: dict[str, int] | None = None,
+    killed_for_memory: bool = False,
 ) -> Record:
     """The final record of an attempt.
 
     :param cut_short: status and message where the parent ended the worker (time limit, interrupt).
     :param phase_device_peaks: NVML peak of each phase, in bytes, where the parent sampled one.
+    :param killed_for_memory: whether the kernel says that it killed for want of memory meanwhile, in this control group.
     """
     peaks = phase_device_peaks or {}
     found: dict[str, Any] = {"phases": {}, "metrics": {}, "artifacts": {}, "data": {}, "earlier": []}
@@ -90,7 +92,7 @@ def fold(
 
     # A worker that was told to end says so itself; why it was told, only the parent knows.
     if outcome is None or (outcome[0] == "interrupted" and cut_short is not None):
-        outcome = cut_short or _from_exit(exit)
+        outcome = cut_short or _from_exit(exit, killed_for_memory)
     status, message = outcome
     return started.model_copy(
         update={
@@ -113,9 +115,11 @@ def _undamaged(events: Iterable[Event]) -> Iterator[Event]:
         yield {"at": 0.0, "type": "outcome", "status": "error", "message": str(error)}
 
 
-def _from_exit(exit: Exit | None) -> tuple[Status, str]:
+def _from_exit(exit: Exit | None, killed_for_memory: bool) -> tuple[Status, str]:
     if exit is None:
         return "interrupted", "the supervising process ended before the worker"
+    if exit.signal == "SIGKILL" and killed_for_memory:
+        return "oom", "the kernel killed the worker: its control group (container, batch job) was out of memory"
     if exit.signal is not None:
         # The kernel's out-of-memory killer leaves no other trace than SIGKILL.
         hint = " (the kernel kills so when memory runs out: see its log)" if exit.signal == "SIGKILL" else ""

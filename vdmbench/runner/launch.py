@@ -63,7 +63,10 @@ class Worker:
         self._signal(signal.SIGKILL)
         if self._process.stdin is not None:
             self._process.stdin.close()
-        tail = self._stderr.read_bytes()[-_STDERR_TAIL:].decode(errors="replace")
+        try:
+            tail = self._stderr.read_bytes()[-_STDERR_TAIL:].decode(errors="replace")
+        except OSError as error:  # the log is beside the record, which is worth having without it
+            tail = f"{self._stderr.name} cannot be read: {error.strerror}"
         return Exit(code=code if code >= 0 else None, signal=signal.Signals(-code).name if code < 0 else None, stderr_tail=tail)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -77,11 +78,13 @@ def _solutions(
     answers: dict[str, dict[str, Any]] = {}
     if processes > 1:
         parts = [[(key, distinct[key].model_dump(mode="json")) for key in part] for part in _parts(distinct, processes)]
-        for number, (key, answer) in enumerate(_in_processes(processes, parts, ask), start=1):
-            answers[key] = answer
-            report(number, len(distinct))
-    else:
-        for key, inputs in distinct.items():
+        # Where no process more is to be had, no shared memory for their locks, or one was killed, what is left is done here.
+        with suppress(OSError, RuntimeError):
+            for key, answer in _in_processes(processes, parts, ask):
+                answers[key] = answer
+                report(len(answers), len(distinct))
+    for key, inputs in distinct.items():
+        if key not in answers:
             answers[key] = ask(inputs.model_dump(mode="json"))
             report(len(answers), len(distinct))
     return [answers[key] for key in keys]

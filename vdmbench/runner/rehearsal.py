@@ -24,7 +24,12 @@ def rehearsed(task: Task) -> Rehearsal:
     sys.stderr.flush()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the one other thread waits for the supervisor and holds no lock
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:  # no process more is to be had: the cell itself may still run
+            os.close(reader)
+            os.close(writer)
+            return Rehearsal(seconds=0.0, failed=f"no process could be made for it: {error.strerror}")
     if child == 0:
         code = 1
         try:
