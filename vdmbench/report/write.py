@@ -176,6 +176,18 @@ def write_report(
     return Written(files, dict(items.missing), notes)
 
 
+def study_of(
+    cells: Sequence[Record | Cell], declared: DeclaredSuite, reference: str | None = None, variants: Sequence[str] | None = None
+) -> Study:
+    """A study in the order of the declared suite, compared with its reference unless another is named."""
+    suite = declared.suite
+    if variants is None and suite is not None:
+        variants = list(suite.variants)
+    if reference is None and suite is not None and suite.match is not None:
+        reference = suite.match.reference
+    return Study.of(cells, variants, reference, declared)
+
+
 def published_study(
     cells: Sequence[Record | Cell],
     declared: DeclaredSuite,
@@ -183,17 +195,13 @@ def published_study(
     reference: str | None = None,
     variants: Sequence[str] | None = None,
 ) -> tuple[Study, Publisher]:
-    """A study in the order of the declared suite, compared with its reference unless another is named; and what takes names and
-    places out of all that a page says.
+    """:func:`study_of` these cells, and what takes names and places out of it and of all else that a page says.
 
     Cells are grouped by what they declare, and only then told without it.
     """
-    suite = declared.suite
-    if variants is None and suite is not None:
-        variants = list(suite.variants)
-    if reference is None and suite is not None and suite.match is not None:
-        reference = suite.match.reference
-    study = Study.of(cells, variants, reference, declared)
+    if variants is None and declared.suite is not None:
+        variants = list(declared.suite.variants)
+    study = study_of(cells, declared, reference, variants)
     publisher = Publisher([cell.record for cell in (*study.cells, *study.superseded)], results)
     return study.published(publisher, variants), publisher
 
