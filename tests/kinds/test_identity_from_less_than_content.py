@@ -59,6 +59,7 @@ SITES = {
     "matching/memory.py:_source_digest": CONTENT,
     "measure/environment.py:git_state": CONTENT,
     "metrics/archive.py:PackagedFile.read": CONTENT,
+    "metrics/durable.py:_seal": CONTENT,
     "metrics/durable.py:save_tensors": "who may read a file that is made",
     "metrics/i3d/checkpoint.py:digest": CONTENT,
     "metrics/protocol.py:Protocol.digest": DECLARED,
