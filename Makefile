@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 DEMO_DATA := datasets/my_way_home
 
-.PHONY: demo test lint bench bench-gpu test-gpu soak clean
+.PHONY: demo test test-all test-fast lint bench bench-gpu test-gpu soak clean
 
 # torch goes first and by its exact pin: any looser request may fetch several GB of CUDA packages.
 $(VENV)/torch.stamp: constraints.txt
@@ -27,8 +27,17 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/vdmbench run suites/tiny.yaml --results results/demo
 	$(BIN)/vdmbench report results/demo --out reports/demo
 
-test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Style, types and import directions first, which take a minute and need no test; then the tests, beginning with the longest.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test: lint
+	$(PYTEST)
+
+test-all: lint
+	$(PYTEST) -m 'not gpu'
+
+test-fast: $(VENV)/test.stamp
+	$(PYTEST) -m fast
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check vdmbench tests benchmarks

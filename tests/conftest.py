@@ -30,8 +30,17 @@ settings.load_profile("vdmbench")
 settings.register_profile("fresh", deadline=None, derandomize=False)
 
 
+# Folders whose tests train nothing and start few processes: what an edit is tried on (pytest -m fast).
+FAST = {"suite", "records", "diffusion", "folders"}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a longer time limit than others begins first, so that no core waits for it at the end."""
+    """Mark the fast folders, before ``-m`` chooses. What needs a longer time limit than others begins first, so that no core
+    waits for it at the end."""
+    for item in items:
+        if item.path.parent.name in FAST and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 

@@ -10,7 +10,7 @@ from vdmbench.records import MetricResult, PhaseReading
 from vdmbench.report import Study, draw
 from vdmbench.report.figures import NothingToDraw
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
-from vdmbench.report.frontier import dominating, frontier_gap, points_of, undominated, widths
+from vdmbench.report.frontier import Point, dominating, frontier_gap, points_of, undominated, widths
 from vdmbench.report.improvement import performance_profile, probability_of_improvement
 from vdmbench.report.scaling import crossover, exponent
 from vdmbench.report.study import Group
@@ -256,3 +256,29 @@ def test_performance_profiles_count_failed_runs() -> None:
     assert len(draw(study, "profiles").axes) == 1
     with pytest.raises(NothingToDraw, match="only one data set"):
         draw(FULL, "profiles")
+
+
+def _by_three_seeds(variant: str, memory: float, distance: float) -> Point:
+    seeds = range(3)
+    quantities = FULL.quantity("peak_train_memory"), FULL.quantity("fvd")
+    return Point(Group("s", None, ()), *quantities, dict.fromkeys(seeds, memory), dict.fromkeys(seeds, distance))
+
+
+def test_who_dominates_is_asked_of_the_variants_best_point() -> None:
+    """Of its point with the least distance, which fewer points dominate than its worst one."""
+    points = {
+        "small": [_by_three_seeds("small", 1, 8)],
+        "good": [_by_three_seeds("good", 3, 2)],
+        "asked": [_by_three_seeds("asked", 2, 9), _by_three_seeds("asked", 4, 3)],
+    }
+    assert dominating(points) == {"small": None, "good": None, "asked": "good"}
+
+
+def test_frontiers_are_compared_between_their_ends_too() -> None:
+    """Between the ends the one bends away: a gap that is read at the ends alone would be 0."""
+    straight = [_by_three_seeds("straight", memory, distance) for memory, distance in ((1, 64), (16, 4))]
+    bent = [_by_three_seeds("bent", memory, distance) for memory, distance in ((1, 64), (4, 8), (16, 4))]
+    gap = frontier_gap(bent, straight)
+    # In logarithms the straight one has 16 in the middle and the bent one half of it. Of nine places evenly apart the gap is
+    # 0, 1/4, 2/4, 3/4, 1, 3/4, 2/4, 1/4 and 0 of that half.
+    assert gap.median == pytest.approx(0.5 ** (4 / 9) - 1)

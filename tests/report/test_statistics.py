@@ -231,3 +231,18 @@ def test_aggregate_gives_intervals_from_six_seeds_on() -> None:
     assert (row["difference"], row["low"], row["high"]) == (-10, -15, -10)
     assert (row["relative_low"], row["relative_high"]) == pytest.approx((-0.5, -10 / 24))
     assert row["p_holm"] == pytest.approx(2 / 64)
+
+
+@pytest.mark.parametrize("scale", [RATIO, DIFFERENCE], ids=["ratio", "difference"])
+def test_a_lost_run_decides_its_pair_and_two_lost_runs_decide_nothing(scale) -> None:
+    """The share of an infinite base is no NaN, which would speak for no side, and both lost is no tie at 0."""
+    lost, numbers = np.inf, [2, 2, 2, 2, 2]
+    tested = paired_effect(_by_seed([1, *numbers]), _by_seed([lost, *numbers]), **scale).tested[0]
+    assert tested.values[0] == -np.inf
+    tested = paired_effect(_by_seed([lost, *numbers]), _by_seed([1, *numbers]), **scale).tested[0]
+    assert tested.values[0] == np.inf
+    both = paired_effect(_by_seed([lost, 1, 1, 1]), _by_seed([lost, 2, 2, 2]), **scale)
+    tested = both.tested[0]
+    assert np.isnan(tested.values[0])
+    assert (both.n, tested.n, tested.defined, tested.below(0), tested.above(0)) == (3, 4, 3, 3, 0)
+    assert both.p_below() == pytest.approx(5 / 16)  # three of four or more

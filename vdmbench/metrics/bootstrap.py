@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
@@ -44,7 +44,7 @@ def widening(videos: int, confidence: float = 0.95) -> float:
     """What deviations of a draw of so many videos are multiplied by: sqrt(G / (G - 1)) times Student's quantile over the
     normal's."""
     tail = (1 + confidence) / 2
-    return math.sqrt(videos / (videos - 1)) * float(t.ppf(tail, videos - 1) / norm.ppf(tail))
+    return math.sqrt(videos / (videos - 1)) * float(stdtrit(videos - 1, tail) / ndtri(tail))
 
 
 def recentred_interval(

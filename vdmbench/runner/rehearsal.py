@@ -7,6 +7,7 @@ and profiling have left in its memory: the worker compiles nothing, and its resi
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from vdmbench.runner.task import Task
 
 def rehearsed(task: Task) -> Rehearsal:
     """Rehearse the task in a child; how the child ended, where it came to no answer."""
+    _import_compiler()
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -49,6 +51,17 @@ def rehearsed(task: Task) -> Rehearsal:
     if os.WIFSIGNALED(status):
         return Rehearsal(seconds=0.0, failed=f"ended by {signal.Signals(os.WTERMSIG(status)).name}")
     return Rehearsal.model_validate_json(said) if said else Rehearsal(seconds=0.0, failed="it gave no answer")
+
+
+def _import_compiler() -> None:
+    """Import what asking for deterministic algorithms imports, before the fork: once, and not in each process anew.
+
+    Only where PyTorch knows no CUDA: there the import might look for devices, which would bar the child from them.
+    """
+    import torch
+
+    if not torch.backends.cuda.is_built():
+        importlib.import_module("torch._inductor")
 
 
 def _rehearse(task: Task) -> Rehearsal:
