@@ -25,15 +25,15 @@ class ConvAutoencoderBlock(Declared):
     """The kind: conv, small and trained here; or diffusers, pretrained, by its folder."""
     factor: Literal[2, 4, 8] = 4
     """Pixels to a place of the latents, each way."""
-    channels: int = Field(default=4, gt=0)
+    channels: int = Field(default=4, gt=0, le=4_096)
     """Channels of the latents; the network has as many."""
-    width: int = Field(default=32, ge=8, multiple_of=8)
+    width: int = Field(default=32, ge=8, le=65_536, multiple_of=8)
     """Features inside, at every resolution."""
     kl: float = Field(default=1e-6, ge=0)
     """Weight of the divergence of latents from a standard normal; 0 is a plain autoencoder with noise of a learned size."""
-    steps: int = Field(default=500, gt=0)
+    steps: int = Field(default=500, gt=0, le=1_000_000_000)
     """Optimiser steps."""
-    batch_size: int = Field(default=32, gt=0)
+    batch_size: int = Field(default=32, gt=0, le=1_000_000)
     """Frames in a step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of Adam, constant."""
@@ -48,9 +48,9 @@ class DiffusersAutoencoderBlock(Declared):
     """Pretrained."""
     path: str
     """Folder with config.json and safetensors."""
-    factor: int = Field(default=0, ge=0)
+    factor: int = Field(default=0, ge=0, le=1_024)
     """Pixels to a place of the latents, each way; filled in from config.json."""
-    channels: int = Field(default=0, ge=0)
+    channels: int = Field(default=0, ge=0, le=4_096)
     """Channels of the latents; filled in from config.json."""
     sha256: str = ""
     """Of config.json and the weights, in this order; filled in where it is not given."""

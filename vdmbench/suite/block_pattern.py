@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema
 from vdmbench.suite.blocks import MixerChoice
 from vdmbench.suite.model import Declared
 
+MOST_BLOCKS = 1024
+
 SCAN_ORDER = r"h|v|t|z|site|frame|b[1-9][0-9]*x[1-9][0-9]*"
 """What a scan order may be called; networks/scan_orders.py says what each is."""
 SCAN_ORDERS = "h, v, t, z, site, frame, or blocks of rows and columns such as b4x8"
@@ -58,16 +60,17 @@ class BlockMixer(Declared):
 
 
 def _repeated(pattern: Any) -> Any:
-    """``hydra@h*3`` as three blocks."""
+    """``hydra@h*3`` as three blocks; counted before they are written out."""
     if not isinstance(pattern, list):
         return pattern
     blocks: list[Any] = []
     for block in pattern:
         found = _SHORT.fullmatch(block) if isinstance(block, str) else None
-        if found is None or not found["times"]:
-            blocks.append(block)
-        else:
-            blocks += [block.rpartition("*")[0]] * int(found["times"])
+        short = found is not None and bool(found["times"])
+        times = int(found["times"][:9]) if found is not None and short else 1  # nine digits are too many already
+        if len(blocks) + times > MOST_BLOCKS:
+            raise ValueError(f"more than {MOST_BLOCKS:,} blocks, at '{str(block)[:80]}': no network has as many; write fewer")
+        blocks += [block.rpartition("*")[0] if short else block] * times
     return blocks
 
 
@@ -76,7 +79,7 @@ class BlockPattern(Declared):
 
     pattern: Annotated[list[Annotated[BlockMixer, _Short()]], BeforeValidator(_repeated)] = Field(min_length=1)
     """Of each block its mixer and scan order: mixer@scan, mixer@scan*3 for three alike, or a mapping of mixer and scan."""
-    repeat: int | None = Field(None, ge=1)
+    repeat: int | None = Field(None, ge=1, le=1_024)
     """How often the pattern stands in a row; null is as often as the network's depth holds it."""
 
     def misfit(self, depth: int) -> str | None:

@@ -145,24 +145,24 @@ class Data(Declared):
 
     source: SourceChoice
     """Where videos come from."""
-    frames: int = Field(gt=0)
+    frames: int = Field(gt=0, le=1_000_000)
     """Length of a clip."""
-    size: int = Field(ge=8)
+    size: int = Field(ge=8, le=16_384)
     """Height and width in pixels; the shorter side is resized to it with anti-aliasing, then cropped in the centre."""
 
 
 class Train(Declared):
     """One optimisation for all variants."""
 
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, le=1_000_000_000)
     """Optimiser steps."""
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, le=1_000_000)
     """Clips in a forward pass; of all devices together."""
-    devices: int = Field(default=1, gt=0)
+    devices: int = Field(default=1, gt=0, le=4_096)
     """Devices that train a cell together, data parallel, each an equal part of every batch."""
     sharding: Literal["none", "fsdp2"] = "none"
     """none keeps the whole network on each device; fsdp2 divides parameters, gradients and optimiser state among them."""
-    accumulate: int = Field(default=1, gt=0)
+    accumulate: int = Field(default=1, gt=0, le=1_000_000)
     """Forward passes in an optimiser step."""
     optimiser: Literal["adam", "adamw"] = "adam"
     """Adam, or Adam with decoupled weight decay."""
@@ -186,7 +186,7 @@ class Train(Declared):
     """Let the average forget the initial weights: decay min(ema, (1 + n) / (10 + n)) after n steps."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass (autocast); weights stay fp32."""
-    warm_up: int = Field(default=2, ge=0)
+    warm_up: int = Field(default=2, ge=0, le=1_000_000)
     """Untimed steps run before the first one that counts, to fill caches and tune kernels; their updates are undone."""
     checkpointing: bool = False
     """Keep of each block its input alone and compute it again in the backward pass: less memory, a forward pass more."""
@@ -251,7 +251,7 @@ class Train(Declared):
 class Rollout(Declared):
     """Clips made chunk by chunk, each from noise given those before (diffusion forcing); for causal mixers."""
 
-    chunk: int = Field(default=1, gt=0)
+    chunk: int = Field(default=1, gt=0, le=1_000_000)
     """Frames that are denoised together."""
 
 
@@ -260,23 +260,23 @@ class Sample(Declared):
 
     sampler: Literal["ddpm", "ddim", "dpmpp-2m", "euler", "heun"] = "ddpm"
     """Of a discrete process ddpm (ancestral) or ddim, of flow and edm euler or heun, of all DPM-Solver++(2M)."""
-    steps: int | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0, le=1_000_000)
     """Levels that are visited; null means all T of a discrete process, the only choice for ddpm."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise that DDIM adds back: 0 none, 1 as much as ddpm."""
     clip_x0: bool = True
     """Clip the predicted clean clip to [-1, 1] at every level."""
-    clips: int = Field(gt=0)
+    clips: int = Field(gt=0, le=10_000_000)
     """Clips to generate."""
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, le=1_000_000)
     """Clips generated at once; it changes memory and time, and never the clips."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass."""
-    frames: int | None = Field(default=None, gt=0)
+    frames: int | None = Field(default=None, gt=0, le=1_000_000)
     """Length of generated clips, and of the real ones that judge them; null: as trained, data.frames."""
     rollout: Rollout | None = None
     """Make clips chunk by chunk, in memory that does not grow where the mixer's state does not; null: whole clips at once."""
-    known_frames: int | None = Field(default=None, gt=0)
+    known_frames: int | None = Field(default=None, gt=0, le=1_000_000)
     """First frames of held-out test clips that are given and continued; null: clips are made from noise alone."""
     guidance: float = Field(default=1.0, ge=0)
     """Scale of classifier-free guidance by the condition; 1 is none, at half the cost."""
@@ -310,11 +310,11 @@ class ValLoss(Declared):
     """The training loss on held-out clips: of the averaged weights, at the same clips, noise levels and noise for every variant
     and seed."""
 
-    clips: int | None = Field(default=None, gt=0)
+    clips: int | None = Field(default=None, gt=0, le=10_000_000)
     """Clips of the test split, of data.frames frames; null takes real_clips of them, at most 64."""
-    levels: int = Field(default=4, gt=0)
+    levels: int = Field(default=4, gt=0, le=1_000_000)
     """Noise levels of each clip, spread evenly over those that training draws."""
-    points: int = Field(default=10, gt=0)
+    points: int = Field(default=10, gt=0, le=100_000)
     """Times that it is taken, evenly along training; the last is at the end."""
 
 
@@ -323,7 +323,7 @@ class Evaluate(Declared):
 
     metrics: list[MetricChoice]
     """Distances to the held-out real clips; an empty list judges nothing, as a suite that is only planned may."""
-    real_clips: int = Field(gt=1)
+    real_clips: int = Field(gt=1, le=10_000_000)
     """Held-out clips that the distances are taken to."""
     val_loss: ValLoss | None = ValLoss()
     """The loss on held-out clips, along training and at its end; null takes none."""
@@ -366,7 +366,7 @@ class Run(Declared):
     """auto takes the first CUDA device, or the CPU where there is none."""
     plan_for: str = PLANNED_FOR
     """The card, such as a100-80gb or h200, whose peaks of memory are planned for every cell, whatever it runs on."""
-    threads: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0, le=4_096)
     """CPU threads of a worker; null leaves PyTorch's choice."""
     wall_limit: float | None = Field(default=None, gt=0)
     """Seconds that a cell may take; beyond, its status is timeout."""
@@ -377,7 +377,7 @@ class Run(Declared):
     on a CPU of the process beyond its libraries."""
     memory_snapshot: bool = False
     """Keep the history of CUDA's allocator beside each record, for PyTorch's memory viewer; it slows a run down."""
-    checkpoint_every: int = Field(default=1000, gt=0)
+    checkpoint_every: int = Field(default=1000, gt=0, le=1_000_000_000)
     """Optimiser steps between checkpoints."""
     trackers: list[TrackerName] = Field(default_factory=list)
     """Viewers that are told of losses, memory peaks and distances while cells run; they change no record."""

@@ -28,11 +28,11 @@ class ByteText(Declared):
 
     encoder: Literal["bytes"] = "bytes"
     """Bytes, or the folder of a pretrained encoder."""
-    width: int = Field(default=64, ge=16, multiple_of=16)
+    width: int = Field(default=64, ge=16, le=65_536, multiple_of=16)
     """Features of a byte; 16 a head."""
-    depth: int = Field(default=2, ge=1)
+    depth: int = Field(default=2, ge=1, le=1_024)
     """Blocks in a row."""
-    length: int = Field(default=160, ge=2)
+    length: int = Field(default=160, ge=2, le=1_000_000)
     """Bytes that are read, one of them for the beginning; the rest of a longer caption is not."""
 
 
@@ -43,9 +43,9 @@ class PretrainedText(Declared):
     """Pretrained."""
     path: str
     """Folder with config.json, the tokenizer's files and safetensors."""
-    length: int = Field(default=128, ge=1)
+    length: int = Field(default=128, ge=1, le=1_000_000)
     """Tokens that are read; the rest of a longer caption is not."""
-    features: int | None = Field(default=None, gt=0)
+    features: int | None = Field(default=None, gt=0, le=1_000_000)
     """Width of the encoder's tokens; filled in from config.json."""
     sha256: str = ""
     """Of all files of the folder; filled in where it is not given."""

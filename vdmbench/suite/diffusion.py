@@ -40,7 +40,7 @@ class DiscreteDiffusion(_Process):
     """Noise schedule."""
     parameterisation: Literal["epsilon", "v", "x0"] = "epsilon"
     """What the network predicts."""
-    steps: int = Field(default=256, ge=2)
+    steps: int = Field(default=256, ge=2, le=1_000_000)
     """T, the number of noise levels."""
     min_snr_gamma: float | None = Field(default=None, gt=0)
     """Weights the loss by min(SNR, gamma), such as 5; null is the simple loss."""

@@ -56,12 +56,16 @@ def union_tag(name: str) -> str:
 def clean_location(location: tuple[str | int, ...], data: Any) -> Path:
     """Pydantic's location without the union tags it puts between a choice and its options."""
     path: list[str | int] = []
-    here = data
+    here, tag_seen = data, False
     for part in location:
+        if isinstance(here, dict) and here.get("name") == part and not tag_seen:
+            tag_seen = True  # it comes first: an option of the same name comes behind it
+            continue
+        tag_seen = False
         indexes_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
         if indexes_list or (isinstance(here, dict) and part in here):
             here = here[part]
-        elif isinstance(here, str) or (isinstance(here, dict) and (here.get("name") == part or str(part).startswith("<"))):
+        elif isinstance(here, str) or (isinstance(here, dict) and str(part).startswith("<")):
             continue  # the tag of a discriminated union
         else:
             here = None

@@ -43,9 +43,16 @@ def _parse_fraction(value: Any) -> Any:
 
 Count = Annotated[
     int,
-    Field(gt=0),
+    Field(gt=0, le=10**18),
     BeforeValidator(_parse_count),
-    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": _COUNT.pattern}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "exclusiveMinimum": 0, "maximum": 10**18},
+                {"type": "string", "pattern": _COUNT.pattern},
+            ]
+        }
+    ),
 ]
 """A positive count; the strings ``300k``, ``14.1M`` and ``5B`` are understood."""
 
@@ -54,12 +61,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Bytes = Annotated[
     int,
-    Field(gt=0),
+    Field(gt=0, le=2**60),
     BeforeValidator(parse_bytes),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "exclusiveMinimum": 0},
+                {"type": "integer", "exclusiveMinimum": 0, "maximum": 2**60},
                 {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKMGT]i?)?B\s*$"},
             ]
         }

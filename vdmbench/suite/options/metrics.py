@@ -13,11 +13,11 @@ from vdmbench.suite.quantities import Seed
 class DistanceOptions(Declared):
     """What every distance between sets of videos declares beside its protocol."""
 
-    bootstrap: int = Field(200, ge=20)
+    bootstrap: int = Field(200, ge=20, le=100_000)
     """Bootstrap draws over clips, for the interval and for whether a control is seen."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the interval."""
-    control_clips: int = Field(64, ge=2)
+    control_clips: int = Field(64, ge=2, le=1_000_000)
     """Held-out real clips that are broken on purpose in nine ways, to show what the metric would have seen."""
     seed: Seed = 0
     """Seed of the bootstrap and of the controls."""
@@ -26,9 +26,9 @@ class DistanceOptions(Declared):
 class FrechetOptions(DistanceOptions):
     """A Fréchet distance on spatio-temporal-energy features."""
 
-    frames: int | None = Field(None, ge=5)
+    frames: int | None = Field(None, ge=5, le=1_000_000)
     """Frames in a measured clip; null measures clips at their own length."""
-    stride: int = Field(1, ge=1)
+    stride: int = Field(1, ge=1, le=1_000_000)
     """Every how manyth frame is taken."""
     window: Literal["whole", "first", "all"] = "whole"
     """Clips longer than frames: refused, cut to their start, or cut into windows over the whole length."""
@@ -43,7 +43,7 @@ class FrechetOptions(DistanceOptions):
 class FaithfulnessOptions(Declared):
     """How often a clip shows the shape, colour and direction that it was told."""
 
-    bootstrap: int = Field(1000, ge=20)
+    bootstrap: int = Field(1000, ge=20, le=100_000)
     """Bootstrap draws over clips."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the interval."""
@@ -58,7 +58,7 @@ class FvdOptions(DistanceOptions):
         "standard", "fvd2048_16f", "fvd2048_128f", "fvd2048_128f_subsample8f", "tf1", "oshima2024", "windows16"
     ] = "standard"
     """Named way of measuring; it is part of the number's name, and numbers of two protocols are never compared."""
-    frames: int | None = Field(None, ge=9)
+    frames: int | None = Field(None, ge=9, le=1_000_000)
     """Frames in a measured clip, where the protocol leaves them open; null measures clips at their own length."""
     window: Literal["whole", "first", "all"] | None = None
     """Clips longer than frames: refused (also null), cut to their start, or cut into windows over the whole length."""

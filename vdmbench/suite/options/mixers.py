@@ -30,9 +30,9 @@ class HeadOptions(Declared):
 
     expand: float = Field(1.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int | None = Field(None, ge=1)
+    head_dim: int | None = Field(None, ge=1, le=65_536)
     """Features of a head; at expand 1, where heads is null. null: 32; on up to 64 channels channels / 8 heads, at least two."""
-    heads: int | None = Field(None, ge=1)
+    heads: int | None = Field(None, ge=1, le=65_536)
     """Number of heads; null for channels / head_dim, or base_channels / 8 in a network with preset oshima2024.
 
     A number fixes the inner width at heads * head_dim on every level, as that preset does.
@@ -52,9 +52,9 @@ class AttentionOptions(HeadOptions):
     """Rotate queries and keys by their frame."""
     relative_bias: bool = False
     """Add a learned bias by distance in time (T5). The fused kernel of PyTorch that takes no mask is out of reach then."""
-    buckets: int = Field(32, ge=4, multiple_of=4)
+    buckets: int = Field(32, ge=4, le=65_536, multiple_of=4)
     """Distances that the relative bias tells apart; only with relative_bias."""
-    max_distance: int = Field(1024, ge=2)
+    max_distance: int = Field(1024, ge=2, le=1_000_000)
     """Distance in frames from which on the relative bias tells no more apart: the clip's length or longer (published: 32)."""
     causal: bool = False
     """A frame attends to itself and to earlier ones only."""
@@ -81,7 +81,7 @@ class AttentionOptions(HeadOptions):
 class SlidingAttentionOptions(HeadOptions):
     """Softmax attention to the frames nearby."""
 
-    window: int = Field(16, ge=1)
+    window: int = Field(16, ge=1, le=1_000_000)
     """Largest distance, in frames, of two frames that see each other."""
     rotary: bool = True
     """Rotate queries and keys by their frame."""
@@ -149,7 +149,7 @@ class GatedConvOptions(DirectionOptions):
 
     gate: bool = True
     """Multiply by SiLU of a gate."""
-    conv: int = Field(4, ge=1)
+    conv: int = Field(4, ge=1, le=1_024)
     """Frames under the convolution; 1 sees the present frame alone."""
     conv_alignment: Literal["causal", "centred"] = "causal"
     """The present frame is the last under the convolution, or the middle one: then conv is odd and direction both."""
@@ -173,9 +173,9 @@ class StateSpaceOptions(GatedConvOptions):
 
     Of the hidden layer (mlp), of the gate (gss), of core and gate (mamba); glu has none.
     """
-    hidden: int | None = Field(None, ge=1)
+    hidden: int | None = Field(None, ge=1, le=1_000_000)
     """Width of the hidden layer (mlp) or of the gate (gss) on every level, as published, instead of expand; null: expand's."""
-    state: int = Field(16, ge=1)
+    state: int = Field(16, ge=1, le=65_536)
     """State size N a channel."""
 
     @model_validator(mode="after")
@@ -198,7 +198,7 @@ class StateSpaceOptions(GatedConvOptions):
 class S4DOptions(StateSpaceOptions):
     """S4D: diagonal complex linear time-invariant SSM, by FFT."""
 
-    state: int = Field(16, ge=2, multiple_of=2)
+    state: int = Field(16, ge=2, le=65_536, multiple_of=2)
     """State size N a channel, held as N / 2 complex modes."""
 
 
@@ -214,11 +214,11 @@ class ScalarDecayOptions(Declared):
 
     expand: float = Field(2.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int | None = Field(None, ge=1)
+    head_dim: int | None = Field(None, ge=1, le=65_536)
     """Features of a head at expand 2. null: 64, and fewer where that would leave one head."""
-    state: int = Field(64, ge=1)
+    state: int = Field(64, ge=1, le=65_536)
     """State size N a channel."""
-    groups: int = Field(1, ge=1)
+    groups: int = Field(1, ge=1, le=65_536)
     """Sets of B and C that the heads are dealt to; the number of heads is rounded to a multiple of it."""
 
 
@@ -236,7 +236,7 @@ class HydraOptions(ScalarDecayOptions):
     """Kernel of the scans."""
     gate: bool = True
     """Multiply by SiLU of a gate."""
-    conv: int = Field(7, ge=1)
+    conv: int = Field(7, ge=1, le=1_024)
     """Frames under the convolution, which both directions share."""
     conv_alignment: Literal["causal", "centred"] = "centred"
     """The present frame is the middle one under the convolution, which is odd then, or the last one."""
@@ -253,7 +253,7 @@ class GatedDeltaNetOptions(GatedConvOptions):
 
     expand: float = Field(1.0, gt=0)
     """Inner width over channels, rounded so that every head has a multiple of 8 features."""
-    head_dim: int | None = Field(None, ge=1)
+    head_dim: int | None = Field(None, ge=1, le=65_536)
     """Features of a head at expand 1; the state is head_dim a channel. null: 32, and fewer where that would leave one head."""
     backend: Literal["auto", "reference", "chunked", "triton", "fla"] = "auto"
     """Kernel of the scan."""

@@ -11,16 +11,17 @@ from vdmbench.suite.model import Declared
 
 INITIAL_GAIN = 0.1
 """About what softmax attention and Mamba give at their own initialisation."""
+_Side = Annotated[int, Field(ge=1, le=1024)]
 
 
 class UNet3DOptions(Declared):
     """The space-time factorised UNet of Oshima et al. 2024."""
 
-    base_channels: int = Field(32, ge=8, multiple_of=2)
+    base_channels: int = Field(32, ge=8, le=65_536, multiple_of=2)
     """Channels of the first level; group norms have 8 groups, or the most of fewer that divide a level's channels."""
-    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4, 8), min_length=1)
+    multipliers: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 2, 4, 8), min_length=1, max_length=12)
     """Channels of each level over base_channels; height and width halve from level to level."""
-    channels: int = Field(3, ge=1)
+    channels: int = Field(3, ge=1, le=4_096)
     """Image channels."""
     preset: Literal["fair", "oshima2024"] = "fair"
     """Frames meet in the temporal layers alone (fair), or exactly as published (oshima2024).
@@ -67,11 +68,11 @@ class UNet3DOptions(Declared):
 class DiTOptions(Declared):
     """A video diffusion transformer, of any size."""
 
-    base_channels: int = Field(384, ge=8, multiple_of=8)
+    base_channels: int = Field(384, ge=8, le=65_536, multiple_of=8)
     """Features of a token: the width of the network."""
-    depth: int = Field(12, ge=1)
+    depth: int = Field(12, ge=1, le=1_024)
     """Blocks in a row."""
-    patch: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 2, 2)
+    patch: tuple[_Side, _Side, _Side] = (1, 2, 2)
     """Frames, rows and columns of a token; a clip's must be multiples of them."""
     mlp_ratio: float = Field(4.0, gt=0)
     """Hidden width of the perceptrons over base_channels."""
@@ -79,48 +80,48 @@ class DiTOptions(Declared):
     """Every block attends to the tokens of the condition, such as a caption's."""
     initial_gain: float | None = Field(INITIAL_GAIN, gt=0)
     """Root mean square of every mixer's output at the start, over that of its input, by a learnt gain; null is no gain."""
-    channels: int = Field(3, ge=1)
+    channels: int = Field(3, ge=1, le=4_096)
     """Image channels."""
 
 
 class DiT5MOptions(DiTOptions):
     """A DiT of about 5 M parameters."""
 
-    base_channels: int = Field(192, ge=8, multiple_of=8)
+    base_channels: int = Field(192, ge=8, le=65_536, multiple_of=8)
     """Features of a token: the width of the network."""
-    depth: int = Field(8, ge=1)
+    depth: int = Field(8, ge=1, le=1_024)
     """Blocks in a row."""
 
 
 class DiT20MOptions(DiTOptions):
     """A DiT of about 20 M parameters."""
 
-    depth: int = Field(8, ge=1)
+    depth: int = Field(8, ge=1, le=1_024)
     """Blocks in a row."""
 
 
 class DiT130MOptions(DiTOptions):
     """A DiT of about 130 M parameters: the width and depth of DiT-B."""
 
-    base_channels: int = Field(768, ge=8, multiple_of=8)
+    base_channels: int = Field(768, ge=8, le=65_536, multiple_of=8)
     """Features of a token: the width of the network."""
 
 
 class DiT1BOptions(DiTOptions):
     """A DiT of about 1 B parameters."""
 
-    base_channels: int = Field(1536, ge=8, multiple_of=8)
+    base_channels: int = Field(1536, ge=8, le=65_536, multiple_of=8)
     """Features of a token: the width of the network."""
-    depth: int = Field(24, ge=1)
+    depth: int = Field(24, ge=1, le=1_024)
     """Blocks in a row."""
 
 
 class DiT5BOptions(DiTOptions):
     """A DiT of about 5 B parameters that attends to text: made to be planned on a laptop, and trained on a cluster."""
 
-    base_channels: int = Field(3072, ge=8, multiple_of=8)
+    base_channels: int = Field(3072, ge=8, le=65_536, multiple_of=8)
     """Features of a token: the width of the network."""
-    depth: int = Field(24, ge=1)
+    depth: int = Field(24, ge=1, le=1_024)
     """Blocks in a row."""
     cross_attention: bool = True
     """Every block attends to the tokens of the condition, such as a caption's."""

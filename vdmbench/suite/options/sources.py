@@ -13,18 +13,18 @@ class ProceduralOptions(Declared):
 
     seed: Seed = 0
     """Another seed is another data set."""
-    train_videos: int = Field(10_000, ge=1)
+    train_videos: int = Field(10_000, ge=1, le=10_000_000)
     """Videos of the train split."""
-    test_videos: int = Field(2_048, ge=1)
+    test_videos: int = Field(2_048, ge=1, le=10_000_000)
     """Videos of the test split."""
-    video_frames: int | None = Field(None, ge=1)
+    video_frames: int | None = Field(None, ge=1, le=10_000_000)
     """Frames of every video; by default just the frames of a clip, so that a training window is a whole video."""
 
 
 class SpritesOptions(ProceduralOptions):
     """Sprites that move and bounce."""
 
-    sprites: int = Field(4, ge=1)
+    sprites: int = Field(4, ge=1, le=1_024)
     """Sprites in a video; the later ones pass in front."""
     speed: float = Field(0.04, gt=0, le=0.5)
     """Sides of the frame that the fastest sprite crosses per frame; the slowest is half as fast."""
@@ -33,9 +33,9 @@ class SpritesOptions(ProceduralOptions):
 class MazeOptions(ProceduralOptions):
     """A first-person walk through a maze."""
 
-    rooms: int = Field(5, ge=2)
+    rooms: int = Field(5, ge=2, le=256)
     """Crossings along each side of the maze; crossings are two squares apart."""
-    frames_per_square: int = Field(8, ge=1)
+    frames_per_square: int = Field(8, ge=1, le=100_000)
     """Frames in which the walker crosses one square, or turns by 90 degrees in it."""
 
 
