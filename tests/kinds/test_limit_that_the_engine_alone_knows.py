@@ -61,6 +61,7 @@ MET: dict[str, str] = {
     r"metrics/lpips\.py:load_lpips": START,
     r"metrics/catalogue\.py:fvd_protocol": SCHEMA,
     r"metrics/protocol\.py:Protocol\.__post_init__": SCHEMA,
+    r"metrics/durable\.py:load_sealed": OUTCOME,
     r"metrics/durable\.py:save_tensors": OUTCOME,
     r"metrics/extractor\.py:(windows|extract|extract_batch)": PLAN,
     r"metrics/faithfulness/reader\.py:SpriteReader\.forward": SCHEMA,

@@ -56,7 +56,6 @@ KEPT: dict[str, str] = {
     "DeviceMemory.device_uuid": "the card shows the whole of DeviceMemory, field by field",
     "DeviceMemory.interval_seconds": "the same",
     "DeviceMemory.peak_process_bytes": "the same",
-    "Record.record_schema": "the version that a reader of records asks for before anything else",
 }
 
 

@@ -46,7 +46,7 @@ KNOWN = {
     "report/study.py:Study._of_cells": "within one experiment: its suite's name is the experiment's",
     "report/study.py:Study.labels": "names alone",
     "report/tuning.py:_origins": "names of what the cells of one row began with, for a sentence",
-    "records/merging.py:_declared_otherwise": "the variant's own settings, to tell experiments apart",
+    "records/merging.py:_Declared.add": "the variant's own settings, to tell experiments apart",
     "runner/common_weights.py:little_in_common": "names of variants, for a line",
     "report/power.py:_deviations": "within groups of the study, which are of one experiment",
     "runner/planning.py:_alike": "a shortcut: what is declared is compared too",

@@ -74,5 +74,5 @@ def _seal(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous()
         total.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        total.update(tensor.flatten().view(torch.uint8).numpy() if tensor.numel() else b"")
+        total.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return total.hexdigest()
