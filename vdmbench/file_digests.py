@@ -1,9 +1,10 @@
 """What files hold, as hashes: the one place that says whether two files, or two sets of them, are the same. Free of torch.
 
 A file that has not changed since is not read again. Digests are remembered in the user's cache with the file's device, inode,
-size, and times of change. The system sets the last of these itself whenever a file's content, name or owner changes, so a
-program that sets the time of modification back is noticed too. A file that changed within the last :data:`SETTLED` is read,
-and not remembered: a second change within the same tick of the clock would not be seen.
+size, and times of change; what is remembered holds a digest of itself, and counts for nothing where that is not so. The system
+sets the last of these times itself whenever a file's content, name or owner changes, so a program that sets the time of
+modification back is noticed too. A file that changed within the last :data:`SETTLED` is read, and not remembered: a second
+change within the same tick of the clock would not be seen.
 
 Not noticed: a disk that flips bits (``vdmbench data verify`` reads everything anew), and writes through a memory map on a file
 system that does not note their time (tmpfs).
@@ -53,7 +54,8 @@ def digests(folder: Path, names: Iterable[str], *, remember: bool = True) -> Dig
         read = dict(zip(unread, pool.map(lambda name: sha256_of(folder / name), unread), strict=True))
     settled = {name: [digest, *states[name]] for name, digest in read.items() if states[name][-1] < now - SETTLED}
     if settled and memory is not None:
-        write_json(memory, {**_recall(memory), **settled})
+        remembered = {**_recall(memory), **settled}
+        write_json(memory, {"files": remembered, "digest": digest_of(remembered)})
     return {name: read[name] if name in read else str(known[name][0]) for name in names}
 
 
@@ -63,11 +65,13 @@ def _memory_of(folder: Path) -> Path | None:
 
 
 def _recall(memory: Path | None) -> dict[str, list[Any]]:
+    """What was remembered, where it is as it was written, by a digest of itself; else nothing, for it is only a memory."""
     try:
         recalled = json.loads(memory.read_bytes().decode(errors="surrogateescape")) if memory is not None else {}
-    except (OSError, ValueError):  # not there yet, or damaged: it is only a memory
+        files: dict[str, list[Any]] = recalled["files"]
+        return files if recalled["digest"] == digest_of(files) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not there yet, damaged, or of an older version
         return {}
-    return recalled if isinstance(recalled, dict) else {}
 
 
 def _state(file: Path) -> list[int]:

@@ -122,3 +122,21 @@ class Source(ABC):
                 f"video {index} of the {self.split} split has {self.length(index)} frames; "
                 f"{frames} from frame {start} on were asked for"
             )
+
+
+def refuse_changed(source: Source, fingerprint: str) -> None:
+    """Hold that ``source`` is still what ``fingerprint``, taken before it was read, names: for whoever keeps what was made of
+    it under that name.
+
+    Raises:
+        DataError: where videos were replaced, changed or taken away meanwhile.
+    """
+    try:
+        now = source.fingerprint()
+    except OSError as error:
+        raise DataError(f"the {source.split} videos were changed while they were read ({error}): run it again") from None
+    if now != fingerprint:
+        raise DataError(
+            f"the {source.split} videos were changed while they were read: they were {fingerprint[:8]} and are {now[:8]} now; "
+            "run it again once they stay as they are"
+        )

@@ -76,7 +76,12 @@ class Experiment:
 
     def fingerprints(self) -> dict[str, str]:
         """Content hash of the data, by split."""
-        return {source.split: source.fingerprint() for source in (self.train_source, self.test_source)}
+        return {split: source.fingerprint() for split, source in self.sources.items()}
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The data, by split."""
+        return {source.split: source for source in (self.train_source, self.test_source)}
 
 
 def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -26,7 +26,7 @@ from torch import Tensor
 from vdmbench.autoencoders import Autoencoder, ConvAutoencoder, DiffusersAutoencoder
 from vdmbench.data.ahead import in_order
 from vdmbench.data.loading import TrainingBatches, stack, to_model_range, to_uint8
-from vdmbench.data.source import DataError, Source
+from vdmbench.data.source import DataError, Source, refuse_changed
 from vdmbench.data.windows import Window, Windows
 from vdmbench.engine.events import NonFinite
 from vdmbench.engine.finite import not_finite, require_finite
@@ -122,11 +122,12 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
     """The latents of ``source`` by the declared autoencoder: found in ``cache``, or made there.
 
     What was damaged meanwhile is made anew, and the log says so. What is not finite is not kept. Raises DataError where the
-    disk has no room for them, or a channel of them says nothing; and NonFinite where the autoencoder diverged, or a latent is
-    beyond half precision.
+    disk has no room for them, a channel of them says nothing, or videos change meanwhile; and NonFinite where the autoencoder
+    diverged, or a latent is beyond half precision.
     """
     what = declared.model_dump(exclude={"path"})  # a pretrained one is known by its hash, wherever it lies
-    key = json.dumps([FORMAT, NUMBERS, source.fingerprint(), what], sort_keys=True)
+    fingerprint = source.fingerprint()
+    key = json.dumps([FORMAT, NUMBERS, fingerprint, what], sort_keys=True)
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:20]
     cache.mkdir(exist_ok=True)
     lengths = [source.length(video) for video in range(len(source))]
@@ -137,6 +138,7 @@ def latent_space(declared: AutoencoderBlock, source: Source, cache: Path, device
         if damage or not (folder / _CONTENTS).exists():
             _refuse_full_disk(folder, declared, lengths, source.size)
             encoding = _make(declared, source, folder, device)
+            refuse_changed(source, fingerprint)  # or others would find latents of these under the name of those
             write_atomically(folder / "encoding.json", encoding.model_dump_json(indent=1).encode())
             hashes = {name: _sha256(folder / name) for name in _KEPT}
             write_atomically(folder / _CONTENTS, json.dumps(hashes, indent=1).encode())

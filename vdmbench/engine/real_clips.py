@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from vdmbench.data.loading import stack
-from vdmbench.data.source import DataError, Source
+from vdmbench.data.source import DataError, Source, refuse_changed
 from vdmbench.data.windows import Window, Windows
 from vdmbench.metrics.extractor import Origins
 from vdmbench.metrics.reference import Reference
@@ -43,7 +43,10 @@ class RealClips:
 
     def fingerprint(self) -> str:
         """Names the pixels of both sets."""
-        return f"{self.source.fingerprint()}:{self.frames}:{len(self.real)}:{len(self.held_out)}"
+        return self._named(self.source.fingerprint())
+
+    def _named(self, videos: str) -> str:
+        return f"{videos}:{self.frames}:{len(self.real)}:{len(self.held_out)}"
 
     def notes(self) -> list[str]:
         """Where a set has more clips than there is independent evidence: how much of it there is."""
@@ -59,15 +62,23 @@ class RealClips:
         return notes
 
     def reference(self, metric: VideoDistance, cache: Path | None) -> Reference:
-        """What ``metric`` makes of both sets, measured now or found in ``cache``."""
+        """What ``metric`` makes of both sets, measured now or found in ``cache``. Raises DataError where videos change as it is
+        measured, and then keeps nothing."""
+        videos = self.source.fingerprint()
         return metric.reference(
-            self.batches(self.real),
-            self.batches(self.held_out),
-            fingerprint=self.fingerprint(),
+            unchanged(self.batches(self.real), self.source, videos),
+            unchanged(self.batches(self.held_out), self.source, videos),
+            fingerprint=self._named(videos),
             real_origins=self.origins(self.real),
             held_out_origins=self.origins(self.held_out),
             cache=cache,
         )
+
+
+def unchanged(batches: Iterator[Tensor], source: Source, fingerprint: str) -> Iterator[Tensor]:
+    """The batches; and once the last is read, DataError where ``source`` is not what ``fingerprint`` names any more."""
+    yield from batches
+    refuse_changed(source, fingerprint)
 
 
 def choose_real_clips(source: Source, frames: int, *, real: int, held_out: int) -> RealClips:

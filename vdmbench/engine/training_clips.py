@@ -10,7 +10,7 @@ import torch
 from vdmbench.data.loading import stack, windows_of
 from vdmbench.data.source import Source
 from vdmbench.data.windows import Window, Windows
-from vdmbench.engine.real_clips import BATCH
+from vdmbench.engine.real_clips import BATCH, unchanged
 from vdmbench.metrics.extractor import ClipFeatures, Origins
 from vdmbench.metrics.video_distance import VideoDistance
 from vdmbench.suite import CellInputs
@@ -56,6 +56,8 @@ class TrainingClips:
         clips = self.chosen(span)
         if not clips:
             return None
+        videos = self.source.fingerprint()
         batches = (stack(self.source, clips[start : start + BATCH], span) for start in range(0, len(clips), BATCH))
         origins = Origins(*(torch.tensor(column, dtype=torch.long) for column in zip(*clips, strict=True)))
-        return metric.training(batches, fingerprint=f"{self.source.fingerprint()}:{span}", origins=origins, cache=cache)
+        whole = unchanged(batches, self.source, videos)
+        return metric.training(whole, fingerprint=f"{videos}:{span}", origins=origins, cache=cache)

@@ -118,6 +118,7 @@ def run_attempt(
     key = training_key(begins.inputs, solved, begins.weights)
     trained = find_trained(results, key, but=cell.identity)
     Task(
+        cell=cell.identity,
         inputs=begins.inputs,
         solved=solved,
         run=run,
@@ -125,6 +126,7 @@ def run_attempt(
         checkpoint_folder=results.checkpoint_folder(cell.identity),
         reference_cache=results.path / "reference",
         trained_alike=trained[0] if trained else None,
+        read_before=begins.read_before,
     ).write(folder.path)
     devices = begins.inputs.train.devices
     gpus = choose_gpus(run, place, devices)

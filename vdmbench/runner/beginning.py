@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vdmbench.quantities import pick, quantities_of
@@ -30,6 +30,8 @@ class Beginning:
     infeasible: str | None
     tuned: Tuned | None = None
     weights: TrainedWeights | None = None
+    read_before: dict[str, str] = field(default_factory=dict)
+    """Fingerprint of the training split that the cells behind it read which declare the same data, by their labels."""
 
     @classmethod
     def as_planned(cls, planned: Planned) -> Beginning:
@@ -56,6 +58,7 @@ def beginning(planned: Planned, results: ResultsFolder) -> Beginning | Waits | B
     """What ``planned`` begins with, as the records in ``results`` say."""
     cell, plain = planned.cell, Beginning.as_planned(planned)
     inputs, solved, infeasible, tuned, weights = plain.inputs, plain.solved, plain.infeasible, None, None
+    behind: list[Record] = []
     if cell.inputs.tune is not None:
         found = _records_of_trials(cell.inputs, results)
         if isinstance(found, Waits):
@@ -68,6 +71,7 @@ def beginning(planned: Planned, results: ResultsFolder) -> Beginning | Waits | B
             told = f": {worst.message}" if worst.message else ""
             return Blocked(f"no trial of {tuned.field} has a {tuned.by}; {worst.label} is {worst.status}{told}", tuned)
         inputs = with_value(cell.inputs, tuned.chosen)
+        behind += [record for _, record in found]
         if tuned.field not in _DECIDES_NO_COST:
             # The trial differs in seed, steps and clips alone, so what was solved for it holds.
             trial = next((record for value, record in found if value == tuned.chosen and record.status == "ok"), begun)
@@ -85,7 +89,17 @@ def beginning(planned: Planned, results: ResultsFolder) -> Beginning | Waits | B
             weights = TrainedWeights.of(record, results)
         except WeightsGone as error:
             return Blocked(str(error), tuned)
-    return Beginning(inputs, solved, infeasible, tuned, weights)
+        behind.append(record)
+    return Beginning(inputs, solved, infeasible, tuned, weights, _read_by(behind, cell))
+
+
+def _read_by(records: Sequence[Record], cell: Cell) -> dict[str, str]:
+    data = cell.inputs.model_dump(mode="json")["data"]
+    return {
+        record.label: record.data["train"]
+        for record in records
+        if record.declared.get("data") == data and "train" in record.data
+    }
 
 
 def _begun_before(cell: Cell, results: ResultsFolder) -> Record | None:

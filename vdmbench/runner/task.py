@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from vdmbench.records import Solved
 from vdmbench.runner.trained_alike import TrainedNetwork
@@ -20,7 +20,10 @@ class Task(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    cell: str | None = None
+    """Identity of the cell; null in tasks from before it was kept."""
     inputs: CellInputs
+    """As they are run: a value that trials have chosen in its field."""
     solved: Solved
     run: Run
     checkpoint_folder: Path
@@ -30,6 +33,8 @@ class Task(BaseModel):
     """What another cell has trained alike, for a cell that has no checkpoint of its own."""
     weights: TrainedWeights | None = None
     """What the network begins with; None where it is drawn."""
+    read_before: dict[str, str] = Field(default_factory=dict)
+    """Fingerprint of the training split that cells read which this one rests on and which declare the same data, by label."""
 
     def write(self, folder: Path) -> None:
         (folder / TASK_FILE).write_text(self.model_dump_json(indent=1))

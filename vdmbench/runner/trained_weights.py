@@ -26,6 +26,8 @@ class TrainedWeights(BaseModel):
     averaged: bool
     """Whether averaged weights were kept; those are what was judged, and what is taken."""
     checkpoint_folder: Path
+    train_data: str | None = None
+    """Fingerprint of the training split that it was trained on; null where the record does not tell."""
 
     @classmethod
     def of(cls, record: Record, results: ResultsFolder) -> TrainedWeights:
@@ -52,6 +54,7 @@ class TrainedWeights(BaseModel):
             steps=record.training.steps,
             averaged=record.declared["train"]["ema"] is not None,
             checkpoint_folder=folder.resolve(),
+            train_data=record.data.get("train"),
         )
 
 

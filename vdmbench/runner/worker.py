@@ -25,6 +25,8 @@ from vdmbench.runner.lifeline import end_with_parent
 from vdmbench.runner.preemption import LastCheckpoint
 from vdmbench.runner.rehearsal import rehearsed
 from vdmbench.runner.task import Task
+from vdmbench.runner.trained_on import CannotGoOn, DataChanged, DataWatch, TrainedOn, short
+from vdmbench.suite import NUMBERS
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +56,10 @@ def main(folder: Path) -> int:
         outcome = {"status": "nan", "message": str(error)}
     except Stopped as stopped:
         outcome = {"status": "interrupted", "message": str(stopped)}
+    except (CannotGoOn, DataChanged) as refusal:
+        print(refusal, file=sys.stderr)
+        failed = True
+        outcome = {"status": "error", "message": str(refusal)}
     except Exception as error:
         traceback.print_exc()
         if several and is_lost_peer(error):
@@ -92,7 +98,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     from vdmbench.measure import capture, hardware_cohort
     from vdmbench.measure.process_memory import keep_heap
     from vdmbench.runner.artifacts import ROLLOUT
-    from vdmbench.runner.checkpoint import Checkpoints, trained_elsewhere
+    from vdmbench.runner.checkpoint import Checkpoints, how_to_begin_anew, trained_elsewhere
     from vdmbench.runner.memory_limit import enforce
     from vdmbench.runner.memory_snapshot import SNAPSHOT, memory_history
 
@@ -126,16 +132,20 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
         latents_cache=task.reference_cache.parent / "latents",
         begins_with=None if task.weights is None else trained_elsewhere(task.weights),
     )
-    checkpoints = Checkpoints(task.checkpoint_folder)
+    fingerprints = cell.fingerprints()
+    trained_on = _trained_on(task, cell, cohort, fingerprints)
+    checkpoints = Checkpoints(task.checkpoint_folder, trained_on)
     resumed, trained_by = checkpoints.latest(), None
     judged, snapshots = engine.judged_steps(resolved.inputs), checkpoints
     if resumed is not None and not checkpoints.hold([step for step in judged if step <= resumed.step]):
         resumed = None  # what was to be judged is gone: those steps are taken again
-    fingerprints = cell.fingerprints()
     if resumed is None and (other := task.trained_alike) is not None:
         alike = other.train_data == fingerprints["train"] and other.cohort == cohort
-        state = Checkpoints(other.checkpoint_folder).latest() if alike else None
-        others = Checkpoints(other.checkpoint_folder)
+        others = Checkpoints(other.checkpoint_folder, trained_on.model_copy(update={"cell": other.cell, "inputs": None}))
+        try:
+            state = others.latest() if alike else None
+        except CannotGoOn:
+            state = None  # it is that cell's matter; this one trains by itself
         if state is not None and state.step == task.inputs.train.steps and others.hold(list(judged)):
             resumed, trained_by, snapshots = state, other, others
     if ranks.leads:
@@ -149,7 +159,8 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     snapshot = task.run.memory_snapshot and device.type == "cuda" and ranks.leads
     history = memory_history(folder / SNAPSHOT) if snapshot else nullcontext()
     last_checkpoint = LastCheckpoint()
-    scribe = _Scribe(task, folder, log, checkpoints, last_checkpoint)
+    watch = DataWatch(cell.sources, fingerprints, how_to_begin_anew(task.checkpoint_folder))
+    scribe = _Scribe(task, folder, log, checkpoints, last_checkpoint, watch)
     with history:
         engine.run_cell(
             cell,
@@ -162,16 +173,49 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
             ranks=ranks,
             read_snapshot=snapshots.snapshot,
         )
+    if ranks.leads:
+        watch.look()
+
+
+def _trained_on(task: Task, cell: engine.Experiment, cohort: str, fingerprints: dict[str, str]) -> TrainedOn:
+    """What training stands on here and now. Raises CannotGoOn where cells that this one rests on read other videos."""
+    for label, then in task.read_before.items():
+        if then != fingerprints["train"]:
+            raise CannotGoOn(
+                f"{label}, which it rests on, was trained on other videos of the same data.source: they were {short(then)} and "
+                f"are {short(fingerprints['train'])} now; bring them back, or begin anew in another results folder (--results)"
+            )
+    along = cell.inputs.evaluate.val_loss is not None
+    return TrainedOn(
+        cell=task.cell,
+        inputs=task.inputs.identity(),
+        numbers=NUMBERS,
+        knobs=dict(task.solved.knobs),
+        cohort=cohort,
+        data=fingerprints if along else {"train": fingerprints["train"]},
+        latents="pixels" if cell.latents is None else cell.latents.encoding.autoencoder,
+        weights="drawn" if task.weights is None else task.weights.attempt,
+    )
 
 
 class _Scribe:
     """Hears the engine's events, and writes each where it belongs."""
 
     def __init__(
-        self, task: Task, folder: Path, log: EventLog, checkpoints: Checkpoints, last_checkpoint: LastCheckpoint
+        self,
+        task: Task,
+        folder: Path,
+        log: EventLog,
+        checkpoints: Checkpoints,
+        last_checkpoint: LastCheckpoint,
+        watch: DataWatch,
     ) -> None:
         self._task, self._folder, self._log, self._checkpoints = task, folder, log, checkpoints
-        self._last_checkpoint = last_checkpoint
+        self._last_checkpoint, self._watch = last_checkpoint, watch
+
+    @property
+    def _splits_of_training(self) -> tuple[str, ...]:
+        return tuple((self._checkpoints.trained_on or TrainedOn()).data or ())
 
     def follow(self, event: engine.EngineEvent) -> None:
         """Of a rank that does not lead: hear when SIGTERM means a last checkpoint, and write nothing."""
@@ -205,9 +249,11 @@ class _Scribe:
             case engine.HeldOut():
                 append({"type": "held_out_loss", "step": event.step, "value": event.value, "seconds": event.seconds})
             case engine.CheckpointDue():
+                self._watch.look(*self._splits_of_training)  # a state of other videos is not kept
                 self._checkpoints.save(event.state)
                 append({"type": "checkpoint", "step": event.state.step}, durable=True)
             case engine.SnapshotDue():
+                self._watch.look(*self._splits_of_training)
                 self._checkpoints.keep(event.snapshot)
             case engine.JudgedEarlier():
                 files, point = {}, event.point

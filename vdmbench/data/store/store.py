@@ -65,7 +65,12 @@ class Store(Source):
         return self.videos[index].frames
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the split's pixels, descriptions and annotations, however they are sharded, and ``size``."""
+        """SHA-256 (hex) of the split's pixels, descriptions and annotations, however they are sharded, and ``size``; of the
+        files as they are now. Raises DataError where they are not what the index lists, or it lists others than were opened."""
+        if open_index(self.path) != self.index:
+            raise DataError(
+                f"{self.path / INDEX} lists other videos than when it was opened: the data set was replaced meanwhile"
+            )
         described = {video.name: [video.label, video.caption] for video in self.videos if video.label is not None}
         annotations = {
             video.name: {name: rows_hash(rows) for name, rows in self._annotations(number, 0, video.frames).items()}
