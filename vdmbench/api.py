@@ -6,7 +6,7 @@
     vdmbench.run(suite, results="results/tiny")
     study = vdmbench.read_results("results/tiny")
     print(study.frame)
-    vdmbench.report("results/tiny", out="reports/tiny")
+    vdmbench.api.report("results/tiny", out="reports/tiny")
 
 Nothing here imports PyTorch before it is needed.
 """
