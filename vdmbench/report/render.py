@@ -83,6 +83,29 @@ def markdown(table: Table, *, heading: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
+def spreadsheet_text(text: str) -> str:
+    """One line that a spreadsheet shows and does not compute: behind an apostrophe where it would be read as a formula."""
+    line = _one_line(text)
+    return f"'{line}" if re.match(r"\s*[=+\-@]", line) and not _NUMBER.fullmatch(line) else line
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def csv_frame(frame: pd.DataFrame) -> bytes:
+    """A frame as CSV, its texts and column names by :func:`spreadsheet_text`."""
+
+    def shown(value: Any) -> Any:
+        return spreadsheet_text(value) if isinstance(value, str) else value
+
+    safe = frame.rename(columns=shown)
+    for position, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            safe.isetitem(position, safe.iloc[:, position].astype(object).map(shown))
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
 def csv_text(table: Table) -> str:
     """Numbers to nine digits in the header's unit, deviation and count in columns of their own; empty where unknown."""
 
@@ -93,13 +116,13 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     heads = []
     for column in table.columns:
-        heads.append(column.header)
-        heads += [f"{column.header} deviation", f"{column.header} n"] if column.spread else []
+        heads.append(spreadsheet_text(column.header))
+        heads += [f"{heads[-1]} deviation", f"{heads[-1]} n"] if column.spread else []
     writer.writerow(heads)
     for row in table.rows:
         fields = []
         for column, entry in zip(table.columns, row, strict=True):
-            fields.append(number(entry.value) if column.numeric else entry.text)
+            fields.append(number(entry.value) if column.numeric else spreadsheet_text(entry.text))
             fields += [number(entry.deviation), "" if entry.n is None else str(entry.n)] if column.spread else []
         writer.writerow(fields)
     return buffer.getvalue()
@@ -135,7 +158,8 @@ def latex(table: Table) -> str:
     ]
     for index, row in enumerate(table.rows):
         lines += [r"\midrule"] if index in table.breaks else []
-        lines.append(" & ".join(map(shown, row)) + r" \\")
+        line = " & ".join(map(shown, row)) + r" \\"
+        lines.append("{}" + line if line[0] in "[*" else line)  # or the row's end above would take it for its option
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -201,7 +225,7 @@ def _macros(key: str, row: dict[Hashable, Any], scales: dict[str, tuple[float, s
     factor, unit = scales.get(row["quantity"], (1.0, row["unit"]))
     if pd.isna(row["mean"]):
         return [_define(key, latex_text(row["failures"]))]
-    lines = [_define(key, _plain(row["mean"] / factor)) + (f" % {unit}" if unit else "")]
+    lines = [_define(key, _plain(row["mean"] / factor)) + (f" % {_one_line(unit)}" if unit else "")]
     lines += [
         _define(f"{key}/{name}", _plain(row[name] / factor))
         for name in ("deviation", "difference", "low", "high")

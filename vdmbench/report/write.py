@@ -18,7 +18,7 @@ from vdmbench.report.declaration import DeclaredSuite, declared_suite
 from vdmbench.report.encodings import encodings_table
 from vdmbench.report.findings import frontier_table, improvement_table, levels_table, scaling_table
 from vdmbench.report.items import Items
-from vdmbench.report.render import csv_text, html_table, latex, latex_numbers, markdown, table_frame
+from vdmbench.report.render import csv_frame, csv_text, html_table, latex, latex_numbers, markdown, table_frame
 from vdmbench.report.results import Cell, read_results
 from vdmbench.report.streaming import streaming_table
 from vdmbench.report.study import Group, Study
@@ -85,9 +85,9 @@ def write_tables(study: Study, tables: Sequence[Table], out: Path, items: Items 
     summary = items.make("summary", lambda: aggregate(study))
     if summary is not None:
         contents["tables/numbers.tex"] = lambda: _numbers(study, summary, items).encode()
-    contents["data/cells.csv"] = lambda: study.frame.to_csv(index=False, lineterminator="\n").encode()
+    contents["data/cells.csv"] = lambda: csv_frame(study.frame)
     if summary is not None:
-        contents["data/summary.csv"] = lambda: summary.to_csv(index=False, lineterminator="\n").encode()
+        contents["data/summary.csv"] = lambda: csv_frame(summary)
     for table in tables:
         contents[f"tables/{table.name}.parquet"] = lambda table=table: table_frame(table).to_parquet(index=False)  # type: ignore[misc]
     contents["data/cells.parquet"] = lambda: study.frame.to_parquet(index=False)
