@@ -18,6 +18,7 @@ import numpy as np
 
 from vdmbench.data.files.video_file import Annotations, VideoFile
 from vdmbench.data.source import CHANNELS, DataError
+from vdmbench.unpacked import refuse_larger_than_memory
 
 ARRAYS = ("video", "videos")
 """Keys of videos in an ``.npz`` file; what stands beside them are annotations."""
@@ -65,7 +66,9 @@ def read_annotations(path: Path) -> Annotations:
     """All arrays of an ``.npz`` but videos."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name not in ARRAYS}
+            names = [name for name in archive.files if name not in ARRAYS]
+            refuse_larger_than_memory(path, {f"{name}.npy" for name in names})
+            return {name: archive[name] for name in names}
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
@@ -141,6 +144,7 @@ def _state(path: Path) -> tuple[int, ...]:
 @lru_cache(maxsize=1)  # an archive of many videos is inflated once, not once a video
 def _whole(path: Path, key: str, state: tuple[int, ...]) -> np.ndarray:
     try:
+        refuse_larger_than_memory(path, {f"{key}.npy"})
         with np.load(path, allow_pickle=False) as archive:
             array: np.ndarray = archive[key]
             return array

@@ -16,6 +16,7 @@ from vdmbench.report.figures.panels import NothingToDraw
 from vdmbench.report.items import reason
 from vdmbench.report.results import Cell
 from vdmbench.report.study import Group, Study
+from vdmbench.unpacked import refuse_larger_than_memory
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def _loaded(path: Path, name: str) -> np.ndarray | None:
             return loaded
         if not is_zipfile(file):
             raise ValueError("not an npz archive")
+        refuse_larger_than_memory(path, {f"{name}.npy"})
         with np.load(path, allow_pickle=False) as archive:
             return archive.get(name)
 
