@@ -16,6 +16,7 @@ from tests.kinds.syntax import PACKAGE, modules
 KEYS = {"variant", "label"}
 """What a cell, a record or a row of the frame is called by."""
 KNOWN = {
+    "runner/beginning.py:_read_by": "names in a refusal; who is meant is said by the declaration of data",
     "cli/card.py:_lines": "of one record",
     "cli/memory_tables.py:not_simulated": "of one plan",
     "report/claims.py:_judge": "within a group of the study, which is of one experiment",

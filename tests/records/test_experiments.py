@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,33 @@ def test_every_declared_block_must_agree(change, said) -> None:
     found = experiments([cell("a"), cell("b"), cell("a", **change)])
     assert [each.members for each in found] == [[0, 1], [2]]
     assert differences(found) == [said]
+
+
+def seen(of: Declaration, **videos: str) -> Declaration:
+    return replace(of, videos=videos)
+
+
+def test_cells_that_saw_other_videos_under_one_declaration_are_told_apart() -> None:
+    cells = [
+        seen(cell("a"), train="1", test="2"),
+        seen(cell("b"), train="1", test="2"),
+        seen(cell("b", 1), train="1", test="3"),
+        cell("b", 2),  # ended before any data was read
+        seen(cell("a", 1), train="9", test="2"),
+    ]
+    found = experiments(cells)
+    assert [each.members for each in found] == [[0, 1, 3], [2, 3], [3, 4]]
+    assert differences(found) == ["data.videos: content 1 / content 2 / content 3"]
+    assert difference(cells[1], cells[2]) == "data.videos: content 1 / content 2"
+    assert difference(cells[0], cells[4]) == "data.videos: content 1 / content 2"
+    assert difference(cells[0], cells[3]) == "mixer: not set / not set"
+
+
+def test_videos_of_other_declared_data_tell_nothing_apart() -> None:
+    short = [seen(cell("a", data__frames=8, point={"data.frames": 8}), test="1"), seen(cell("b", data__frames=8), test="1")]
+    long = seen(cell("a", data__frames=16, point={"data.frames": 16}), test="2")
+    sampled = seen(cell("b", sample={"frames": 32}, point={"sample.frames": 32}), test="3")
+    assert "data.videos" not in str([each.values for each in experiments([*short, long, sampled])])
 
 
 def test_a_variants_own_settings_need_agree_within_it_alone() -> None:

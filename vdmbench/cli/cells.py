@@ -76,5 +76,5 @@ def _unlike(found: Found, among: list[Found]) -> str:
     first = next(each.history.latest for each in among if each.history.latest.label == record.label)
     if first.identity == record.identity:
         return ""
-    told = difference(*(Declaration(each.variant, each.point, each.declared) for each in (first, record)))
+    told = difference(*(Declaration(each.variant, each.point, each.declared, videos=each.data) for each in (first, record)))
     return f", declared otherwise than the first ({told})" if told else ""

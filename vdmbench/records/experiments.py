@@ -1,8 +1,9 @@
 """Which cells are of one experiment. A name does not tell: a suite that was changed in one number keeps its name.
 
-Cells are of one experiment where every declared field agrees, but for those that are meant to differ: the seed, the swept
-fields of a cell's point, and what a variant sets for itself (its mixers and its ``set``), which must agree within the variant.
-A variant that sets a field itself says nothing of that field for the others, so its cells may stand in several experiments.
+Cells are of one experiment where every declared field agrees, and the videos that one declaration of data gave them, but for
+what is meant to differ: the seed, the swept fields of a cell's point, and what a variant sets for itself (its mixers and its
+``set``), which must agree within the variant. A variant that sets a field itself says nothing of that field for the others, so
+its cells may stand in several experiments.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Declaration:
     """The cell's declared inputs, as its record has them."""
     own: frozenset[str] = frozenset()
     """Paths that the variant's ``set`` names."""
+    videos: Mapping[str, Any] = field(default_factory=dict)
+    """What the cell saw, as its record has it: a hash of each split. A folder may hold other videos by the next run."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ def experiments(cells: Sequence[Declaration], current: Sequence[Declaration] = (
     Every two cells of an experiment agree. A field in which cells of ``current`` differ among each other tells no experiments
     apart.
     """
-    fields = _fields_of([*cells, *current])
+    fields = [each | seen for each, seen in zip(_fields_of([*cells, *current]), _contents([*cells, *current]), strict=True)]
     now = _values_seen(fields[len(cells) :])
     split = {name for name, values in _values_seen(fields).items() if len(values) > 1 and len(now.get(name, ())) <= 1}
     keys = [{name: value for name, value in each.items() if name in split} for each in fields]
@@ -99,12 +102,31 @@ def differences(found: Sequence[Experiment]) -> list[str]:
 
 def difference(one: Declaration, other: Declaration) -> str:
     """In one line, what two cells declare otherwise: ``train.steps: 400 / 800``; the first fields of many."""
-    first, second = _fields_of([one, other])
+    first, second = (each | seen for each, seen in zip(_fields_of([one, other]), _contents([one, other]), strict=True))
     keys = [{path: value for (_, path), value in each.items()} for each in (first, second)]
     unlike = {path: None for path in [*keys[0], *keys[1]] if keys[0].get(path, _UNSET) != keys[1].get(path, _UNSET)}
     lines = [f"{path}: {' / '.join(_shown(key.get(path, _UNSET)) for key in keys)}" for path in _collapsed(list(unlike))]
     more = len(lines) - _SHOWN
     return "; ".join([*lines[:_SHOWN], f"{more} more"] if more > 0 else lines)
+
+
+def _contents(cells: Sequence[Declaration]) -> list[_Key]:
+    """Of each cell which videos it saw, counted as they are met, where one declaration of data has met several."""
+    seen: dict[str, list[str]] = {}
+    each_saw: list[tuple[str, str] | None] = []
+    for cell in cells:
+        sample = cell.inputs.get("sample") or {}
+        asked = json.dumps(
+            [cell.inputs.get("data"), sample.get("frames"), sample.get("known_frames")], sort_keys=True, default=str
+        )
+        saw = json.dumps(cell.videos, sort_keys=True, default=str)
+        if cell.videos and saw not in seen.setdefault(asked, []):
+            seen[asked].append(saw)
+        each_saw.append((asked, saw) if cell.videos else None)
+    return [
+        {(None, "data.videos"): f"content {seen[each[0]].index(each[1]) + 1}"} if each and len(seen[each[0]]) > 1 else {}
+        for each in each_saw
+    ]
 
 
 def _agree(one: _Key, other: _Key) -> bool:

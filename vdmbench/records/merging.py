@@ -97,7 +97,7 @@ class _Declared:
         if record.for_tuning:
             return
         inputs = {name: self._once(part) for name, part in record.declared.items()}
-        declaration = Declaration(record.variant, record.point, inputs, own.get(record.variant, frozenset()))
+        declaration = Declaration(record.variant, record.point, inputs, own.get(record.variant, frozenset()), record.data)
         self._of_suite.setdefault(record.suite, []).append(declaration)
 
     def _once(self, part: Any) -> Any:

@@ -61,7 +61,7 @@ def told_apart(found: Sequence[Cell], declared: DeclaredSuite) -> Parted:
 
 def _declaration(cell: Cell) -> Declaration:
     record = cell.record
-    return Declaration(record.variant, record.point, record.declared, cell.own)
+    return Declaration(record.variant, record.point, record.declared, cell.own, record.data)
 
 
 def _declared(declared: DeclaredSuite, suite: str) -> list[Declaration]:

@@ -304,7 +304,9 @@ def _otherwise(cell: Cell, candidates: Iterable[Cell]) -> str:
     record = cell.record
     for other in (each.record for each in candidates):
         if (other.variant, other.point, other.seed) == (record.variant, record.point, record.seed):
-            told = difference(*(Declaration(each.variant, each.point, each.declared) for each in (record, other)))
+            told = difference(
+                *(Declaration(each.variant, each.point, each.declared, videos=each.data) for each in (record, other))
+            )
             if told:
                 return told
     return ""
