@@ -67,5 +67,5 @@ def test_unknown_names_are_answered_with_the_closest() -> None:
 
 
 def test_a_backend_of_one_op_passes_over_the_others() -> None:
-    contests = op_contests(["attention", "selective_scan"], ["numba"])
+    contests = op_contests(["sliding_attention", "selective_scan"], ["numba"])
     assert [contest.name for contest in contests] == ["selective_scan"]

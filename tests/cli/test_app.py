@@ -90,7 +90,7 @@ def test_doctor_tells_what_is_there_and_how_to_get_the_rest(vdmbench):
 
 def test_a_fault_of_our_own_is_one_line_and_a_report(vdmbench, suite, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("vdmbench.suite.expand", lambda *_: 1 // 0)
+    monkeypatch.setattr("vdmbench.api.expand", lambda *_: 1 // 0)
     outcome = vdmbench("plan", suite)
     assert (outcome.code, outcome.out) == (70, "")
     (line,) = outcome.err.splitlines()
@@ -108,7 +108,7 @@ def test_a_fault_of_our_own_is_one_line_and_a_report(vdmbench, suite, tmp_path, 
 
 
 def test_a_fault_where_nothing_can_be_written_is_one_line_too(vdmbench, suite, monkeypatch):
-    monkeypatch.setattr("vdmbench.suite.expand", lambda *_: 1 // 0)
+    monkeypatch.setattr("vdmbench.api.expand", lambda *_: 1 // 0)
     monkeypatch.setattr("pathlib.Path.write_text", refused)
     outcome = vdmbench("plan", suite)
     assert outcome.code == 70
