@@ -101,7 +101,7 @@ def csv_frame(frame: pd.DataFrame) -> bytes:
     safe = frame.rename(columns=shown)
     for position, dtype in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
-            safe.isetitem(position, safe.iloc[:, position].astype(object).map(shown))
+            safe.isetitem(position, safe.iloc[:, position].astype(object).map(shown).array)
     text: str = safe.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
