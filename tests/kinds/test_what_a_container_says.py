@@ -64,6 +64,7 @@ DECODERS = {
     "engine/latents.py:LatentBatches.__init__": "latents, not video",
     "report/figures/samples.py:_loaded": "clips that vdmbench has written, of a record",
     "report/figures/walls.py:wall_mp4": "writes one",
+    "unpacked.py:refuse_larger_than_memory": "sizes of members alone",
 }
 
 

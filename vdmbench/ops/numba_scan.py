@@ -156,9 +156,9 @@ def run_kernel(kernel: Any, elements: int, *arguments: Any) -> None:
 
 def own_array(parameter: Tensor, dtype: torch.dtype) -> np.ndarray:
     """A copy of a parameter for a kernel. A storage that an array shares cannot be resized again, and sharding (FSDP) frees the
-    gathered parameters so."""
-    copied: np.ndarray = parameter.detach().to(dtype, copy=True).contiguous().numpy()
-    return copied
+    gathered parameters so. The copy is no tensor: memory is planned without it."""
+    wide = {torch.float32: np.float32, torch.float64: np.float64}[dtype]
+    return np.array(parameter.detach().tolist(), wide)
 
 
 class _Padding:
