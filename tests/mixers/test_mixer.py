@@ -234,8 +234,8 @@ def test_steps_equal_the_full_pass_and_carry_the_state_that_is_counted(name: str
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in registry.mixers if "state" in entry.load_options().model_fields])
-def test_a_state_larger_than_any_memory_is_counted_before_it_is_allocated(name: str) -> None:
+def test_the_largest_state_that_can_be_declared_is_counted_before_it_is_allocated(name: str) -> None:
     """So that a plan refuses it, and no kernel runs out of memory."""
     with torch.device("meta"):
-        mixer = make(name, {"state": 2**40})
-    assert mixer.state_size(16) >= 2**40 * mixer.inner_width
+        mixer = make(name, {"state": 2**16})
+    assert mixer.state_size(16) >= 2**16 * mixer.inner_width
