@@ -4,7 +4,7 @@
     python benchmarks/simulated_memory.py --frames 7200    # seconds and memory of one simulation, at the published widths
 
 The first trains and samples every mixer twice on the CPU: simulated, and really. What is compared: the sizes of all storages
-in order; the peak of both; and the peak that PyTorch's CPU allocator counts, told by torch.profiler. The allocator sees what
+in order; the peak of both; and the peak that PyTorch's CPU allocator counts. The allocator sees what
 kernels take inside themselves too, and not what Numba's kernels take through NumPy. oneDNN, whose LSTM keeps a workspace of
 unknown size, is switched off for the LSTM. The second simulates CUDA for training and sampling steps of one clip, each mixer
 in one direction and in a fresh process. Rows go to benchmarks/cpu/simulated_memory.json and simulated_memory_frames.json.
@@ -17,10 +17,8 @@ import json
 import multiprocessing
 import os
 import resource
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ import torch
 from vdmbench import registry
 from vdmbench.matching.simulation import run_steps, simulate, trace_workload
 from vdmbench.matching.workload import Workload
+from vdmbench.measure.live_tensors import LiveTensors
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.records.atomic import write_atomically
 from vdmbench.suite.blocks import Sample, Train
@@ -66,29 +65,19 @@ def described(
                     Sample(clips=2 * batch, batch_size=batch))  # fmt: skip
 
 
-class _Marks(StorageTracker):
-    """Marks the phases in a profile, and follows nothing."""
+class _Phases(StorageTracker):
+    """Tells a count of live tensors its phases, and follows nothing."""
 
-    def phase(self, name: str) -> AbstractContextManager[None]:
-        return torch.profiler.record_function(f"phase {name}")  # type: ignore[return-value]
+    def __init__(self, live: LiveTensors) -> None:
+        super().__init__("cpu")
+        self.phase = live.phase  # type: ignore[method-assign]
 
 
 def allocator_peaks(workload: Workload) -> dict[str, int]:
     """Peak of each phase by the CPU allocator's own count."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run_steps(workload, torch.device("cpu"), _Marks("cpu"))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "profile.json"
-        profile.export_chrome_trace(str(path))
-        events = json.loads(path.read_text())["traceEvents"]
-    counts = [(event["ts"], event["args"]) for event in events if event["name"] == "[memory]"]
-    first = min(counts, key=lambda each: each[0])[1]
-    before = first["Total Allocated"] - first["Bytes"]
-    peaks = {}
-    for mark in (event for event in events if event["name"].startswith("phase ")):
-        inside = (count["Total Allocated"] for at, count in counts if mark["ts"] <= at <= mark["ts"] + mark["dur"])
-        peaks[mark["name"].removeprefix("phase ")] = max(inside) - before
-    return peaks
+    with LiveTensors() as live:
+        run_steps(workload, torch.device("cpu"), _Phases(live))
+    return live.peaks
 
 
 def hold_against_the_cpu(name: str, temporal: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 from tests.memory.workloads import mixer, workload
 from vdmbench import registry
 from vdmbench.matching.simulation import run_steps, trace_workload
+from vdmbench.measure.live_tensors import LiveTensors
 from vdmbench.memory.storages import StorageTracker
 
 CPU = torch.device("cpu")
@@ -47,28 +48,22 @@ def test_the_storages_of_a_real_run_are_simulated_one_by_one(temporal):
     assert list(simulated.owners.values()) == list(real.owners.values())
 
 
-class _Marks(StorageTracker):
-    """Marks the phases in a profile, and follows nothing."""
+class _Phases(StorageTracker):
+    """Tells a count of live tensors its phases, and follows nothing."""
 
-    def phase(self, name):
-        return torch.profiler.record_function(f"phase {name}")
+    def __init__(self, live):
+        super().__init__("cpu")
+        self.phase = live.phase
 
 
 @pytest.mark.parametrize("name", ["attention", "s4d", "gated-delta-net"])
-def test_the_allocator_of_the_cpu_counts_the_same_peak(name, tmp_path, monkeypatch):
+def test_the_allocator_of_the_cpu_counts_the_same_peak(name, monkeypatch):
     # oneDNN's inner product takes scratch through the allocator that no operator shows, up to 64 KiB here.
     monkeypatch.setattr("vdmbench.ops.linear._pays", lambda x: False)
     # PyTorch's fused attention of narrow heads packs them in room of its own, which no operator shows.
     described = workload(mixer(name, **({"backend": "math"} if name == "attention" else {})))
     simulated = trace_workload(described, device="cpu")
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run_steps(described, CPU, _Marks("cpu"))
-    profile.export_chrome_trace(str(tmp_path / "profile.json"))
-    events = json.loads((tmp_path / "profile.json").read_text())["traceEvents"]
-    counts = [(event["ts"], event["args"]) for event in events if event["name"] == "[memory]"]
-    _, first = min(counts, key=lambda each: each[0])
-    before = first["Total Allocated"] - first["Bytes"]
+    with LiveTensors() as live:
+        run_steps(described, CPU, _Phases(live))
     for phase in simulated.phases:
-        mark = next(event for event in events if event["name"] == f"phase {phase.name}")
-        peak = max(count["Total Allocated"] for at, count in counts if mark["ts"] <= at <= mark["ts"] + mark["dur"]) - before
-        assert peak == pytest.approx(simulated.requested_peak(phase), rel=0.01)
+        assert live.peaks[phase.name] == pytest.approx(simulated.requested_peak(phase), rel=0.01)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
+from torch._C._profiler import _ExtraFields_Allocation
 from torch.profiler import ProfilerActivity, profile, record_function
 
 _MARK = "vdmbench phase "
@@ -43,7 +44,7 @@ class LiveTensors:
     def __exit__(self, *exception: Any) -> None:
         self._profile.__exit__(*exception)
         if exception[0] is None:
-            self.peaks = _peaks(self._profile.profiler.kineto_results.events())  # type: ignore[union-attr]
+            self.peaks = _peaks(self._profile.profiler.kineto_results.experimental_event_tree())  # type: ignore[union-attr]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -55,13 +56,27 @@ class LiveTensors:
 
 def _peaks(events: list[Any]) -> dict[str, int]:
     changes, phases = [], []
-    for event in events:
-        if event.name() == "[memory]":
-            changes.append((event.start_ns(), event.nbytes()))
-        elif event.name().startswith(_MARK):
-            phases.append((event.name().removeprefix(_MARK), event.start_ns(), event.start_ns() + event.duration_ns()))
-    alive, counts = 0, []
-    for at, nbytes in sorted(changes, key=lambda change: change[0]):
-        alive += nbytes
-        counts.append((at, alive))
+    for event in _with_all_below(events):
+        if isinstance(event.extra_fields, _ExtraFields_Allocation):
+            changes.append((event.start_time_ns, event.extra_fields.ptr, event.extra_fields.alloc_size))
+        elif event.name.startswith(_MARK):
+            phases.append((event.name.removeprefix(_MARK), event.start_time_ns, event.end_time_ns))
+    # PyTorch keeps the sizes of blocks from one profile to the next. A block of an earlier profile that was freed outside any
+    # leaves its size behind, and a later block at its address, older than this count, would be taken off it with that size.
+    alive: dict[int, int] = {}
+    held, counts = 0, []
+    for at, address, nbytes in sorted(changes, key=lambda change: change[0]):
+        held -= alive.pop(address, 0)
+        if nbytes > 0:
+            alive[address] = nbytes
+            held += nbytes
+        counts.append((at, held))
     return {name: max(count for at, count in counts if begin <= at <= end) for name, begin, end in phases}
+
+
+def _with_all_below(events: list[Any]) -> Iterator[Any]:
+    waiting = list(events)
+    while waiting:
+        event = waiting.pop()
+        yield event
+        waiting.extend(event.children)
