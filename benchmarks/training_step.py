@@ -100,9 +100,14 @@ def serve(overrides: list[str]) -> None:
     import vdmbench
     from vdmbench.measure import process_memory
 
-    # As the worker of a cell begins; the older tree's may not keep the heap.
+    # As the worker of a cell begins; the older tree's may not keep the heap, and may fill what is created empty.
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        from vdmbench.engine.determinism import repeat_bits
+    except ImportError:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        repeat_bits()
     getattr(process_memory, "keep_heap", lambda: None)()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer

@@ -150,7 +150,8 @@ class Trainer:
         self, batches: list[UInt8[Tensor, "batch frames channels height width"]], told: list[Told] | None = None
     ) -> Float[Tensor, ""]:
         """The work of :meth:`step` on the device, and the loss left there: all that memory is planned from."""
-        self.network.train()
+        if not all(module.training for module in self.network.modules()):
+            self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for part, clips in enumerate(batches):

@@ -69,11 +69,12 @@ def _rehearse(task: Task) -> Rehearsal:
     import torch
 
     from vdmbench import engine
+    from vdmbench.engine.determinism import repeat_bits
     from vdmbench.matching import resolve
     from vdmbench.matching.rehearsal import rehearse
 
     device = engine.pick_device(task.run.device)
     if task.run.threads is not None:
         torch.set_num_threads(task.run.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    repeat_bits()
     return rehearse(resolve(task.inputs, task.solved.knobs).workload, device)

@@ -93,6 +93,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
     import torch
 
     from vdmbench import engine
+    from vdmbench.engine.determinism import repeat_bits
     from vdmbench.matching import resolve
     from vdmbench.measure import capture, hardware_cohort
     from vdmbench.measure.process_memory import keep_heap
@@ -105,8 +106,7 @@ def _run(task: Task, folder: Path, log: EventLog, device: torch.device, ranks: e
         torch.set_num_threads(task.run.threads)
     elif device.type == "cpu" and ranks.count > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // ranks.count))
-    # Where an op has no deterministic form the run still goes on: its warning stands in stderr.log.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    repeat_bits()  # its warnings stand in stderr.log
     if device.type == "cpu":
         keep_heap()
     environment = capture()
