@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vdmbench.networks.recomputation import recompute_blocks
+from vdmbench.ops.backends import settle_for_the_compiler
 from vdmbench.suite.blocks import Sample, Train
 
 
@@ -51,12 +52,19 @@ def compiled(network: nn.Module) -> nn.Module:
     What the compiler refuses is raised where it is called. So is being compiled more often than the compiler's limit, after
     which it would go on un-compiled. Parts that it leaves to Python (``graph_breaks``) are counted, for the record.
     """
+    prepare_compiler()
+    # Every shape that comes is known, and warmed up.
+    return cast(nn.Module, torch.compile(network, dynamic=False))
+
+
+def prepare_compiler() -> None:
+    """Make the compiler refuse aloud, and take every network of this package as one graph."""
     import torch._dynamo.config as config
 
     config.suppress_errors = False
     config.fail_on_recompile_limit_hit = True
-    # Every shape that comes is known, and warmed up.
-    return cast(nn.Module, torch.compile(network, dynamic=False))
+    config.allow_rnn = True  # else an LSTM parts the graph
+    settle_for_the_compiler()
 
 
 def graph_breaks() -> int:

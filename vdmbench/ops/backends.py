@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Recorder = dict[str, set[str]]
@@ -130,14 +131,39 @@ def choose(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Backend:
 
 def compute(op: str, requested: str, tensor: Tensor, *arguments: Any) -> Any:
     """Run the backend of :func:`choose` on the arguments, and tell the recorders which one it was."""
+    if torch.compiler.is_compiling():
+        return _chosen_for_the_compiler(op, requested, tensor.device.type, *arguments).run(*arguments)
     chosen = choose(op, requested, tensor, *arguments)
     result = chosen.run(*arguments)
-    recorders = _recorders.get()
-    if recorders:
-        name = chosen.name if chosen.ran is None else chosen.ran(*arguments)
-        for recorder in recorders:
-            recorder.setdefault(op, set()).add(name)
+    if _recorders.get():
+        _told(op, chosen.name if chosen.ran is None else chosen.ran(*arguments))
     return result
+
+
+def _chosen_for_the_compiler(op: str, requested: str, device: str, *arguments: Any) -> Backend:
+    """As :func:`choose` and the recorders, in what the compiler can follow: what asks the machine is called while it traces."""
+    able = _able(op, requested, device).split()
+    tried = (each for each in _ops[op] if each.name in able)
+    chosen = next(each for each in tried if each.refuses is None or each.refuses(*arguments) is None)
+    _told(op, chosen.name)
+    return chosen
+
+
+def _able(op: str, requested: str, device: str) -> str:
+    """Names of those that can run on the device, if they take the arguments: one string, a constant to the compiler."""
+    asked = [each for each in _ops[op] if each.name == requested or (requested == "auto" and not each.by_name_only)]
+    return " ".join(each.name for each in asked if each.why_not(device) is None)
+
+
+def _told(op: str, name: str) -> None:
+    for recorder in _recorders.get():
+        recorder.setdefault(op, set()).add(name)
+
+
+def settle_for_the_compiler() -> None:
+    """Let the compiler call what it cannot trace here, once a trace, and take the answer for a constant."""
+    for function in (_able, _told):
+        torch.compiler.assume_constant_result(function)
 
 
 def _hint(name: str, known: list[str]) -> str:
@@ -181,8 +207,8 @@ def simulating(device: str, packages: Collection[str] | None = None) -> Iterator
 
 
 def simulated_device() -> str | None:
-    """The device type of :func:`simulating`, None outside it."""
-    simulated = _simulated.get()
+    """The device type of :func:`simulating`, None outside it, as always where the compiler traces."""
+    simulated = None if torch.compiler.is_compiling() else _simulated.get()
     return simulated.device if simulated else None
 
 
