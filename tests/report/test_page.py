@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -9,6 +12,7 @@ import pytest
 from tests.report.synthetic import make_record, store
 from vdmbench.records import MetricResult
 from vdmbench.report import Study, write_report
+from vdmbench.report.page import build_page
 from vdmbench.report.page.summary import warnings_of
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -156,3 +160,26 @@ def test_only_a_distance_between_sets_is_held_against_published_counts(controls)
     result = MetricResult(name="score", value=0.5, n_real=16, n_generated=16, controls=controls)
     study = Study.of([make_record("attention", seed=seed, metrics={"score": result}) for seed in range(3)])
     assert any("published Fréchet distances" in text for text in warnings_of(study)) == bool(controls)
+
+
+def test_a_page_of_many_cells_holds_every_card_packed(study, monkeypatch) -> None:
+    """Unpacked, they are what a page of few cells shows; a large file to download is the same text."""
+    parts = {"title": "many", "tables": [], "figures": {}, "undrawn": {}, "walls": [], "downloads": {"cells.csv": "a,b\n" * 9}}
+    plain = build_page(study, **parts)
+    monkeypatch.setattr("vdmbench.report.page.page.PACKED_FROM", 1)
+    monkeypatch.setattr("vdmbench.report.page.page.PACKED_TEXT", 1)
+    page = build_page(study, **parts)
+    assert page == build_page(study, **parts)
+    held = json.loads(re.search(r'id="packed-cards">(.*?)</script>', page)[1])
+    bodies = [body for piece in held["pieces"] for body in json.loads(_unpacked(piece))]
+    inside = [f"<div>{body}</div></details>" for body in bodies]
+    assert len(bodies) == len(study.cells)
+    assert all(card in plain and card not in page for card in inside)
+    assert re.findall(r'data-card="(\d+)"', page) == [str(place) for place in range(len(bodies))]
+    assert _unpacked(re.search(r'data-packed="(.*?)"', page)[1]) == "a,b\n" * 9
+    reader = _Page(page)
+    assert "matched parameters.network" not in reader.text
+
+
+def _unpacked(text: str) -> str:
+    return gzip.decompress(base64.b64decode(text)).decode()

@@ -9,8 +9,10 @@ its cells may stand in several experiments.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 MIXER_FORMS = frozenset({"mixer", "pattern", "blocks"})
@@ -142,35 +144,57 @@ def _values_seen(fields: Sequence[_Key]) -> dict[_Field, set[str]]:
 
 
 def _fields_of(cells: Sequence[Declaration]) -> list[_Key]:
-    """Of each cell, the fields that must agree. One that a cell leaves out, and others declare, is there as not set."""
-    free = {path for cell in cells for path in _swept(cell.point)}
+    """Of each cell, the fields that must agree. One that a cell leaves out, and others declare, is there as not set.
+
+    Which fields those are is asked once of all cells that answer alike: a folder holds ten thousand of a few kinds.
+    """
+    free = frozenset(path for point in _once(cell.point for cell in cells) for path in _swept(point))
     every = [dict(_leaves(cell.inputs)) for cell in cells]
     shared = dict.fromkeys(path for leaves in every for path in leaves)
     of_variant: dict[str, dict[str, None]] = {}
+    paths_seen = set[tuple[str, frozenset[str], tuple[str, ...]]]()
     for cell, leaves in zip(cells, every, strict=True):
-        own = [path for path in leaves if _within(path, MIXER_FORMS | _BEFORE | cell.own)]
-        of_variant.setdefault(cell.variant, {}).update(dict.fromkeys(own))
+        kind = (cell.variant, cell.own, tuple(leaves))
+        if kind not in paths_seen:
+            paths_seen.add(kind)
+            own = [path for path in leaves if _within(path, MIXER_FORMS | _BEFORE | cell.own)]
+            of_variant.setdefault(cell.variant, {}).update(dict.fromkeys(own))
+    asked: dict[Any, list[tuple[_Field, str]]] = {}
     answer = []
     for cell, leaves in zip(cells, every, strict=True):
-        key: _Key = {}
-        swept = _swept(cell.point, cell.variant)
-        for path in shared:
-            if _within(path, MIXER_FORMS | _BEFORE | cell.own | swept) or path in _NOT_COMPARED:
-                continue
-            block, _, rest = path.partition(".")
-            unmatched = block in _OF_MATCHED and cell.inputs.get(block) is None
-            if unmatched or (block == "reference" and _within(rest, free | MIXER_FORMS)):
-                continue
-            key[None, path] = leaves.get(path, _UNSET)
-        for path in of_variant[cell.variant]:
-            inside = _of_the_first(path)
-            if not (_within(path, swept) or (inside != path and (_within(inside, free) or inside in _NOT_COMPARED))):
-                key[cell.variant, path] = leaves.get(path, _UNSET)
+        unmatched = frozenset(block for block in _OF_MATCHED if cell.inputs.get(block) is None)
+        alike = (cell.variant, cell.own, frozenset(cell.point), unmatched)
+        if alike not in asked:
+            asked[alike] = list(_must_agree(cell, shared, of_variant.get(cell.variant, {}), free, unmatched))
+        key = {name: leaves.get(path, _UNSET) for name, path in asked[alike]}
+        swept = _swept(cell.point, cell.variant) if unmatched or cell.inputs.keys() & _OF_MATCHED else frozenset()
         for block in _OF_MATCHED:
             if block in cell.inputs and not _within(block, swept):
-                key[cell.variant, block] = _UNSET if cell.inputs[block] is None else "set"
+                key[cell.variant, block] = _UNSET if block in unmatched else "set"
         answer.append(key)
     return answer
+
+
+def _once(points: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The paths of the points, each set of them once."""
+    return list(dict.fromkeys(tuple(point) for point in points))
+
+
+def _must_agree(
+    cell: Declaration, shared: Iterable[str], own: Iterable[str], free: frozenset[str], unmatched: frozenset[str]
+) -> Iterator[tuple[_Field, str]]:
+    """The fields of a cell that must agree, of those that all cells share and of its variant's own, and where each is found."""
+    swept = _swept(cell.point, cell.variant)
+    left_out = MIXER_FORMS | _BEFORE | cell.own | swept
+    for path in shared:
+        block, _, rest = path.partition(".")
+        aside = path in _NOT_COMPARED or block in unmatched or (block == "reference" and _within(rest, free | MIXER_FORMS))
+        if not aside and not _within(path, left_out):
+            yield (None, path), path
+    for path in own:
+        inside = _of_the_first(path)
+        if not (_within(path, swept) or (inside != path and (_within(inside, free) or inside in _NOT_COMPARED))):
+            yield (cell.variant, path), path
 
 
 def _of_the_first(path: str) -> str:
@@ -180,8 +204,8 @@ def _of_the_first(path: str) -> str:
     return path
 
 
-def _swept(point: Mapping[str, Any], variant: str | None = None) -> frozenset[str]:
-    """Swept paths as a cell's inputs have them, ``variants.NAME.`` taken off: of one variant's own axes, or of all."""
+def _swept(point: Iterable[str], variant: str | None = None) -> frozenset[str]:
+    """The paths of a point as a cell's inputs have them, ``variants.NAME.`` taken off: of one variant's own axes, or of all."""
     paths = set()
     for path in point:
         head, _, rest = path.partition(".")
@@ -203,7 +227,19 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", json.dumps(value, sort_keys=True, default=str)
+            yield f"{prefix}{name}", _as_json(value)
+
+
+def _as_json(value: Any) -> str:
+    if value.__class__ in (str, int, bool, float, NoneType):  # most are, and most of them are the same few
+        return _plain_as_json(value.__class__, value)
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+@lru_cache(4096)
+def _plain_as_json(_: type, value: Any) -> str:
+    """By the type too: 1, 1.0 and true are equal, and not the same."""
+    return json.dumps(value)
 
 
 def _differing(key: _Key, among: Sequence[_Key]) -> dict[str, str]:

@@ -7,7 +7,6 @@ disagree on the bytes of one attempt.
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
 import secrets
@@ -52,7 +51,7 @@ def merge_results(sources: Sequence[ResultsFolder], target: ResultsFolder) -> Me
         for history in source.histories():
             declared.add(history.latest, own)
             for attempt in source.attempt_folders(history.identity):
-                name = attempt.path.relative_to(source.path)
+                name = Path("cells", history.identity, "attempts", attempt.path.name)
                 if not attempt.record.exists():
                     merged.unfinished.append(attempt.path)
                     continue
@@ -112,24 +111,46 @@ class _Declared:
         return lines
 
 
-def _files(folder: Path) -> set[Path]:
+def _files(folder: Path) -> set[str]:
     """Relative paths of the files in an attempt's folder, without what a killed write left."""
-    found = set()
-    for path in folder.rglob("*"):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ResultsError(f"{path}: neither file nor folder; an attempt holds nothing else, so this one is not merged")
-        if path.is_file() and not path.name.startswith(_TEMPORARY):
-            found.add(path.relative_to(folder))
+    found, waiting = set(), [""]
+    while waiting:
+        below = waiting.pop()
+        with naming(folder / below), os.scandir(folder / below) as entries:
+            for entry in entries:
+                name = f"{below}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{name}/")
+                elif not entry.is_file(follow_symlinks=False):
+                    raise ResultsError(
+                        f"{folder / name}: neither file nor folder; an attempt holds nothing else, so this one is not merged"
+                    )
+                elif not entry.name.startswith(_TEMPORARY):
+                    found.add(name)
     return found
 
 
-def _differing(one: Path, other: Path) -> Path | None:
+def _differing(one: Path, other: Path) -> str | None:
     """A file that is not the same in both attempts."""
     first, second = _files(one), _files(other)
-    for name in sorted(first | second):
-        if name not in first or name not in second or not filecmp.cmp(one / name, other / name, shallow=False):
-            return name
-    return None
+    return next((name for name in sorted(first | second) if name not in first & second or not _same(one, other, name)), None)
+
+
+def _same(one: Path, other: Path, name: str) -> bool:
+    """Whether a file holds the same bytes in both folders; read, and not told by size and time."""
+    with (
+        naming(one / name),
+        open(f"{one}/{name}", "rb") as first,
+        naming(other / name),
+        open(f"{other}/{name}", "rb") as second,
+    ):
+        while (piece := first.read(_PIECE)) == second.read(_PIECE):
+            if not piece:
+                return True
+    return False
+
+
+_PIECE = 1 << 20
 
 
 def _refuse_conflict(one: Path, other: Path) -> None:
@@ -142,12 +163,17 @@ def _refuse_conflict(one: Path, other: Path) -> None:
 
 def _copy(source: Path, copy: Path) -> None:
     """Copy an attempt, make it durable, and read it back against the original."""
+    folders = set[str]()
     for name in sorted(_files(source)):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        with naming(source / name):
-            shutil.copy2(source / name, copy / name)
-        with naming(copy / name), (copy / name).open("rb") as file:
-            os.fsync(file.fileno())
+        original, written = f"{source}/{name}", f"{copy}/{name}"
+        if (parent := os.path.dirname(written)) not in folders:
+            os.makedirs(parent, exist_ok=True)
+            folders.add(parent)
+        with naming(source / name), open(original, "rb") as file, naming(copy / name), open(written, "xb") as other:
+            shutil.copyfileobj(file, other, _PIECE)
+            other.flush()
+            os.fsync(other.fileno())
+        shutil.copystat(original, written)
     if (name_of_wrong := _differing(source, copy)) is not None:
         raise ResultsError(f"{source / name_of_wrong}: read differently twice, or changed while it was copied; merge again")
 
@@ -155,7 +181,7 @@ def _copy(source: Path, copy: Path) -> None:
 def _place(copy: Path, place: Path) -> None:
     """Give a complete copy its name: readers see the whole attempt or none of it."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
-        fsync_folder(folder)
+    for folder, _, _ in os.walk(copy):
+        fsync_folder(Path(folder))
     os.rename(copy, place)
     fsync_folder(place.parent)

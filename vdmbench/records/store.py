@@ -19,6 +19,7 @@ Nothing else is truth; any index can be deleted. Names come from identities and 
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import time
@@ -143,6 +144,10 @@ def _printable(value: object) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
+def _attempt_name(record: Record) -> str:
+    return f"{record.attempt.ordinal:04d}-{record.attempt.id}"
+
+
 _ATTEMPT = re.compile(r"[0-9]{4,9}-[0-9A-Za-z]{1,40}")
 
 
@@ -240,8 +245,7 @@ class ResultsFolder:
 
     def folder_of(self, record: Record) -> AttemptFolder:
         """Where the attempt of ``record`` is."""
-        attempt = f"{record.attempt.ordinal:04d}-{record.attempt.id}"
-        return AttemptFolder(self.cell_folder(record.identity) / "attempts" / attempt)
+        return AttemptFolder(self.cell_folder(record.identity) / "attempts" / _attempt_name(record))
 
     def this_process(self, *, by_name: bool = False) -> ProcessIdentity:
         """Who makes an attempt now; host and boot are hidden unless they are to be told ``by_name``."""
@@ -299,9 +303,12 @@ class ResultsFolder:
     def attempt_folders(self, identity: str) -> list[AttemptFolder]:
         """Those of the cell, in order; what else lies among them (an editor's backup, a file of a desktop) is none."""
         parent = self.cell_folder(identity) / "attempts"
-        if not parent.is_dir():
+        try:
+            with os.scandir(parent) as entries:
+                names = sorted(entry.name for entry in entries if _ATTEMPT.fullmatch(entry.name) and entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return [AttemptFolder(path) for path in sorted(parent.iterdir()) if _ATTEMPT.fullmatch(path.name) and path.is_dir()]
+        return [AttemptFolder(parent / name) for name in names]
 
     def ended_attempts(self, identity: str) -> frozenset[str]:
         """Ids of those attempts at the cell that have left a record, usable or not; no record is read."""
@@ -338,10 +345,9 @@ class ResultsFolder:
                 f"{folder.path}: a record of cell {_printable(record.identity)}, in the folder of another: "
                 "it was moved by hand, move it back"
             )
-        if self.folder_of(record).path.name != folder.path.name:
+        if (attempt := _attempt_name(record)) != folder.path.name:
             raise ResultsError(
-                f"{folder.path}: a record of attempt {self.folder_of(record).path.name}, in the folder of another: "
-                "it was moved by hand, move it back"
+                f"{folder.path}: a record of attempt {attempt}, in the folder of another: it was moved by hand, move it back"
             )
 
     def _read(self, folder: AttemptFolder) -> Record | None:

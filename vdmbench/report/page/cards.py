@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from vdmbench.records import PHASES, MetricResult, Record, measured_over_planned
@@ -16,8 +17,28 @@ _LONG = ("packages", "variables")
 """Parts of the environment that the record holds and a card does not repeat."""
 
 
-def cell_card(cell: Cell, label: str, where: str) -> str:
-    """A closed ``<details>``; its summary line names variant, point, seed and status."""
+@dataclass(frozen=True)
+class Card:
+    """A closed ``<details>``."""
+
+    words: str
+    """What it is found by, in HTML."""
+    head: str
+    """Its summary line, in HTML."""
+    body: str
+    """What opening it shows, in HTML."""
+
+    def html(self, place: int | None = None) -> str:
+        """The element; with ``place`` its body is left out, and is the so-manieth of those that are packed."""
+        packed = "" if place is None else f' data-card="{place}"'
+        body = self.body if place is None else ""
+        return (
+            f'<details class="cell" data-words="{self.words}"{packed}><summary>{self.head}</summary><div>{body}</div></details>'
+        )
+
+
+def cell_card(cell: Cell, label: str, where: str) -> Card:
+    """The card of one cell; its summary line names variant, point, seed and status."""
     record = cell.record
     state = "ok" if cell.status == "ok" else "failed"
     parts = [
@@ -40,7 +61,7 @@ def cell_card(cell: Cell, label: str, where: str) -> str:
         f'<i class="{state}">{escaped(record.status)}</i>'
     )
     words = escaped(f"{label} {where} seed {record.seed} {record.status}".lower())
-    return f'<details class="cell" data-words="{words}"><summary>{head}</summary><div>{"".join(parts)}</div></details>'
+    return Card(words, head, "".join(parts))
 
 
 def _facts(title: str, facts: list[tuple[str, Any]]) -> str:

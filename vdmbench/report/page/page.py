@@ -14,6 +14,7 @@ from vdmbench.report.figures.walls import Wall
 from vdmbench.report.items import Items
 from vdmbench.report.page.cards import cell_card
 from vdmbench.report.page.inline_svg import escaped, themed
+from vdmbench.report.page.packed import PACKED_FROM, PACKED_TEXT, packed, packed_bodies
 from vdmbench.report.page.summary import summary_section
 from vdmbench.report.render import html_table
 from vdmbench.report.study import Study
@@ -146,14 +147,19 @@ def _method_section(study: Study) -> str:
 
 
 def _cells_section(study: Study, items: Items) -> str:
-    cards = [
+    made = [
         items.make(f"card of {cell.record.label}", partial(cell_card, cell, label, study.title(group)))
         for cell, label, group in zip(study.cells, study.frame["label"], study.group_of, strict=True)
         if cell.attempts
     ]
+    cards = [card for card in made if card is not None]
+    if len(cards) < PACKED_FROM:
+        shown = "".join(card.html() for card in cards)
+    else:
+        shown = "".join(card.html(place) for place, card in enumerate(cards)) + packed_bodies([card.body for card in cards])
     return (
         '<section id="cells"><h2>Cells</h2><label class="filter">Filter <input type="search" data-filter-cells></label>'
-        f"{''.join(card for card in cards if card is not None)}</section>"
+        f"{shown}</section>"
     )
 
 
@@ -175,6 +181,11 @@ def _notes_section(notes: Sequence[str]) -> str:
 def _downloads_section(downloads: Mapping[str, str]) -> str:
     links = ""
     for name, text in downloads.items():
+        if len(text) >= PACKED_TEXT:
+            links += (
+                f'<li><a download="{escaped(name)}" href="#downloads" data-packed="{packed(text)}">{escaped(name)}</a></li>'
+            )
+            continue
         content = base64.b64encode(text.encode()).decode()
         address = f"data:text/csv;charset=utf-8;base64,{content}"
         links += f'<li><a download="{escaped(name)}" href="{address}">{escaped(name)}</a></li>'

@@ -98,5 +98,28 @@ if (play) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) Promise.all(walls.map((wall) => wall.image.decode())).then(() => setPlaying(false));
 }
 
+// Of many cells, what is inside a card is unpacked when it is opened; so is a large file when it is asked for.
+const unpacked = (text) => {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+};
+const held = document.querySelector("#packed-cards");
+if (held) {
+  const { together, pieces } = JSON.parse(held.textContent);
+  for (const cell of all("details[data-card]")) {
+    cell.addEventListener("toggle", async () => {
+      const place = Number(cell.dataset.card);
+      cell.lastElementChild.innerHTML = JSON.parse(await unpacked(pieces[Math.floor(place / together)]))[place % together];
+    }, { once: true });
+  }
+}
+for (const link of all("a[data-packed]")) {
+  link.addEventListener("click", async (event) => {
+    event.preventDefault();
+    link.href = URL.createObjectURL(new Blob([await unpacked(link.dataset.packed)], { type: "text/csv" }));
+    link.click();
+  }, { once: true });
+}
+
 // A link to a cell opens it.
 document.documentElement.dataset.ready = "true";
