@@ -217,6 +217,12 @@ sources.add(
     "procedural sprites that move and bounce; needs nothing",
 )
 sources.add(
+    "shapes",
+    "vdmbench.data.procedural.shapes:Shapes",
+    f"{_SOURCE_OPTIONS}:ShapesOptions",
+    "procedural: one flat shape of one colour that moves on a flat ground; needs nothing",
+)
+sources.add(
     "maze",
     "vdmbench.data.procedural.maze:Maze",
     f"{_SOURCE_OPTIONS}:MazeOptions",

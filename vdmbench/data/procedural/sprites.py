@@ -7,7 +7,6 @@ colours, pattern and place in the stacking, and never jumps: frames out of order
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from vdmbench.data.procedural.motion import bounced, heading
+from vdmbench.data.procedural.outlines import Plane, cross, disc, hexagon, ring, square, star, triangle
 from vdmbench.data.procedural.source import ProceduralSource
-from vdmbench.data.procedural.words import colour_name, direction_name, listed
+from vdmbench.data.procedural.words import an, colour_name, listed
 from vdmbench.data.source import DataError, Description, Split
 
 _RIM, _RIM_SHADE = 0.12, 0.45  # width and darkness of the band along an outline, which keeps sprites apart
-
-Plane = Float32[np.ndarray, "frames rows columns"]
 
 
 class Sprites(ProceduralSource):
@@ -128,21 +127,15 @@ class _Sprite:
     def words(self) -> str:
         """Such as ``a red striped star``."""
         said = " ".join([colour_name(self.colours[0].tolist()), _PATTERN_WORDS[_name(self.pattern)], _name(self.shape)])
-        return f"{'an' if said[0] in 'aeio' else 'a'} {' '.join(said.split())}"
+        return an(" ".join(said.split()))
 
     def heading(self, time: int) -> str:
         """The direction in which it moves from frame ``time`` to the next."""
-        (left, right), (top, bottom) = self._centre(np.array([time, time + 1]))
-        return direction_name(math.atan2(bottom - top, right - left) / (2 * math.pi))
+        return heading(self._centre(np.array([time, time + 1])))
 
     def _centre(self, time: np.ndarray) -> Float64[np.ndarray, "2 frames"]:
-        """Across and down, in sides of the frame.
-
-        Bouncing between walls is a straight motion folded to and fro: |((s + span) mod 2 span) - span| runs 0 -> span -> 0.
-        """
-        span = 1 - 2 * self.radius
-        travelled = self.place[:, None] * span + self.velocity[:, None] * time
-        return self.radius + np.abs((travelled + span) % (2 * span) - span)
+        """Across and down, in sides of the frame."""
+        return bounced(self.place, self.velocity, self.radius, time)
 
     def paint(self, canvas: Float32[np.ndarray, "frames size size 3"], time: np.ndarray) -> None:
         """Paint the sprite at the times ``time`` (in frames) over ``canvas``, in place."""
@@ -185,57 +178,6 @@ def _ground(generator: np.random.Generator, size: int) -> Float32[np.ndarray, "s
     return (one + np.clip(shade, 0, 1)[..., None].astype(np.float32) * (other - one)).astype(np.float32)
 
 
-# Outlines: signed distances (negative inside) in the sprite's own axes, within the unit circle. A convex polygon is the
-# furthest of its edges' half-planes.
-
-
-def _disc(u: Plane, v: Plane) -> Plane:
-    return np.hypot(u, v) - np.float32(0.95)
-
-
-def _square(u: Plane, v: Plane) -> Plane:
-    """Rounded by 0.2: the distance to a smaller square, less the rounding."""
-    x, y = np.abs(u) - np.float32(0.5), np.abs(v) - np.float32(0.5)
-    return np.hypot(np.maximum(x, 0), np.maximum(y, 0)) + np.minimum(np.maximum(x, y), 0) - np.float32(0.2)
-
-
-def _triangle(u: Plane, v: Plane) -> Plane:
-    return _regular(u, v, sides=3) - np.float32(0.48)
-
-
-def _hexagon(u: Plane, v: Plane) -> Plane:
-    return _regular(u, v, sides=6) - np.float32(0.8)
-
-
-def _ring(u: Plane, v: Plane) -> Plane:
-    return np.abs(np.hypot(u, v) - np.float32(0.68)) - np.float32(0.26)
-
-
-def _cross(u: Plane, v: Plane) -> Plane:
-    """The union of two bars."""
-    x, y = np.abs(u), np.abs(v)
-    along, across = np.maximum(x, y), np.minimum(x, y)
-    return np.maximum(along - np.float32(0.88), np.maximum(across - np.float32(0.32), -np.float32(1)))
-
-
-def _star(u: Plane, v: Plane) -> Plane:
-    """Five points: one edge of a point, folded into every other by symmetry."""
-    sector = 2 * math.pi / 5
-    radius = np.hypot(u, v)
-    folded = np.abs((np.arctan2(v, u) + np.float32(sector / 2)) % np.float32(sector) - np.float32(sector / 2))
-    x, y = radius * np.cos(folded), radius * np.sin(folded)
-    # The edge runs from the tip (0.98, 0) to the notch at radius 0.42, half a sector on.
-    edge_x, edge_y = 0.42 * math.cos(sector / 2) - 0.98, 0.42 * math.sin(sector / 2)
-    length = math.hypot(edge_x, edge_y)
-    return (x - np.float32(0.98)) * np.float32(edge_y / length) - y * np.float32(edge_x / length)
-
-
-def _regular(u: Plane, v: Plane, sides: int) -> Plane:
-    """How far out the furthest edge normal of a regular polygon reaches."""
-    turns = [2 * math.pi * side / sides for side in range(sides)]
-    return np.maximum.reduce([np.float32(math.cos(turn)) * u + np.float32(math.sin(turn)) * v for turn in turns])
-
-
 # Patterns: waves whose sign chooses between a sprite's two colours, with a slope of about one per unit length at the change.
 
 
@@ -268,6 +210,6 @@ def _name(drawer: Callable[..., Plane]) -> str:
     return drawer.__name__.strip("_")
 
 
-SHAPES = (_disc, _square, _triangle, _hexagon, _ring, _cross, _star)
+SHAPES = (disc, square, triangle, hexagon, ring, cross, star)
 PATTERNS = (_plain, _stripes, _checks, _half, _eye)
 _PATTERN_WORDS = {"plain": "", "stripes": "striped", "checks": "checked", "half": "two-coloured", "eye": "one-eyed"}

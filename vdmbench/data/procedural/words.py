@@ -20,6 +20,11 @@ def direction_name(turn: float) -> str:
     return _DIRECTIONS[round(turn * len(_DIRECTIONS)) % len(_DIRECTIONS)]
 
 
+def an(thing: str) -> str:
+    """``a red disc``, ``an orange disc``."""
+    return f"{'an' if thing[0] in 'aeio' else 'a'} {thing}"
+
+
 def listed(things: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things)

@@ -30,6 +30,13 @@ class SpritesOptions(ProceduralOptions):
     """Sides of the frame that the fastest sprite crosses per frame; the slowest is half as fast."""
 
 
+class ShapesOptions(ProceduralOptions):
+    """One flat shape that moves and bounces."""
+
+    speed: float = Field(0.05, gt=0, le=0.5)
+    """Sides of the frame that the fastest shape crosses per frame; the slowest is half as fast."""
+
+
 class MazeOptions(ProceduralOptions):
     """A first-person walk through a maze."""
 
