@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # in help, pip install 'vdmbench[fvd]' is what it says, and no markup
-    help="Which temporal layer of a video diffusion model is best at the same memory? Declare a suite, run it, read on.",
+    help="Compare temporal layers of video diffusion models at the same memory: declare a suite, run it, read the report.",
     epilog="Start with: vdmbench plan suites/tiny.yaml",
 )
 app.command("run")(run.run)

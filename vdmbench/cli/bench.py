@@ -22,19 +22,24 @@ app = typer.Typer(
 )
 
 Frames = Annotated[str, typer.Option(metavar="RANGE", help="16..4096 (doubling), 16,64,100, or one number.")]
-Sites = Annotated[int, typer.Option(min=1, help="Places of a clip times clips: the batch that a mixer sees.")]
-Channels = Annotated[int, typer.Option(min=1, help="Width of the sequences.")]
+Sites = Annotated[int, typer.Option(min=1, help="Sequences in a batch: places of a frame times clips.")]
+Channels = Annotated[int, typer.Option(min=1, help="Channels of the sequences.")]
 Dtypes = Annotated[str, typer.Option("--dtype", metavar="LIST", help="float32, bfloat16, float16, float64; several by commas.")]
 Backends = Annotated[str, typer.Option(metavar="LIST", help="all, auto, or names by commas.")]
 Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to measure.")]
 Direction = Annotated[
-    Literal["forward", "training"], typer.Option(help="A pass without a graph, or a forward and a backward pass.")
+    Literal["forward", "training"], typer.Option(help="Forward pass without gradients, or forward and backward.")
 ]
-Rounds = Annotated[int, typer.Option(min=1, help="Samples of each case; the contenders take turns in each round.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Measurements of each case; contenders take turns in each round.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of the CPU kernels.")]
-MaxSeconds = Annotated[float, typer.Option(help="Most seconds of a case, all its steps; a longer one is skipped and says so.")]
+MaxSeconds = Annotated[
+    float, typer.Option(help="Time limit of a case in seconds; a case that takes longer is skipped and reported as such.")
+]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Folder for CSV, JSON, Markdown and figures; one a dtype where several.")
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder for CSV, JSON, Markdown and figures; one sub-folder per dtype if there are several."
+    ),
 ]
 
 
@@ -57,7 +62,7 @@ def bench_mixers(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seconds, peak memory and share of the roofline of each mixer, against frames.
+    """Measure time, peak memory and roofline share of mixers against clip length.
 
     Examples: vdmbench bench mixers --frames 16..4096 --sites 1024 --channels 128 |
     vdmbench bench mixers mamba mamba,direction=both attention --backends all --out bench
@@ -84,7 +89,7 @@ def bench_ops(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """The same of the backends of each op, each held to its float64 reference before it is timed.
+    """Measure every backend of each op, after a check against its float64 reference.
 
     Examples: vdmbench bench ops attention --frames 16..4096 |
     vdmbench bench ops --device cuda --dtype bfloat16,float32 --out h200
@@ -174,7 +179,7 @@ def conformance(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Markdown file to write the table to.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every mixer against every check of check-mixer, as one table; exit code 1 where one fails."""
+    """Run every check of check-mixer on every mixer and print one table; exit code 1 if one fails."""
     from vdmbench.bench.conformance import conformance_grid, conformances, failures
     from vdmbench.records.atomic import write_atomically
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def card(record: Record, results: Path) -> str:
-    """What was declared and solved, on what it ran, what it read and measured, and how to repeat it.
+    """Show one cell: what was declared and solved, where it ran, what was measured, and how to repeat it.
 
     Who ran it, on which host and where on its disk, is left out.
     """

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 CellName = Annotated[
     str,
-    typer.Argument(metavar="CELL", help="Identity or the beginning of it, or words of the label, such as 'mamba seed=0'."),
+    typer.Argument(
+        metavar="CELL", help="Identity of the cell or its first characters, or words of its label, such as 'mamba seed=0'."
+    ),
 ]
 WhereToLook = Annotated[Path, typer.Option("--results", "-r", help="A results folder, or a folder of them.", file_okay=False)]
 DEFAULT_RESULTS = Path("results")

@@ -17,10 +17,10 @@ def check_mixer(
         str, typer.Argument(metavar="NAME|PATH.py:CLASS", help="A registered mixer, or your own: the file is run.")
     ],
     options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the mixer.")] = None,
-    channels: Annotated[int, typer.Option(min=1, help="Width to check it at; it is built at twice the width too.")] = 16,
+    channels: Annotated[int, typer.Option(min=1, help="Channels to check it at; it is also built at twice as many.")] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Check shape, dtype, determinism, gradients, causality, steps, cost and simulation of a mixer; exit 1 where it fails.
+    """Check a mixer's shapes, dtypes, determinism, gradients, causality, steps, cost and simulation; exit code 1 if one fails.
 
     Examples: vdmbench check-mixer mamba direction=both | vdmbench check-mixer my_mixer.py:MyMixer expand=2.0
     """

@@ -16,16 +16,17 @@ THRESHOLDS = Path("vdmbench.toml")
 
 def compare(
     baseline: Annotated[str, typer.Argument(help="Results folder of the baseline, or REVISION:path for one in git.")],
-    new: Annotated[Path, typer.Argument(help="Results folder to judge.")],
+    new: Annotated[Path, typer.Argument(help="Results folder to compare with the baseline.")],
     thresholds: Annotated[
-        Path | None, typer.Option(help="File with a [gate] table, before the suite's; else vdmbench.toml, if there is one.")
+        Path | None,
+        typer.Option(help="File with a [gate] table, which overrides the suite's; by default vdmbench.toml, if it exists."),
     ] = None,
-    portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
+    portable: Annotated[bool, typer.Option("--portable", help="Compare only what does not depend on the machine.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Make the new results the baseline.")] = False,
-    reason: Annotated[str, typer.Option(help="Why the baseline changes; needed with --update.")] = "",
+    reason: Annotated[str, typer.Option(help="Why the baseline changes; required with --update.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Judge new results against a baseline, cell by cell, by percent and absolute thresholds.
+    """Compare new results with a baseline, cell by cell, against percent and absolute thresholds.
 
     Exit code: 0 nothing regressed, 1 something did, 4 undecided (no baseline, no data, other protocol or hardware).
 

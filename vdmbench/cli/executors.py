@@ -8,14 +8,19 @@ import typer
 
 ExecutorName = Annotated[
     Literal["local", "ray", "slurm"],
-    typer.Option("--executor", help="Who runs the cells: this machine, a Ray cluster, or Slurm through submitit."),
+    typer.Option("--executor", help="Where cells run: on this machine, on a Ray cluster, or as Slurm jobs (through submitit)."),
 ]
 Address = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Ray: of a running cluster, such as auto; else one is started here.")
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Ray: address of a running cluster, such as auto; without it a cluster is started here."
+    ),
 ]
-CpusPerCell = Annotated[int | None, typer.Option("--cpus-per-cell", min=1, help="Ray, Slurm: cores that a cell takes; 1.")]
+CpusPerCell = Annotated[
+    int | None, typer.Option("--cpus-per-cell", min=1, help="Ray, Slurm: CPU cores per cell; 1 by default.")
+]
 Partition = Annotated[str | None, typer.Option(help="Slurm: partition of the jobs.")]
-Account = Annotated[str | None, typer.Option(help="Slurm: account that pays for the jobs.")]
+Account = Annotated[str | None, typer.Option(help="Slurm: account to charge.")]
 SlurmOptions = Annotated[
     list[str] | None,
     typer.Option("--slurm", metavar="KEY=VALUE", help="Slurm: any long option of sbatch, such as qos=low; time is in minutes."),

@@ -19,34 +19,39 @@ def fvd(
     generated: Annotated[Path, typer.Argument(help="Folder of generated videos.")],
     protocol: Annotated[
         Literal["standard", "fvd2048_16f", "fvd2048_128f", "fvd2048_128f_subsample8f", "tf1", "oshima2024", "windows16"],
-        typer.Option(help="Named way of measuring; it is part of the number's name."),
+        typer.Option(help="Named measurement protocol; its name becomes part of the metric's name."),
     ] = "standard",
-    frames: Annotated[int | None, typer.Option(help="Frames of a measured clip, where the protocol leaves them open.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames per clip, if the protocol does not fix them.")] = None,
     window: Annotated[
         Literal["whole", "first", "all"] | None,
-        typer.Option(help="Longer clips: refused (whole), cut to their start, or cut into windows."),
+        typer.Option(
+            help="What to do with longer videos: refuse them (whole), take their first frames, or cut them into windows."
+        ),
     ] = None,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="bf16 is faster, half a per cent off, and said in the name.")
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16 is faster and about half a per cent off; it is shown in the metric's name."),
     ] = "fp32",
     value_range: Annotated[
         Literal["uint8", "unit", "symmetric"],
         typer.Option(help="Floats in npy and npz: in [0, 1] (unit) or [-1, 1] (symmetric)."),
     ] = "uint8",
-    limit: Annotated[int | None, typer.Option(help="Take a seeded choice of that many videos from each side.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use a random sample of this many videos from each folder (see --seed).")
+    ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="I3D weight file; by default the published one is found or fetched.")
+        Path | None, typer.Option(help="I3D weight file; by default the published weights are found or downloaded.")
     ] = None,
     extractor: Annotated[
-        str | None, typer.Option(help="Your own features: TorchScript file, or path.py:Class with --allow-code.")
+        str | None, typer.Option(help="Your own feature extractor: a TorchScript file, or path.py:Class with --allow-code.")
     ] = None,
-    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let --extractor run Python from a file.")] = False,
-    cuts: Annotated[bool, typer.Option("--cuts", help="Count cuts too; needs pip install 'vdmbench[cuts]'.")] = False,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Allow --extractor to run Python from a file.")] = False,
+    cuts: Annotated[bool, typer.Option("--cuts", help="Also count cuts; needs pip install 'vdmbench[cuts]'.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice, the bootstrap and the controls.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the sample, the bootstrap and the controls.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure FVD and its companions between two folders, streaming; what was measured once is not measured again.
+    """Measure FVD and companion metrics between two folders of videos. Features are cached.
 
     Example: vdmbench fvd real/ samples/ --frames 16 --window first
     """

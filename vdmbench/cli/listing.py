@@ -27,7 +27,7 @@ def _suite_titles() -> list[tuple[str, str]]:
 
 
 def list_names(kind: Annotated[Listed, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
-    """List what a suite can name, a line of help each, with the options of mixers, networks, data sets and metrics."""
+    """List what a suite can name, one line each, with the options of mixers, networks, data sets and metrics."""
     from vdmbench import registry
 
     if kind is Listed.suites:

@@ -12,10 +12,8 @@ from vdmbench.cli.terminal import say, say_json, say_notes
 
 
 def merge(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS", help="Results folders to bring together.", file_okay=False)
-    ],
-    into: Annotated[Path, typer.Option("--into", help="Results folder to merge into; it may exist.", file_okay=False)],
+    sources: Annotated[list[Path], typer.Argument(metavar="RESULTS", help="Results folders to merge.", file_okay=False)],
+    into: Annotated[Path, typer.Option("--into", help="Results folder to merge into; may already exist.", file_okay=False)],
     as_json: AsJson = False,
 ) -> None:
     """Copy every finished attempt that is not there yet, verified byte for byte. Doing it again changes nothing.

@@ -17,14 +17,18 @@ SuiteFile = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Fields to set otherwise, such as train.steps=10 or 'seeds=[0,1,2]'."),
+    typer.Argument(
+        metavar="[KEY.PATH=VALUE]...", help="Fields of the suite to override, such as train.steps=10 or 'seeds=[0,1,2]'."
+    ),
 ]
 Results = Annotated[
     Path | None, typer.Option("--results", "-r", help="Results folder; by default results/<name of the suite>.")
 ]
-Tiny = Annotated[bool, typer.Option("--tiny", help="As small as the suite's own 'tiny' block says: a trial in seconds.")]
-AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the Python files that the suite names as path.py:Class.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="Run the small version that the suite's 'tiny' block declares, in seconds.")]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Allow the suite to run the Python files that it names as path.py:Class.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def load_cells(

@@ -22,18 +22,23 @@ def plan(
     suite: SuiteFile,
     overrides: Overrides = None,
     memory: Annotated[
-        bool, typer.Option("--memory/--no-memory", help="Simulate the peaks of GPU memory: seconds a cell the first time.")
+        bool, typer.Option("--memory/--no-memory", help="Simulate peak GPU memory; takes seconds per cell the first time.")
     ] = True,
     devices: Annotated[
-        str | None, typer.Option(help="Also say what fits where: names (h200, rtx4090, ...) or amounts (16GiB), with commas.")
+        str | None,
+        typer.Option(
+            help="Also show what fits on these devices: names (h200, rtx4090, ...) or sizes (16GiB), separated by commas."
+        ),
     ] = None,
     with_packages: Annotated[
-        bool, typer.Option("--with-packages", help="Plan as if every optional package were installed, not those that are.")
+        bool, typer.Option("--with-packages", help="Plan as if every optional package were installed.")
     ] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures of the simulated memory.", file_okay=False)] = None,
     results: Annotated[
         Path | None,
-        typer.Option("--results", "-r", help="Where trials may have been run; by default results/<name of the suite>."),
+        typer.Option(
+            "--results", "-r", help="Results folder to look for finished trials in; by default results/<name of the suite>."
+        ),
     ] = None,
     tiny: Tiny = False,
     allow_code: AllowCode = False,

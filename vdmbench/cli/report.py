@@ -17,11 +17,11 @@ def report(
         Path | None, typer.Option(help="Folder to write; by default reports/<name of the first results folder>.")
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="Variant that others are compared with; by default the suite's match.reference.")
+        str | None, typer.Option(help="Variant to compare the others with; by default the suite's match.reference.")
     ] = None,
     figure: Annotated[str | None, typer.Option(help="Draw this one figure and nothing else, such as frontier.")] = None,
-    style: Annotated[str, typer.Option(help="Look of the figures: default, neurips, icml, cvpr, talk.")] = "default",
-    mp4: Annotated[bool, typer.Option("--mp4", help="Write the walls of samples as mp4 too, not as gif alone.")] = False,
+    style: Annotated[str, typer.Option(help="Style of the figures: default, neurips, icml, cvpr or talk.")] = "default",
+    mp4: Annotated[bool, typer.Option("--mp4", help="Also write sample grids as mp4, beside the gif.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write tables (md, csv, LaTeX), figures (PDF, SVG, PNG), verdicts on the suite's claims, and one self-contained page.

@@ -26,12 +26,13 @@ def rerun(
     cell: CellName,
     results: WhereToLook = DEFAULT_RESULTS,
     into: Annotated[
-        Path | None, typer.Option("--into", help="New results folder; by default reruns/ in that of the cell.", file_okay=False)
+        Path | None,
+        typer.Option("--into", help="New results folder; by default reruns/ in the cell's results folder.", file_okay=False),
     ] = None,
     thresholds: Annotated[
-        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, where there is one.")
+        Path | None, typer.Option(help="File with a [gate] table; by default vdmbench.toml, if it exists.")
     ] = None,
-    portable: Annotated[bool, typer.Option("--portable", help="Judge only what does not depend on the machine.")] = False,
+    portable: Annotated[bool, typer.Option("--portable", help="Compare only what does not depend on the machine.")] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:

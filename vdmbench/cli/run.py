@@ -20,31 +20,40 @@ def run(
     suite: SuiteFile,
     overrides: Overrides = None,
     results: Results = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run nothing.")] = False,
     retry: Annotated[
-        list[str] | None, typer.Option(help="Also run cells of this status again: oom, nan, timeout, infeasible.")
+        list[str] | None, typer.Option(help="Also rerun cells with this status: oom, nan, timeout or infeasible.")
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELLS", help="Run these only: a variant, an identity or its beginning, or a glob of labels."),
+        typer.Option(
+            metavar="CELLS",
+            help="Run only these cells: a variant, an identity or its first characters, or a glob pattern of labels.",
+        ),
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="CELLS", help="Leave these out; named as for --only.")] = None,
-    max_cells: Annotated[
-        int | None, typer.Option("--max-cells", min=1, help="Run at most so many cells, and leave the rest.")
-    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="CELLS", help="Skip these cells; named as for --only.")] = None,
+    max_cells: Annotated[int | None, typer.Option("--max-cells", min=1, help="Run at most this many cells.")] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Begin no cell after one has failed; those that run go on to their end.")
+        bool, typer.Option("--fail-fast", help="After a failure start no further cell; running cells finish.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time, each on GPUs or cores of its own; 1 by default.")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Cells to run in parallel, each on its own GPUs or CPU cores; 1 by default."),
     ] = None,
     gpus: Annotated[
         str | None,
-        typer.Option(metavar="GPUS", help="One cell a device: indices as nvidia-smi counts or UUIDs, with commas; or all."),
+        typer.Option(
+            metavar="GPUS",
+            help="GPUs to use, one cell per GPU: indices as in nvidia-smi or UUIDs, separated by commas; or all.",
+        ),
     ] = None,
     wall_limit: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.001, help="Then running cells leave a checkpoint, and the rest is left."),
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            help="Stop after this many seconds: running cells are checkpointed, waiting cells are not started.",
+        ),
     ] = None,
     executor: ExecutorName = "local",
     address: Address = None,
@@ -53,10 +62,11 @@ def run(
     account: Account = None,
     slurm: SlurmOptions = None,
     memory_snapshot: Annotated[
-        bool, typer.Option("--memory-snapshot", help="Keep the allocator's history of each cell, for PyTorch's memory viewer.")
+        bool, typer.Option("--memory-snapshot", help="Record the allocator's history of each cell for PyTorch's memory viewer.")
     ] = False,
     track: Annotated[
-        list[str] | None, typer.Option(metavar="TRACKER", help="Also tell this viewer: tensorboard or wandb; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="Also log to this tracker: tensorboard or wandb; may be given more than once."),
     ] = None,
     tiny: Tiny = False,
     allow_code: AllowCode = False,

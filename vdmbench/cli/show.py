@@ -24,7 +24,7 @@ _LOG_LINES = 20
 def show(
     cell: CellName,
     results: WhereToLook = DEFAULT_RESULTS,
-    card: Annotated[bool, typer.Option("--card", help="The reproducibility card instead, as Markdown.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the reproducibility card instead, as Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a cell: its attempts, the record that counts, its last events and the end of its log.

@@ -10,9 +10,7 @@ import typer
 from vdmbench.cli.options import AsJson
 from vdmbench.cli.terminal import say, say_json
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Fetch, import and verify the weights that FVD is defined on."
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Download, import and verify the network weights of FVD.")
 
 
 @app.command()
@@ -25,7 +23,12 @@ def fetch() -> None:
 
 @app.command("import")
 def import_file(
-    path: Annotated[Path, typer.Argument(help="The archive, its checkpoint, a torch state dict, TorchScript or safetensors.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="The published archive, its checkpoint, or the weights as a torch state dict, TorchScript or safetensors."
+        ),
+    ],
 ) -> None:
     """Test a weight file that was brought by hand, and keep it in the user's cache."""
     from vdmbench.metrics.i3d.weights import import_weights
@@ -35,7 +38,8 @@ def import_file(
 
 @app.command()
 def verify(
-    path: Annotated[Path | None, typer.Argument(help="Weight file; by default the one in use.")] = None, as_json: AsJson = False
+    path: Annotated[Path | None, typer.Argument(help="Weight file; by default the file in use.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run every known value against the weights; exit code 1 where one is off."""
     from vdmbench.metrics.i3d.weights import verify_weights

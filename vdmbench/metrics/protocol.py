@@ -41,7 +41,7 @@ class Protocol:
     frames: int | None = None
     """Frames the extractor sees in one clip; null: as many as the clips have."""
     stride: int = 1
-    """Every how manyth frame of a clip is taken."""
+    """Frame stride within a clip."""
     window: WindowRule = "whole"
     """Clips longer than asked: refused ("whole"), cut to their start ("first"), or cut into windows over the whole
     length ("all")."""

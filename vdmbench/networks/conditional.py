@@ -28,7 +28,7 @@ class Told:
         labels: number of the clip's class.
         texts: bytes of its caption, or its tokens by a pretrained encoder.
         mask: which of these tokens count; bytes know that themselves.
-        actions: number, or vector, of what led to each frame; to the first frame led nothing that is known.
+        actions: number, or vector, of what led to each frame; the first frame has no preceding action.
         keep: clips that are told; the others are told nothing. None: all.
     """
 

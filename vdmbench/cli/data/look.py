@@ -45,11 +45,11 @@ def info(path: Folder, as_json: AsJson = False) -> None:
 
 
 def preview(
-    what: Annotated[str, typer.Argument(help="Store, recording or folder of videos; or maze, or sprites.")],
-    out: Annotated[Path, typer.Option(help="Folder to write sheet.png and clips.gif to.")],
-    split: Annotated[Literal["train", "test"], typer.Option(help="Which split.")] = "test",
-    videos: Annotated[int, typer.Option(min=1, max=64, help="How many, spread over the split.")] = 6,
-    frames: Annotated[int, typer.Option(min=2, help="Length of the clips at most, from their videos' start.")] = 64,
+    what: Annotated[str, typer.Argument(help="Store, recording or folder of videos; or maze, shapes or sprites.")],
+    out: Annotated[Path, typer.Option(help="Folder for sheet.png and clips.gif.")],
+    split: Annotated[Literal["train", "test"], typer.Option(help="Split to show.")] = "test",
+    videos: Annotated[int, typer.Option(min=1, max=64, help="Number of clips, spread over the split.")] = 6,
+    frames: Annotated[int, typer.Option(min=2, help="Maximum number of frames per clip, from the start of its video.")] = 64,
     size: Annotated[int | None, typer.Option(min=8, help="Height and width; by default as stored, or 64.")] = None,
 ) -> None:
     """Draw a contact sheet, a row a video, and a GIF of the same clips side by side; say what each row shows.

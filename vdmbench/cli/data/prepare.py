@@ -12,11 +12,13 @@ from vdmbench.cli.terminal import say
 
 def prepare(
     name: Annotated[str, typer.Argument(help="Data set: folder, or a published one (vdmbench list datasets).")],
-    out: Annotated[Path, typer.Option(help="Folder to write; one that was cut short goes on.")],
-    source: Annotated[Path | None, typer.Option("--from", help="Archive (zip, tar.gz) or folder in its layout.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the archive from its public address.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted preparation is continued.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Archive (zip, tar.gz) or unpacked folder of the data set.")
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Download the archive from its public address.")] = False,
     size: Annotated[
-        int | None, typer.Option(min=8, help="Height and width to store; by default the shorter side as it comes.")
+        int | None, typer.Option(min=8, help="Height and width to store; by default the shorter side of the videos.")
     ] = None,
 ) -> None:
     """Make a store: frames of one size in memory-mapped shards, the fastest to train from.

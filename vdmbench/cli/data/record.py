@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record real video from an engine.")
 
-Out = Annotated[Path, typer.Option(help="Folder to write; a recording that was cut short goes on.")]
-Episodes = Annotated[int, typer.Option(min=2, help="Episodes in all, train and test.")]
-Frames = Annotated[int, typer.Option(min=1, help="Frames of an episode.")]
+Out = Annotated[Path, typer.Option(help="Folder to write to; an interrupted recording is continued.")]
+Episodes = Annotated[int, typer.Option(min=2, help="Number of episodes, train and test together.")]
+Frames = Annotated[int, typer.Option(min=1, help="Frames per episode.")]
 Size = Annotated[int, typer.Option(min=16, help="Height and width in pixels.")]
-TestFraction = Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the episodes kept for testing.")]
-Seed = Annotated[int, typer.Option(min=0, help="Episode i depends on the options and i alone.")]
-Processes = Annotated[int | None, typer.Option(min=1, help="That record at once; by default one for each core.")]
+TestFraction = Annotated[float, typer.Option(min=0.01, max=0.9, help="Fraction of the episodes that goes to the test split.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed; episode i depends only on the options and i.")]
+Processes = Annotated[int | None, typer.Option(min=1, help="Number of recording processes; by default one per core.")]
 
 
 @app.command("vizdoom")
@@ -32,7 +32,7 @@ def record_vizdoom(
     size: Size = 64,
     test_fraction: TestFraction = 0.2,
     frame_skip: Annotated[int, typer.Option(min=1, help="Tics (1/35 s) from one frame to the next.")] = 2,
-    policy: Annotated[Literal["smooth-walk", "random"], typer.Option(help="How the player moves.")] = "smooth-walk",
+    policy: Annotated[Literal["smooth-walk", "random"], typer.Option(help="Movement policy of the player.")] = "smooth-walk",
     seed: Seed = 0,
     processes: Processes = None,
 ) -> None:
@@ -76,7 +76,7 @@ def record_crafter(
     size: Size = 64,
     test_fraction: TestFraction = 0.2,
     frame_skip: Annotated[int, typer.Option(min=1, help="Steps of the player from one frame to the next.")] = 1,
-    policy: Annotated[Literal["walk", "random"], typer.Option(help="How the player moves.")] = "walk",
+    policy: Annotated[Literal["walk", "random"], typer.Option(help="Movement policy of the player.")] = "walk",
     seed: Seed = 0,
     processes: Processes = None,
 ) -> None:

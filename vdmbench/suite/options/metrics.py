@@ -29,7 +29,7 @@ class FrechetOptions(DistanceOptions):
     frames: int | None = Field(None, ge=5, le=1_000_000)
     """Frames in a measured clip; null measures clips at their own length."""
     stride: int = Field(1, ge=1, le=1_000_000)
-    """Every how manyth frame is taken."""
+    """Frame stride."""
     window: Literal["whole", "first", "all"] = "whole"
     """Clips longer than frames: refused, cut to their start, or cut into windows over the whole length."""
 
