@@ -127,3 +127,21 @@ def test_the_nearest_cell_agrees_in_variant_before_point_before_seed():
     for variant, point, seed in asked:
         near = nearest.of(record(variant, point=point, seed=seed))
         assert near is max(cells, key=lambda cell: (cell.variant == variant, cell.point == point, cell.seed == seed))
+
+
+def test_a_second_look_tells_the_same_without_reading_or_expanding_again(results, monkeypatch, tmp_path):
+    """Until the suite changes: then its cells are told anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("vdmbench.records.remembered._WORTH_KEEPING", 1)
+    monkeypatch.setattr("vdmbench.records.remembered.SETTLED", 0)
+    first = survey(results)
+    expanded = []
+    monkeypatch.setattr("vdmbench.suite.expand", lambda suite, lines: expanded.append(suite) or expand(suite, lines))
+    second = survey(ResultsFolder(results.path))
+    assert second == first
+    assert not expanded
+    changed, _ = parse_suite(MINIMAL + "seeds: [0]\n")
+    results.keep_suite(changed.model_dump_json(by_alias=True))
+    third = survey(ResultsFolder(results.path))
+    assert expanded
+    assert (len(third.cells), sum(map(len, third.others.values()))) == (3, 2)

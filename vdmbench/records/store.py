@@ -37,6 +37,7 @@ from vdmbench.file_lock import SILENT_SECONDS, try_lock
 from vdmbench.process_identity import ProcessIdentity
 from vdmbench.records.atomic import fsync_folder, write_atomically
 from vdmbench.records.events import last_heard
+from vdmbench.records.remembered import Remembered
 from vdmbench.records.schema import READABLE_SCHEMAS, RECORD_SCHEMA, Record
 
 
@@ -173,8 +174,10 @@ def unsigned_note(records: Sequence[Record]) -> list[str]:
 class ResultsFolder:
     """One suite's results on disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remembered: Remembered | None = None) -> None:
         self.path = path
+        self._remembered = remembered
+        """Where given, records that it knows are told in brief, and not read again."""
         self.unusable: dict[Path, str] = {}
         """Attempts that were read and do not count, with the reason, which names the file: one that is damaged costs itself."""
 
@@ -329,9 +332,11 @@ class ResultsFolder:
         attempts = []
         for folder in self.attempt_folders(identity):
             try:
-                record = self._read(folder)
+                record = (self._remembered and self._remembered.record(folder.path)) or self._read(folder)
                 if record is not None:
                     self._refuse_misplaced(record, folder, identity)
+                    if self._remembered is not None:
+                        self._remembered.keep(folder.path, record)
                     attempts.append(record)
                 self.unusable.pop(folder.path, None)
             except ResultsError as error:

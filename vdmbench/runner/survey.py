@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from vdmbench.records import (
     unsigned_note,
 )
 from vdmbench.records.experiments import Declaration, difference
+from vdmbench.records.remembered import BRIEF, Remembered
+from vdmbench.runner.plan_cache import code_digest
 from vdmbench.runner.schedule import seconds_taken
 from vdmbench.runner.settled import FAILED
 
@@ -103,6 +106,29 @@ def survey(results: ResultsFolder) -> Survey:
 
     :raises ResultsError: there are no results.
     """
+    remembered = Remembered(results.path)
+    known = remembered.declared(_read_by(kept)) if (kept := results.suite()) is not None else None
+    results = ResultsFolder(results.path, remembered)
+    if known is not None and (found := _survey_of_known(results, *known)) is not None:
+        remembered.save()
+        return found
+    found = _survey(results, remembered)
+    remembered.save()
+    return found
+
+
+def _survey_of_known(results: ResultsFolder, name: str, labels: dict[str, str]) -> Survey | None:
+    """Of a suite that was expanded before; None where cells here are none of its own, which have to be compared with it."""
+    latest = {history.identity: _in_brief(history.latest) for history in results.histories()}
+    return None if latest.keys() - labels.keys() else _told(results, name, labels, latest, set(), None, {})
+
+
+def _read_by(suite: str) -> str:
+    """What decides which cells a kept suite declares: its text, and the code that reads it."""
+    return hashlib.sha256(f"{code_digest()} {suite}".encode()).hexdigest()
+
+
+def _survey(results: ResultsFolder, remembered: Remembered) -> Survey:
     from vdmbench.suite import expand, parse_suite, with_dependencies
 
     kept, note, suite = results.suite(), None, None
@@ -116,12 +142,15 @@ def survey(results: ResultsFolder) -> Survey:
         except ValueError as error:  # a user's Python file that is not here, or another version of vdmbench
             note, suite = f"cells that were never begun are not listed: {error}", None
     declared = {cell.identity for cell in with_dependencies(cells)}
+    if suite is not None and kept is not None and len(declared) == len(cells) and ".py" not in kept:  # a file may change
+        remembered.keep_declared(_read_by(kept), suite.name, {cell.identity: cell.label for cell in cells})
     others, nearest = dict[str, list[str]](), _Nearest(cells)
     latest: dict[str, Record] = {}
     for history in results.histories():
         record = history.latest
         if suite is not None and record.identity not in declared and not record.for_tuning:
-            others.setdefault(_otherwise(record, suite, nearest), []).append(record.label)
+            whole = ResultsFolder(results.path).history(record.identity) if not record.declared else None
+            others.setdefault(_otherwise(whole.latest if whole else record, suite, nearest), []).append(record.label)
         latest[history.identity] = _in_brief(record)
     tuning = set[str]()
     if suite is None:
@@ -131,29 +160,35 @@ def survey(results: ResultsFolder) -> Survey:
         counted = _counted(cells, latest)
         name, labels = suite.name, {cell.identity: cell.label for cell in counted}
         tuning = {cell.identity for cell in counted if cell.for_tuning}
+    return _told(results, name, labels, latest, tuning, note, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
+
+
+def _told(
+    results: ResultsFolder,
+    name: str,
+    labels: Mapping[str, str],
+    latest: Mapping[str, Record],
+    tuning: set[str],
+    note: str | None,
+    others: dict[str, list[str]],
+) -> Survey:
     damaged = list(results.unusable.values())
     states = [
         replace(_state(results, identity, label, latest.get(identity), damaged), for_tuning=identity in tuning)
         for identity, label in labels.items()
     ]
     damaged += unsigned_note(list(latest.values()))
-    return Survey(name, states, note, damaged, {unlike: sorted(others[unlike]) for unlike in sorted(others)})
-
-
-_TOLD = frozenset(
-    {"record_schema", "identity", "suite", "variant", "point", "seed", "attempt", "status", "phase", "message", "for_tuning"}
-)
+    return Survey(name, states, note, damaged, others)
 
 
 def _in_brief(record: Record) -> Record:
-    """What a survey tells of a record: of ten thousand cells the rest, such as every metric and package, takes a gigabyte."""
     return record.model_copy(update=_nothing_else())
 
 
 @cache
 def _nothing_else() -> dict[str, Any]:
     """Of every field that a survey does not tell, what stands for nothing; the same objects for all records."""
-    fields = {name: field for name, field in Record.model_fields.items() if name not in _TOLD}
+    fields = {name: field for name, field in Record.model_fields.items() if name not in BRIEF}
     return {name: field.get_default(call_default_factory=True) for name, field in fields.items()} | {"declared": {}}
 
 
