@@ -332,7 +332,8 @@ class ResultsFolder:
         attempts = []
         for folder in self.attempt_folders(identity):
             try:
-                record = (self._remembered and self._remembered.record(folder.path)) or self._read(folder)
+                known = None if self._remembered is None else self._remembered.record(folder.path)
+                record = known or self._read(folder)
                 if record is not None:
                     self._refuse_misplaced(record, folder, identity)
                     if self._remembered is not None:
