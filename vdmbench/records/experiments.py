@@ -231,13 +231,14 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def _as_json(value: Any) -> str:
-    if value.__class__ in (str, int, bool, float, NoneType):  # most are, and most of them are the same few
-        return _plain_as_json(value.__class__, value)
+    kind: Any = type(value)
+    if kind in (str, int, bool, float, NoneType):  # most are, and most of them are the same few
+        return _plain_as_json(kind, value)
     return json.dumps(value, sort_keys=True, default=str)
 
 
 @lru_cache(4096)
-def _plain_as_json(_: type, value: Any) -> str:
+def _plain_as_json(_: Any, value: Any) -> str:
     """By the type too: 1, 1.0 and true are equal, and not the same."""
     return json.dumps(value)
 
