@@ -11,6 +11,7 @@ from tests.memory.workloads import beside_workspaces, mixer, workload
 from vdmbench.matching.cost import built_on_meta
 from vdmbench.matching.held import held_memory
 from vdmbench.matching.simulation import CannotSimulate, simulate, trace_workload
+from vdmbench.memory.storages import StorageTracker
 from vdmbench.user_code import allow, fingerprint
 
 FRAMES = (64, 512)
@@ -49,6 +50,35 @@ def test_a_second_step_takes_what_the_first_took(trace):
     # After the sampling nothing is left of what was trained but the average, which is what was sampled, and workspaces.
     alive = sum(event.nbytes for event in list(trace)[: sample.end])
     assert alive - libraries < 1.2 * held(trace, "EMA")
+
+
+@pytest.mark.parametrize(
+    ("name", "train"),
+    [
+        ("attention", {"precision": "bf16", "accumulate": 2, "clip_norm": 1.0}),
+        ("mamba", {"checkpointing": True}),
+        ("s4d", {"ema": None, "optimiser": "adam"}),
+        ("attention", {"precision": "fp16"}),  # its loss scale lasts from the first step on, so that the second is run
+    ],
+)
+def test_the_second_step_is_written_down_as_it_would_have_run(monkeypatch, name, train):
+    written = trace_workload(workload(mixer(name), **train))
+    monkeypatch.setattr(StorageTracker, "repeat", lambda *_, **__: False)
+    run = trace_workload(workload(mixer(name), **train))
+    assert written == run
+
+
+def test_a_step_that_leaves_something_behind_is_not_repeated():
+    """What a layer makes at its first step and keeps, a second step does not make again."""
+    with StorageTracker("cpu") as tracker:
+        kept = [torch.zeros(8)]
+        assert not tracker.repeat(0, replaced=[], lasting=[])
+        assert tracker.repeat(0, replaced=[], lasting=kept)
+        assert tracker.repeat(0, replaced=kept, lasting=[])
+        before = len(tracker.trace.events)
+        kept.clear()
+        assert not tracker.repeat(before, replaced=[], lasting=[])  # it dropped what was there before it
+    assert sum(event.nbytes for event in tracker.trace) == 0
 
 
 @pytest.fixture(scope="module")

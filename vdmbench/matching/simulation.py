@@ -46,7 +46,8 @@ from vdmbench.suite.pattern import described
 
 PHASES = ("train", "sample")
 STEPS = 2
-"""Optimiser steps that are run: the first makes the optimiser's state, the second begins with it."""
+"""Optimiser steps that are planned: the first makes the optimiser's state, the second begins with it. Where both do the same
+besides, the second is written down from the first (:meth:`~vdmbench.memory.storages.StorageTracker.repeat`)."""
 LEVELS = 2
 """Noise levels that are run: what is alive at the second is alive at every later one."""
 MULTISTEP_LEVELS = 3
@@ -203,9 +204,12 @@ def run_steps(
         batches = [torch.zeros(own, *shape, dtype=stored) for _ in range(min(train.accumulate, 2))]
         with tracker.phase("train"):
             for _ in range(STEPS):
+                begin = len(tracker.trace.events)
                 trainer.update(batches, _stand_ins(trainer.network, [(len(each), workload.frames) for each in batches]))
                 _claim_state(tracker, trainer.optimiser)
                 gc.collect()
+                if device.type == DEVICE and _is_repeated(tracker, begin, trainer):
+                    break
     sampled = prepared_for_sampling(trainer.sampled_network, train, sample)
     del trainer
     gc.collect()  # as the engine does: blocks that are computed again refer to themselves
@@ -265,7 +269,26 @@ def _last_chunks(
         pass
 
 
+def _is_repeated(tracker: StorageTracker, begin: int, trainer: Trainer) -> bool:
+    """Whether the second step could be written down without running it: a user's module may do another thing every time."""
+    if not all(type(module).__module__.startswith(_ALIKE_EVERY_TIME) for module in trainer.network.modules()):
+        return False
+    parameters = [each for group in trainer.optimiser.param_groups for each in group["params"]]  # as zero_grad goes
+    return tracker.repeat(
+        begin,
+        replaced=[each.grad for each in parameters if each.grad is not None],
+        lasting=_state(trainer.optimiser),
+    )
+
+
+_ALIKE_EVERY_TIME = ("vdmbench.", "torch.")
+"""Packages whose modules ask for the same memory at every step of the same shapes, but for what lasts from the first one on."""
+
+
+def _state(optimiser: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [each for state in optimiser.state.values() for each in state.values() if isinstance(each, torch.Tensor)]
+
+
 def _claim_state(tracker: StorageTracker, optimiser: torch.optim.Optimizer) -> None:
     """In a function of its own, whose names hold none of the state once it returns."""
-    for state in optimiser.state.values():
-        tracker.claim("optimiser", *(each for each in state.values() if isinstance(each, torch.Tensor)))
+    tracker.claim("optimiser", *_state(optimiser))

@@ -9,8 +9,9 @@ overwrites it there (``SpectralOps.cpp``, ``SpectralOps.cu``).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,14 @@ from vdmbench.memory.trace import Event, MemoryTrace, Phase
 _FOURIER = {torch.ops.aten._fft_r2c.default, torch.ops.aten._fft_c2r.default, torch.ops.aten._fft_c2c.default}
 OUTSIDE = "step"
 """Where a storage was born that no module was running for: the batch, noise, the loss."""
+
+
+@dataclass(slots=True, eq=False)
+class _Alive:
+    """A storage that was born and has not died."""
+
+    number: int
+    reference: weakref.ref[Any] | None = None
 
 
 class StorageTracker(TorchDispatchMode):
@@ -46,7 +55,7 @@ class StorageTracker(TorchDispatchMode):
         self._inside_a_kernel = device_type != DEVICE
         self.trace = MemoryTrace()
         self._device_type = device_type
-        self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}  # storage's address to its number
+        self._alive: dict[int, _Alive] = {}  # by the storage's address
         self._born_in: dict[int, str] = {}
         self._modules: list[str] = []
         self._forward_ends: list[tuple[int, int]] = []  # events during a forward pass of the watched network
@@ -101,25 +110,67 @@ class StorageTracker(TorchDispatchMode):
         address, nbytes = storage._cdata, storage.nbytes()
         if address in self._alive or nbytes == 0:
             return
-        number = self._number()
-        self.trace.events.append(Event(number, nbytes))
+        alive = self._alive[address] = _Alive(self._number())
+        self.trace.events.append(Event(alive.number, nbytes))
 
         def died(_: Any) -> None:
-            if self._alive.pop(address, (0,))[0] == number:
-                self.trace.events.append(Event(number, -nbytes))
+            if self._alive.get(address) is alive:
+                del self._alive[address]
+                self.trace.events.append(Event(alive.number, -nbytes))
 
-        self._alive[address] = number, weakref.ref(storage, died)
+        alive.reference = weakref.ref(storage, died)
 
     def number(self, tensor: Tensor) -> int | None:
         """The number of a tensor's storage; None for one that was never seen."""
         found = self._alive.get(tensor.untyped_storage()._cdata)
-        return found and found[0]
+        return found and found.number
 
     def claim(self, owner: str, *tensors: Tensor | None) -> None:
         """Say who holds the storages of ``tensors``."""
         for tensor in tensors:
             if tensor is not None and (number := self.number(tensor)) is not None:
                 self.trace.owners[number] = owner
+
+    def repeat(self, begin: int, *, replaced: Iterable[Tensor], lasting: Iterable[Tensor]) -> bool:
+        """Write the events from ``begin`` on once more, as of a step that is run again, without running it.
+
+        Args:
+            replaced: what the step made and its repetition drops first, one after the other, and makes anew: gradients.
+            lasting: what the step made and its repetition does not: the optimiser's state.
+
+        Returns:
+            False where the step left or dropped anything besides: its repetition may differ, nothing is written, and it has to
+            be run.
+        """
+        step = self.trace.events[begin:]
+        born = {event.storage for event in step if event.nbytes > 0}
+        addresses = {alive.number: address for address, alive in self._alive.items()}
+        dropped = list(dict.fromkeys(reversed([self.number(each) for each in replaced])))[::-1]  # one that is shared dies last
+        stays = {self.number(each) for each in lasting}
+        if born & addresses.keys() != {*dropped, *stays} or any(event.storage not in born for event in step):
+            return False
+        sizes = {event.storage: event.nbytes for event in step if event.nbytes > 0}
+        self.trace.events += [Event(number, -sizes[number]) for number in dropped if number is not None]
+        renumbered: dict[int, int] = {}
+        positions = []  # of each event of the step, that of its repetition
+        for storage, nbytes in step:
+            positions.append(len(self.trace.events))
+            if storage in stays:
+                continue
+            if nbytes > 0:
+                renumbered[storage] = number = len(self._born_in) + 1
+                self._born_in[number] = self._born_in[storage]
+                if storage in self.trace.owners:
+                    self.trace.owners[number] = self.trace.owners[storage]
+            self.trace.events.append(Event(renumbered[storage], nbytes))
+        positions.append(len(self.trace.events))
+        self._forward_ends += [
+            (positions[first - begin], positions[end - begin]) for first, end in self._forward_ends if first >= begin
+        ]
+        for number in dropped:
+            if number is not None:
+                self._alive[addresses[number]].number = renumbered[number]
+        return True
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
