@@ -93,7 +93,7 @@ def _allocated(_: Workload, trace: MemoryTrace) -> dict[str, int]:
 _PLANNED = _Answers("simulated-memory", TypeAdapter(Peaks), planned_memory)
 _PROBED = _Answers("simulated-peaks", TypeAdapter(dict[str, int]), _allocated)
 _traces: dict[str, MemoryTrace] = {}
-_TRACES = 2
+_TRACES = 8
 """Of the last settings that were tried: one of them is mostly the answer, of which more is asked."""
 
 

@@ -123,7 +123,7 @@ class StorageTracker(TorchDispatchMode):
     def number(self, tensor: Tensor) -> int | None:
         """The number of a tensor's storage; None for one that was never seen."""
         found = self._alive.get(tensor.untyped_storage()._cdata)
-        return found and found.number
+        return None if found is None else found.number
 
     def claim(self, owner: str, *tensors: Tensor | None) -> None:
         """Say who holds the storages of ``tensors``."""
@@ -158,10 +158,10 @@ class StorageTracker(TorchDispatchMode):
             if storage in stays:
                 continue
             if nbytes > 0:
-                renumbered[storage] = number = len(self._born_in) + 1
-                self._born_in[number] = self._born_in[storage]
+                renumbered[storage] = again = len(self._born_in) + 1
+                self._born_in[again] = self._born_in[storage]
                 if storage in self.trace.owners:
-                    self.trace.owners[number] = self.trace.owners[storage]
+                    self.trace.owners[again] = self.trace.owners[storage]
             self.trace.events.append(Event(renumbered[storage], nbytes))
         positions.append(len(self.trace.events))
         self._forward_ends += [
