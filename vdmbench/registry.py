@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 class UnknownName(KeyError):
@@ -49,6 +49,8 @@ class Entry:
     help: str
     parts: tuple[str, ...] = ()
     """Of a metric: what it gives beside its value, for claims on ``<metric>.<part>`` (:data:`vdmbench.quantities.PARTS`)."""
+    better: Literal["lower", "higher"] | None = None
+    """Of a metric: its direction, for results that do not say ``lower_is_better`` themselves. A suite may not name one without."""
 
     def load(self) -> Any:
         """Import and return what the name stands for."""
@@ -62,14 +64,23 @@ class Entry:
 class Table:
     """The entries of one kind, in the order they were added."""
 
-    def __init__(self, kind: str, plural: str) -> None:
+    def __init__(self, kind: str, plural: str, *, directed: bool = False) -> None:
         self.kind, self.plural = kind, plural
+        self.directed = directed  # an entry must say whether less or more of it is better
         self._entries: dict[str, Entry] = {}
         self._plugins_loaded = False
 
-    def add(self, name: str, target: str, options: str, help: str, parts: tuple[str, ...] = ()) -> None:
+    def add(
+        self,
+        name: str,
+        target: str,
+        options: str,
+        help: str,
+        parts: tuple[str, ...] = (),
+        better: Literal["lower", "higher"] | None = None,
+    ) -> None:
         """Enter a name; raises :class:`NameTaken` where another entry holds it."""
-        self._insert(Entry(name, target, options, help, parts))
+        self._insert(Entry(name, target, options, help, parts, better))
 
     def __getitem__(self, name: str) -> Entry:
         self._load_plugins()
@@ -109,7 +120,7 @@ class Table:
 mixers = Table("mixer", "mixers")
 networks = Table("network", "networks")
 sources = Table("data source", "sources")
-metrics = Table("metric", "metrics")
+metrics = Table("metric", "metrics", directed=True)
 tables = {table.plural: table for table in (mixers, networks, sources, metrics)}
 
 _MIXER_OPTIONS = "vdmbench.suite.options.mixers"
@@ -286,12 +297,14 @@ metrics.add(
     "vdmbench.suite.options.metrics:FrechetOptions",
     "Fréchet distance on spatio-temporal-energy features (not FVD); no download",
     OF_A_DISTANCE,
+    better="lower",
 )
 metrics.add(
     "faithfulness",
     "vdmbench.metrics.faithfulness:Faithfulness",
     "vdmbench.suite.options.metrics:FaithfulnessOptions",
     "how often clips of one sprite show what they were told, read by a small classifier; higher is better",
+    better="higher",
 )
 metrics.add(
     "fvd",
@@ -299,4 +312,5 @@ metrics.add(
     "vdmbench.suite.options.metrics:FvdOptions",
     "Fréchet video distance on the I3D it is defined on; weights are fetched once",
     OF_A_DISTANCE,
+    better="lower",
 )

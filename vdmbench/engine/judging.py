@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from vdmbench import registry
 from vdmbench.data.told import facts_of
 from vdmbench.engine.conditioning import attributes_told
 from vdmbench.engine.events import EngineEvent, Judged, Predicted, Profiled, Progress
@@ -45,14 +46,14 @@ def judge(
     for number, (name, metric) in enumerate(metrics.items(), start=1):
         reference = real.reference(metric.to(device), reference_cache)
         read = None if training is None else training.features(metric, real.frames, reference_cache)
-        emit(Judged(name, MetricResult.from_metric(metric(reference, clips, origins, read))))
+        emit(Judged(name, MetricResult.from_metric(metric(reference, clips, origins, read), registry.metrics[name].better)))
         emit(Progress("evaluate", number, parts))
     for name, reading in faithful.items():
         shown = real.held_out[: len(clips)]
         captions = facts_of(real.source, shown, real.frames, ["caption"]).captions or []
         videos = real.origins(shown).videos
         result = reading(clips, real.batches(shown), captions, attributes_told(inputs.condition), videos=videos)
-        emit(Judged(name, MetricResult.from_metric(result)))
+        emit(Judged(name, MetricResult.from_metric(result, registry.metrics[name].better)))
         emit(Progress("evaluate", len(metrics) + 1, parts))
     if profiled:
         emit(Profiled(_profiles(inputs, clips, real, device)))

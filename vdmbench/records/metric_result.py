@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -80,11 +80,16 @@ class MetricResult(Recorded):
     """Further numbers of this metric's own."""
 
     @classmethod
-    def from_metric(cls, result: dict[str, Any]) -> MetricResult:
-        """What a metric returned, its own under ``details``; torchmetrics' ``higher_is_better`` is understood."""
+    def from_metric(cls, result: dict[str, Any], better: Literal["lower", "higher"] | None = None) -> MetricResult:
+        """What a metric returned, its own under ``details``; torchmetrics' ``higher_is_better`` is understood.
+
+        :param better: the direction of a result that does not say its own.
+        """
         if "higher_is_better" in result:
             result = {"lower_is_better": not result["higher_is_better"], **result}
             del result["higher_is_better"]
+        if better is not None:
+            result = {"lower_is_better": better == "lower", **result}
         own = {key: value for key, value in result.items() if key not in cls.model_fields}
         shared = {key: value for key, value in result.items() if key in cls.model_fields}
         return cls.model_validate({**shared, "details": {**shared.get("details", {}), **own}})

@@ -109,9 +109,16 @@ def choice(table: Table, *, code: bool = False) -> Any:
         if code and is_code(value["name"]):
             return value
         try:
-            table[value["name"]]
+            entry = table[value["name"]]
         except UnknownName as error:
             raise PydanticCustomError("unknown_name", "{message}", {"message": error.message}) from None
+        if table.directed and entry.better not in ("lower", "higher"):
+            raise PydanticCustomError(
+                "no_direction",
+                "{kind} '{name}' ({target}) does not say whether less or more of it is better: give its registry.Entry "
+                "better='lower' or better='higher'",
+                {"kind": table.kind, "name": entry.name, "target": entry.target},
+            )
         return value
 
     union: Any = members[0] if len(members) == 1 else Annotated[Union[tuple(members)], Discriminator(_name_of)]  # noqa: UP007
