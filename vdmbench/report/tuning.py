@@ -38,7 +38,8 @@ def tuning_table(study: Study) -> Table:
         scores = [_score(tuned, value, means.get(value)) for value in values]
         rows.append([*where(study, group), Entry(label), Entry(tuned.field), chosen, Entry(tuned.by), *scores])
     notes = [
-        "Trials are cells of their own, on seeds that stand in no other table; the columns of values hold their mean score."
+        "Trials are cells of their own, on seeds that stand in no other table; the columns of values hold their mean score. "
+        "Held-out loss and metrics of trials are taken on the test split, on which the final cells are judged as well."
     ]
     notes += [
         f"Seeds of {', '.join(filter(None, (label, study.title(group))))} were trained with different choices: {text}."
