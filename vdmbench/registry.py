@@ -50,7 +50,7 @@ class Entry:
     parts: tuple[str, ...] = ()
     """Of a metric: what it gives beside its value, for claims on ``<metric>.<part>`` (:data:`vdmbench.quantities.PARTS`)."""
     better: Literal["lower", "higher"] | None = None
-    """Of a metric: its direction, for results that do not say ``lower_is_better`` themselves. A suite may not name one without."""
+    """Of a metric: its direction, for results that do not say ``lower_is_better`` themselves. No suite may name one without."""
 
     def load(self) -> Any:
         """Import and return what the name stands for."""
