@@ -55,20 +55,19 @@ def main() -> None:
     arguments.add_argument("--only", choices=BOUNDS, action="append")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    before = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory(prefix="vdmbench-big-") as temporary:
         os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # nothing is remembered from before
         for what in options.only or BOUNDS:
             for look in ("first", "next") if what == "status" else (None,):
+                before = round(os.getloadavg()[0], 1)
                 row = measured(what, Path(temporary), options.reported if what == "report" else options.cells)
-                rows.append({**row, "look": look} if look else row)
+                rows.append({**row, **({"look": look} if look else {}), "load average before": before})
                 print(json.dumps(rows[-1]), flush=True)
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "load average before": before,
     }
     if options.out:
         options.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
