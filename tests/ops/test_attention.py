@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vdmbench.mixers.rotary import Rotary
 from vdmbench.ops import BackendUnavailable, attention, recording, simulating
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
@@ -124,7 +125,7 @@ def test_more_rows_than_a_launch_takes_are_cut(backend, monkeypatch):
     from vdmbench.ops import fused_attention
 
     q, k, v = (torch.randn(5, 2, 6, 8) for _ in range(3))
-    want = attention(q, k, v)
+    want = attention(q, k, v, backend="sdpa")
     monkeypatch.setattr(fused_attention, "ROWS", 2)
     launched = []
     plain = fused_attention.by_rows
@@ -140,3 +141,41 @@ def test_more_rows_than_a_launch_takes_are_cut(backend, monkeypatch):
         with FakeTensorMode(), simulating("cuda"):
             assert attention(*(torch.empty(5, 2, 6, 8) for _ in range(3)), backend=backend).shape == want.shape
     assert launched == [2, 2, 1]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 4), (3, 2, 16, 24), (1, 1, 1, 2), (17, 2, 37, 16)])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_rotating_kernel_equals_rotation_and_definition(shape, causal, dtype, relative_error):
+    rotate = Rotary(shape[-1])
+    inputs = random_inputs(shape, dtype)[:3]
+    wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    got = attention(*inputs, causal=causal, rotate=rotate, backend="numba")
+    want = by_definition(rotate(wide[0]), rotate(wide[1]), wide[2], None, causal)
+    assert relative_error(got, want) < TOLERANCE[dtype]
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gotten = torch.autograd.grad((got * weight.to(dtype)).sum(), inputs)
+    wanted = torch.autograd.grad((want * weight).sum(), wide)
+    for one, other in zip(gotten, wanted, strict=True):
+        if other.norm() > 1e-4:  # of one frame the weights are 1 whatever q and k are
+            assert relative_error(one, other) < 10 * TOLERANCE[dtype]
+
+
+def test_the_rotating_kernel_gives_the_future_no_weight_at_all():
+    inputs = random_inputs((1, 2, 9, 16), torch.float32)[:3]
+    out = attention(*inputs, causal=True, rotate=Rotary(16), backend="numba")
+    for gradient in torch.autograd.grad(out[:, :, :4].sum(), inputs):
+        assert not gradient[:, :, 4:].any()
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_what_is_not_a_number_stays_none_in_the_rotating_kernel(part):
+    inputs = [each.detach() for each in random_inputs((1, 1, 5, 8), torch.float32)[:3]]
+    inputs[part][0, 0, 2, 3] = float("nan")
+    assert attention(*inputs, rotate=Rotary(8), backend="numba").isnan().any()
+
+
+def test_the_rotating_kernel_refuses_long_clips_by_name():
+    inputs = random_inputs((1, 1, 65, 8), torch.float32)[:3]
+    with pytest.raises(BackendUnavailable, match="up to 64 frames"):
+        attention(*inputs, backend="numba")

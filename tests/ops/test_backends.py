@@ -14,6 +14,10 @@ Q = torch.randn(1, 2, 3, 4)
 def test_auto_takes_the_best_that_can_run_and_records_it():
     with recording() as used:
         attention(Q, Q, Q)
+    assert used == {"attention": {"numba"}}
+    long = torch.randn(1, 2, 65, 4)
+    with recording() as used:
+        attention(long, long, long)
     assert used == {"attention": {"sdpa-flash"}}, "the kernel that PyTorch selected"
 
 
@@ -24,13 +28,13 @@ def test_recorders_nest_and_end():
         attention(Q, Q, Q)
     attention(Q, Q, Q)
     assert inner == {"attention": {"math"}}
-    assert outer == {"attention": {"math", "sdpa-flash"}}
+    assert outer == {"attention": {"math", "numba"}}
 
 
 def test_an_unknown_name_gets_the_closest_one():
     with pytest.raises(UnknownBackend, match=r"attention has no backend 'sdap', did you mean 'sdpa'\?"):
         attention(Q, Q, Q, backend="sdap")
-    with pytest.raises(UnknownBackend, match=r"known: auto, triton, blocks, sdpa, sdpa-flash, .*xformers, math"):
+    with pytest.raises(UnknownBackend, match=r"known: auto, triton, blocks, numba, sdpa, sdpa-flash, .*xformers, math"):
         attention(Q, Q, Q, backend="xyz")
 
 

@@ -110,7 +110,7 @@ OPS = {
         lambda q, k, v, bias, biased, **o: ops.attention(q, k, v, bias=bias if biased else None, **o),
         [{"biased": biased, "causal": causal} for biased in (False, True) for causal in (False, True)],
         "math",
-        refused={"triton": {"biased": False}, "blocks": {"biased": False}},
+        refused={"triton": {"biased": False}, "blocks": {"biased": False}, "numba": {"biased": True}},
     ),
     "sliding_attention": Op(
         [(2, 3, 13, 8), (1, 1, 1, 3), (2, 1, 40, 5)],

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vdmbench.mixers.rotary import Rotary
 from vdmbench.ops import linear_attention, linear_attention_quadratic
 
 FEATURE_MAPS = ("softmax", "relu")
@@ -115,3 +116,26 @@ def test_what_the_kernels_do_not_take_is_computed_all_the_same():
     torch.testing.assert_close(linear_attention(q, q, q), linear_attention_quadratic(q, q, q))
     with torch.autograd.graph.saved_tensors_hooks(lambda x: pytest.fail("without a gradient nothing is kept"), lambda x: x):
         linear_attention(*(torch.randn(1, 1, 8, 32) for _ in range(3)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 8), (3, 1, 16, 24), (18, 2, 37, 40)])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_few_frames_by_their_weights(shape, rotated, relative_error):
+    """Fewer than features: another kernel, which rotates too."""
+    rotate = Rotary(shape[-1]) if rotated else None
+    inputs = random_inputs(shape, torch.float32)
+    wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    got, want = linear_attention(*inputs, rotate=rotate), linear_attention_quadratic(*wide, rotate=rotate)
+    assert relative_error(got, want) < 1e-5
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gotten = torch.autograd.grad((got * weight.float()).sum(), inputs)
+    wanted = torch.autograd.grad((want * weight).sum(), wide)
+    for one, other in zip(gotten, wanted, strict=True):
+        assert relative_error(one, other) < 1e-4
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_what_is_not_a_number_stays_none(part):
+    inputs = [each.detach() for each in random_inputs((1, 1, 5, 8), torch.float32)]
+    inputs[part][0, 0, 2, 3] = float("nan")
+    assert linear_attention(*inputs).isnan().any()

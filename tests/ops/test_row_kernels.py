@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 
 import vdmbench.ops
-from vdmbench.ops.row_kernels import STATES, Row, Rows, Scalars, Sums, exp2, lanes, log1p_of_unit, row_kernel
+from vdmbench.ops.row_kernels import (
+    STATES,
+    Row,
+    Rows,
+    Scalars,
+    Sums,
+    exp2,
+    lanes,
+    log1p_of_unit,
+    product,
+    row_kernel,
+    transposed,
+)
 
 EPSILON = {np.float32: 2e-7, np.float64: 4e-15}
 
@@ -34,6 +46,26 @@ def _weighted(y: Row, x: Rows, weight: Scalars, total: Sums) -> None:
         out = out + x[n].value * weight[n]
         total[n].add(x[n].value)
     y.value = out
+
+
+@row_kernel
+def _in_pairs(y: Row, x: Row) -> None:
+    y.value = x.value.in_pairs()
+
+
+@numba.njit
+def run_in_pairs(y, x):
+    _in_pairs(y, x)
+
+
+@numba.njit
+def run_transposed(y, x):
+    transposed(y, x)
+
+
+@numba.njit
+def run_product(out, x, y):
+    product(out, x, y)
 
 
 @numba.njit
@@ -134,3 +166,20 @@ def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path):
     (tmp_path / "file").touch()
     assert _scan_in_a_new_process(XDG_CACHE_HOME=str(tmp_path / "file")) > 0
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("dtype", EPSILON)
+def test_squares_of_vectors_are_transposed_and_multiplied(dtype):
+    width = lanes(np.dtype(dtype).itemsize)
+    draw = np.random.default_rng(0)
+    x, y = draw.standard_normal((width, 3 * width)).astype(dtype), draw.standard_normal((width, 2 * width)).astype(dtype)
+    turned = np.empty((3 * width, width), dtype)
+    run_transposed(turned, x)
+    assert np.array_equal(turned, x.T)
+    out = np.empty((3 * width, 2 * width), dtype)
+    run_product(out, x, y)
+    wanted = x.astype(np.longdouble).T @ y.astype(np.longdouble)
+    assert np.abs(out - wanted).max() < 20 * EPSILON[dtype]
+    pairs = np.empty(width, dtype)
+    run_in_pairs(pairs, x[0, :width].copy())
+    assert np.array_equal(pairs, x[0, :width].reshape(-1, 2)[:, ::-1].ravel())

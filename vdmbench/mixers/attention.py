@@ -54,7 +54,7 @@ class Attention(Mixer):
         max_distance: int = 1024,
         causal: bool = False,
         backend: Literal[
-            "auto", "triton", "blocks", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"
+            "auto", "triton", "blocks", "numba", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"
         ] = "auto",
     ) -> None:
         super().__init__(channels, causal=causal)
@@ -70,10 +70,13 @@ class Attention(Mixer):
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         q, k, v = self.heads.split(x)
-        if self.rotary is not None:
-            q, k = recomputed(self.rotary, q), recomputed(self.rotary, k)
-        bias = None if self.relative_bias is None else self.relative_bias(x.shape[1])
-        return self.heads.join(attention(q, k, v, bias=bias, causal=self.causal, backend=self.backend))
+        rotate, bias = self.rotary, None
+        if self.relative_bias is not None:  # made behind the rotation, so that they are never in memory together
+            if rotate is not None:
+                q, k, rotate = recomputed(rotate, q), recomputed(rotate, k), None
+            bias = self.relative_bias(x.shape[1])
+        mixed = attention(q, k, v, bias=bias, causal=self.causal, rotate=rotate, backend=self.backend)
+        return self.heads.join(mixed)
 
     def initial_state(self, batch: int) -> State:
         """Keys and values of no frame yet."""

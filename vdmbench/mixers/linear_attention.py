@@ -14,7 +14,7 @@ from vdmbench.mixers.heads import Heads
 from vdmbench.mixers.mixer import Mixer, State
 from vdmbench.mixers.rotary import Rotary, rotated_features
 from vdmbench.ops import linear_attention
-from vdmbench.ops.linear_attention import EPSILON
+from vdmbench.ops.linear_attention import EPSILON, is_fused
 from vdmbench.ops.recompute import from_inputs
 
 
@@ -71,7 +71,10 @@ class LinearAttention(Mixer):
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch frames channels"]:
         # Maps, normalisers and contexts follow from q, k and v for less than a linear map costs: they are made again.
-        return self._leave(from_inputs(self._mixed, *self.heads.split(x)))
+        q, k, v = self.heads.split(x)
+        if not self.rotate_first and is_fused(q, self.feature_map, self.rotary, self.causal):
+            return self._leave(self._mixed(q, k, v))
+        return self._leave(from_inputs(self._mixed, q, k, v))
 
     def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         after_map = self.rotary

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdmbench.networks.norms import ChannelNorm
-from vdmbench.ops import attention, linear_attention
+from vdmbench.ops import attention, linear_attention, place_attention
 from vdmbench.ops.linear import Linear, linear
 from vdmbench.ops.recompute import recomputed
 
@@ -55,12 +55,19 @@ class SpatialAttention(nn.Module):
         """The same with the maps to values and to the output taken behind the sums over places, of which there are more than
         channels: of a head, softmax(q) (softmax(k)^T x) W_v^T W_out^T, whose last three are one small matrix an image."""
         to_q, to_k, to_v = self.to_qkv.weight.chunk(3)
-        q = _softmax(linear(x, to_q), partial(_over_features, self.heads))
-        k = _softmax(linear(x, to_k), _over_places)
-        context = self._by_head(k.transpose(1, 2) @ x.to(k.dtype))
-        values = context @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
+        q, k = linear(x, to_q), linear(x, to_k)
+        fused = place_attention.takes(q, x)
+        if fused:
+            context = place_attention.gathered(k, x)
+        else:
+            k = _softmax(k, _over_places)
+            context = k.transpose(1, 2) @ x.to(k.dtype)
+        values = self._by_head(context) @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
         out = values @ (self.to_out.weight * HEAD_DIM**-0.5).unflatten(1, (self.heads, HEAD_DIM)).permute(1, 2, 0)
-        return q @ out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2) + self.to_out.bias
+        out = out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2)
+        if fused:
+            return place_attention.read(q, out, self.heads) + self.to_out.bias
+        return _softmax(q, partial(_over_features, self.heads)) @ out + self.to_out.bias
 
     def _by_head(self, x: Float[Tensor, "images inner channels"]) -> Float[Tensor, "heads images_x_32 channels"]:
         """Maps of a head are one matrix product of all images."""

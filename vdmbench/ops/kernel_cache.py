@@ -28,6 +28,7 @@ _SOURCES = (
     "group_norm_kernels.py",
     "long_conv_kernels.py",
     "short_conv_kernels.py",
+    "linear_attention_kernels.py",
 )
 _settings: Any = numba.config
 

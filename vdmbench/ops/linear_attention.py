@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vdmbench.ops import numba_attention
 from vdmbench.ops.backends import simulated_device
 from vdmbench.ops.numba_linear_attention import numba_linear_attention, refuses
 from vdmbench.ops.parts import check_heads
@@ -44,10 +45,11 @@ def linear_attention(
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or the feature map is unknown or cannot be causal.
     """
-    if feature_map == "softmax" and rotate is None and not causal:
+    if is_fused(q, feature_map, rotate, causal):
         check_heads("linear_attention", q, k, v)
-        if simulated_device() is None and refuses(q) is None:
-            return numba_linear_attention(q, k, v)
+        if _by_weights(q):
+            return numba_attention.numba_attention(q, k, v, rotate, softmax=False, causal=False)
+        return numba_linear_attention(q, k, v)
     q, k = _features(q, k, v, feature_map, causal)
     turned_q, turned_k = (q, k) if rotate is None else (rotate(q), rotate(k))
     if causal:
@@ -58,6 +60,18 @@ def linear_attention(
     if feature_map == "relu":
         mixed = mixed / (q @ k.sum(-2, keepdim=True).transpose(-1, -2) + EPSILON)
     return mixed.to(v.dtype)
+
+
+def is_fused(q: Tensor, feature_map: FeatureMap, rotate: Rotation | None, causal: bool) -> bool:
+    """Whether :func:`linear_attention` of these is one function that keeps its inputs alone."""
+    if feature_map != "softmax" or causal or simulated_device() is not None:
+        return False
+    return _by_weights(q) or (rotate is None and refuses(q) is None)
+
+
+def _by_weights(q: Tensor) -> bool:
+    """Where the weights of frames are fewer than the numbers of the context."""
+    return q.shape[2] <= q.shape[3] and numba_attention.refuses(q) is None
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -37,9 +37,11 @@ def _largest(like: Row, x: Rows, largest: Maxima) -> None:
 
 @row_kernel
 def _exponentials(like: Row, x: Rows, largest: Scalars, total: Sums) -> None:
-    """x <- exp(x - largest), and its sum over the features of each place."""
+    """x <- exp(x - largest), and its sum over the features of each place. What is not a number stays none, of which exp2 alone
+    makes a large one."""
     for n in range(STATES):
-        x[n].value = exp2((x[n].value - largest[n]) * LOG2E)
+        below = x[n].value - largest[n]
+        x[n].value = exp2(below * LOG2E) + below * 0.0
         total[n].add(x[n].value)
 
 
@@ -59,7 +61,8 @@ def _column_largest(largest: Row, x: Rows) -> None:
 @row_kernel
 def _column_exponentials(total: Row, largest: Row, x: Rows) -> None:
     for n in range(STATES):
-        x[n].value = exp2((x[n].value - largest.value) * LOG2E)
+        below = x[n].value - largest.value
+        x[n].value = exp2(below * LOG2E) + below * 0.0
         total.value = total.value + x[n].value
 
 
@@ -70,26 +73,26 @@ def _columns_divided(total: Row, x: Rows) -> None:
 
 
 @row_kernel
-def _dots(like: Row, x: Rows, y: Rows, dot: Sums) -> None:
+def dots(like: Row, x: Rows, y: Rows, dot: Sums) -> None:
     for n in range(STATES):
         dot[n].add(x[n].value * y[n].value)
 
 
 @row_kernel
-def _pulled(like: Row, dy: Rows, y: Rows, dot: Scalars) -> None:
+def pulled(like: Row, dy: Rows, y: Rows, dot: Scalars) -> None:
     """The transpose of a softmax over features: dy <- y (dy - y . dy)."""
     for n in range(STATES):
         dy[n].value = y[n].value * (dy[n].value - dot[n])
 
 
 @row_kernel
-def _column_dots(dot: Row, x: Rows, y: Rows) -> None:
+def column_dots(dot: Row, x: Rows, y: Rows) -> None:
     for n in range(STATES):
         dot.value = dot.value + x[n].value * y[n].value
 
 
 @row_kernel
-def _columns_pulled(dot: Row, dy: Rows, y: Rows) -> None:
+def columns_pulled(dot: Row, dy: Rows, y: Rows) -> None:
     for n in range(STATES):
         dy[n].value = y[n].value * (dy[n].value - dot.value)
 
@@ -120,7 +123,7 @@ def _spread(o0: Row, o1: Row, o2: Row, o3: Row, rows: Rows, x0: Scalars, x1: Sca
 
 
 @part
-def _softmax_of_features(x: np.ndarray, numbers: np.ndarray) -> None:
+def softmax_of_features(x: np.ndarray, numbers: np.ndarray) -> None:
     _largest(x[0], x, numbers)
     _exponentials(x[0], x, numbers, numbers)
     for p in range(len(numbers)):
@@ -129,7 +132,7 @@ def _softmax_of_features(x: np.ndarray, numbers: np.ndarray) -> None:
 
 
 @part
-def _softmax_of_places(x: np.ndarray, largest: np.ndarray, total: np.ndarray) -> None:
+def softmax_of_places(x: np.ndarray, largest: np.ndarray, total: np.ndarray) -> None:
     largest[:] = -np.inf
     total[:] = 0
     _column_largest(largest, x)
@@ -168,8 +171,8 @@ def forward(out: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> Non
             _copy(of_q[0], of_q, q[element, head])
             _copy(of_k[0], of_k, k[element, head])
             _copy(of_v[0], of_v, v[element, head])
-            _softmax_of_features(of_q, numbers)
-            _softmax_of_places(of_k, largest, total)
+            softmax_of_features(of_q, numbers)
+            softmax_of_places(of_k, largest, total)
             _gathered(context, of_k, of_v)
             _spread_out(mixed, of_q, context)
             _copy(mixed[0], out[element, head], mixed)
@@ -191,15 +194,15 @@ def backward(
             _copy(of_k[0], of_k, k[element, head])
             _copy(of_v[0], of_v, v[element, head])
             _copy(asked[0], asked, d_out[element, head])
-            _softmax_of_features(of_q, numbers)
-            _softmax_of_places(of_k, largest, total)
+            softmax_of_features(of_q, numbers)
+            softmax_of_places(of_k, largest, total)
             _gathered(context, of_k, of_v)
             _gathered(d_context, of_q, asked)
 
             turned[:] = context.T
             _spread_out(found, asked, turned)
-            _dots(of_q[0], of_q, found, numbers)
-            _pulled(of_q[0], found, of_q, numbers)
+            dots(of_q[0], of_q, found, numbers)
+            pulled(of_q[0], found, of_q, numbers)
             _copy(found[0], dq[element, head], found)
 
             _spread_out(found, of_k, d_context)
@@ -208,6 +211,6 @@ def backward(
             turned[:] = d_context.T
             _spread_out(found, of_v, turned)
             total[:] = 0
-            _column_dots(total, of_k, found)
-            _columns_pulled(total, found, of_k)
+            column_dots(total, of_k, found)
+            columns_pulled(total, found, of_k)
             _copy(found[0], dk[element, head], found)

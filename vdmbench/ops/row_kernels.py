@@ -79,6 +79,10 @@ class Vector:
         above = self.builder.fcmp_ordered(">", self.value, other.value)
         return Vector(self.builder, self.builder.select(above, self.value, other.value))
 
+    def in_pairs(self) -> Vector:
+        """Each channel's neighbour: channels 0 and 1 change places, 2 and 3, and so on."""
+        return Vector(self.builder, _shuffled(self.builder, self.value, self.value, lambda lane, _: lane ^ 1))
+
 
 class Row:
     """The current vector of a row in memory."""
@@ -161,6 +165,91 @@ def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
     context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     typed.__signature__ = signature.replace(parameters=[context, *signature.parameters.values()])  # type: ignore[attr-defined]
     return intrinsic(typed)
+
+
+@intrinsic
+def transposed(typing_context: Any, out: types.Array, x: types.Array) -> Any:
+    """out (channels, rows) <- x (rows, channels), both whole vectors: a square of vectors at a time, in registers."""
+    return types.void(out, x), _lower_transposed
+
+
+def _lower_transposed(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+    itemsize = signature.args[0].dtype.bitwidth // 8
+    vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes(itemsize))
+    to, of = (context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True))
+    rows, channels = cgutils.unpack_tuple(builder, of.shape, 2)
+    side = vector.count
+
+    def at(array: Any, row: ir.Value, column: ir.Value, number: int) -> Row:
+        stride = builder.sdiv(cgutils.unpack_tuple(builder, array.strides, 2)[0], _I64(itemsize))
+        start = builder.add(column, builder.mul(stride, builder.add(row, _I64(number))))
+        return Row(builder, builder.gep(array.data, [start]), vector, itemsize)
+
+    with (
+        cgutils.for_range_slice(builder, _I64(0), rows, _I64(side)) as (row, _),
+        cgutils.for_range_slice(builder, _I64(0), channels, _I64(side)) as (channel, _),
+    ):
+        square = [at(of, row, channel, number).value.value for number in range(side)]
+        step = 1
+        while step < side:  # blocks of ``step`` off the diagonal change places
+            for number in range(side):
+                if not number & step:
+                    one, other = square[number], square[number + step]
+                    square[number] = _shuffled(
+                        builder, one, other, lambda lane, count, s=step: lane + (count - s) * bool(lane & s)
+                    )
+                    square[number + step] = _shuffled(
+                        builder, one, other, lambda lane, count, s=step: lane + (count if lane & s else s)
+                    )
+            step *= 2
+        for number, value in enumerate(square):
+            at(to, channel, row, number).value = Vector(builder, value)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def product(typing_context: Any, out: types.Array, x: types.Array, y: types.Array) -> Any:
+    """out (rows, columns) <- x^T y of x (terms, rows) and y (terms, columns), rows and columns whole vectors.
+
+    A square of vectors at a time is summed in registers, terms in their order.
+    """
+    return types.void(out, x, y), _lower_product
+
+
+def _lower_product(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+    itemsize = signature.args[0].dtype.bitwidth // 8
+    vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes(itemsize))
+    arrays = [context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True)]
+    terms, rows = cgutils.unpack_tuple(builder, arrays[1].shape, 2)
+    columns = cgutils.unpack_tuple(builder, arrays[2].shape, 2)[1]
+    strides = [builder.sdiv(cgutils.unpack_tuple(builder, each.strides, 2)[0], _I64(itemsize)) for each in arrays]
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(vector.count)]
+
+    def at(number: int, row: ir.Value, column: ir.Value) -> ir.Value:
+        return builder.gep(arrays[number].data, [builder.add(column, builder.mul(strides[number], row))])
+
+    with (
+        cgutils.for_range_slice(builder, _I64(0), columns, _I64(vector.count)) as (column, _),
+        cgutils.for_range_slice(builder, _I64(0), rows, _I64(vector.count)) as (row, _),
+    ):
+        for total in sums:
+            builder.store(ir.Constant(vector, [0.0] * vector.count), total)
+        with cgutils.for_range_slice(builder, _I64(0), terms, _I64(1)) as (term, _):
+            seen = Row(builder, at(2, term, column), vector, itemsize).value
+            start = at(1, term, row)
+            for number, total in enumerate(sums):
+                factor = _broadcast(builder, builder.load(builder.gep(start, [_I64(number)])), vector)
+                builder.store((Vector(builder, builder.load(total)) + seen * Vector(builder, factor)).value, total)
+        for number, total in enumerate(sums):
+            place = at(0, builder.add(row, _I64(number)), column)
+            Row(builder, place, vector, itemsize).value = Vector(builder, builder.load(total))
+    return context.get_dummy_value()
+
+
+def _shuffled(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, source: Callable[[int, int], int]) -> ir.Value:
+    """Lanes of two vectors side by side, each from where ``source`` says, given its number and how many a vector has."""
+    count = one.type.count
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, count), [source(n, count) for n in range(count)]))
 
 
 def _lower(

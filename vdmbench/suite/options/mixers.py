@@ -58,9 +58,9 @@ class AttentionOptions(HeadOptions):
     """Distance in frames from which on the relative bias tells no more apart: the clip's length or longer (published: 32)."""
     causal: bool = False
     """A frame attends to itself and to earlier ones only."""
-    backend: Literal["auto", "triton", "blocks", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"] = (
-        "auto"
-    )
+    backend: Literal[
+        "auto", "triton", "blocks", "numba", "math", "sdpa", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "xformers"
+    ] = "auto"
     """Kernel: un-fused with all scores in memory (math); PyTorch's choice of a fused one (sdpa) or one of them; xformers; with
     a relative bias, whose gradient they sum as they go, triton (CUDA) or blocks (CPU)."""
 
