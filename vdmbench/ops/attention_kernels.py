@@ -214,13 +214,12 @@ def _mapped(
 
 
 @part
-def _rotation(turn: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Filled up: a frame that fills does not turn."""
-    filled = np.zeros((2, *like.shape), like.dtype)
-    filled[0] = 1
+def _filled(turns: np.ndarray, turn: np.ndarray) -> None:
+    """What fills up does not turn."""
+    turns[0] = 1
+    turns[1] = 0
     if turn.shape[1]:
-        filled[:, : turn.shape[1], : turn.shape[2]] = turn
-    return filled
+        turns[:, : turn.shape[1], : turn.shape[2]] = turn
 
 
 @part
@@ -258,7 +257,9 @@ def forward(
         weights, across, seen = np.empty((3, places, places), out.dtype)
         numbers, factor = np.empty(places, out.dtype), np.full(places, features**-0.5, out.dtype)
         largest, total = np.empty((2, width), out.dtype)
-        cosine, sine = _rotation(turn, of_q)
+        turns = np.empty((2, places, width), of_q.dtype)
+        _filled(turns, turn)
+        cosine, sine = turns
         _sight(seen, frames, causal)
         for number in range(stretch * ELEMENTS * heads, min((stretch + 1) * ELEMENTS, batch) * heads):
             element, head = number // heads, number % heads
@@ -302,7 +303,9 @@ def backward(
         numbers, factor = np.empty(places, dq.dtype), np.full(places, features**-0.5, dq.dtype)
         largest, total = np.empty((2, width), dq.dtype)
         ones = np.ones(width, dq.dtype)
-        cosine, sine = _rotation(turn, of_q)
+        turns = np.empty((2, places, width), of_q.dtype)
+        _filled(turns, turn)
+        cosine, sine = turns
         _sight(seen, frames, causal)
         for number in range(stretch * ELEMENTS * heads, min((stretch + 1) * ELEMENTS, batch) * heads):
             element, head = number // heads, number % heads

@@ -81,7 +81,8 @@ class Vector:
 
     def in_pairs(self) -> Vector:
         """Each channel's neighbour: channels 0 and 1 change places, 2 and 3, and so on."""
-        return Vector(self.builder, _shuffled(self.builder, self.value, self.value, lambda lane, _: lane ^ 1))
+        order = [lane ^ 1 for lane in range(self.value.type.count)]
+        return Vector(self.builder, _shuffled(self.builder, self.value, self.value, order))
 
 
 class Row:
@@ -167,10 +168,12 @@ def row_kernel(body: Callable[..., None]) -> Callable[..., None]:
     return intrinsic(typed)
 
 
-@intrinsic
-def transposed(typing_context: Any, out: types.Array, x: types.Array) -> Any:
-    """out (channels, rows) <- x (rows, channels), both whole vectors: a square of vectors at a time, in registers."""
+def _transposed(typing_context: Any, out: types.Array, x: types.Array) -> Any:
     return types.void(out, x), _lower_transposed
+
+
+transposed: Callable[..., None] = intrinsic(_transposed)
+"""out (channels, rows) <- x (rows, channels), both whole vectors: a square of vectors at a time, in registers."""
 
 
 def _lower_transposed(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
@@ -195,25 +198,25 @@ def _lower_transposed(context: Any, builder: ir.IRBuilder, signature: Any, value
             for number in range(side):
                 if not number & step:
                     one, other = square[number], square[number + step]
-                    square[number] = _shuffled(
-                        builder, one, other, lambda lane, count, s=step: lane + (count - s) * bool(lane & s)
-                    )
-                    square[number + step] = _shuffled(
-                        builder, one, other, lambda lane, count, s=step: lane + (count if lane & s else s)
-                    )
+                    upper = [lane + (side - step) * bool(lane & step) for lane in range(side)]
+                    lower = [lane + (side if lane & step else step) for lane in range(side)]
+                    square[number] = _shuffled(builder, one, other, upper)
+                    square[number + step] = _shuffled(builder, one, other, lower)
             step *= 2
         for number, value in enumerate(square):
             at(to, channel, row, number).value = Vector(builder, value)
     return context.get_dummy_value()
 
 
-@intrinsic
-def product(typing_context: Any, out: types.Array, x: types.Array, y: types.Array) -> Any:
-    """out (rows, columns) <- x^T y of x (terms, rows) and y (terms, columns), rows and columns whole vectors.
-
-    A square of vectors at a time is summed in registers, terms in their order.
-    """
+def _product(typing_context: Any, out: types.Array, x: types.Array, y: types.Array) -> Any:
     return types.void(out, x, y), _lower_product
+
+
+product: Callable[..., None] = intrinsic(_product)
+"""out (rows, columns) <- x^T y of x (terms, rows) and y (terms, columns), rows and columns whole vectors.
+
+A square of vectors at a time is summed in registers, terms in their order.
+"""
 
 
 def _lower_product(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
@@ -246,10 +249,9 @@ def _lower_product(context: Any, builder: ir.IRBuilder, signature: Any, values: 
     return context.get_dummy_value()
 
 
-def _shuffled(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, source: Callable[[int, int], int]) -> ir.Value:
-    """Lanes of two vectors side by side, each from where ``source`` says, given its number and how many a vector has."""
-    count = one.type.count
-    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, count), [source(n, count) for n in range(count)]))
+def _shuffled(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, order: list[int]) -> ir.Value:
+    """Lanes of two vectors side by side, each from the one of that number."""
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, len(order)), order))
 
 
 def _lower(
