@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,9 +56,9 @@ def attention(
         check_parts("attention", {"q": (q, q.shape), "bias": (bias, (q.shape[1], q.shape[2], q.shape[2]))})
     arguments: tuple[Any, ...] = (q, k, v, bias, causal)
     if rotate is not None:
-        backend = choose("attention", backend, q, *arguments).name
-        if backend == "numba":
-            arguments = (*arguments, rotate)
+        # What the compiler traces is rotated there: it makes one pass of it by itself.
+        if not torch.compiler.is_compiling() and choose("attention", backend, q, *arguments).name == "numba":
+            backend, arguments = "numba", (*arguments, rotate)
         else:
             arguments = (recomputed(rotate, q), recomputed(rotate, k), v, bias, causal)
     mixed: Tensor = compute("attention", backend, q, *arguments)

@@ -22,8 +22,7 @@ def takes(q: Float[Tensor, "images places features"], x: Float[Tensor, "images p
         q.device.type != "cpu"
         or q.dtype is not torch.float32
         or x.dtype is not torch.float32
-        or isinstance(q, FakeTensor)
-        or simulated_device() is not None
+        or simulated_device() not in (None, "cpu")
         or torch.compiler.is_compiling()
         or torch.is_autocast_enabled("cpu")
         or numba_missing() is not None
@@ -66,7 +65,7 @@ class _Gathered(torch.autograd.Function):
 
         ctx.save_for_backward(k, x)
         out = k.new_empty(len(k), k.shape[2], x.shape[2])
-        run_kernel(place_attention_kernels.gather, k.numel(), *_arrays(out, k, x))
+        _run(place_attention_kernels.gather, out, k, x)
         return out
 
     @staticmethod
@@ -77,7 +76,7 @@ class _Gathered(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated again, by operators that can be
             return torch.autograd.grad(_gather_formula(k, x), (k, x), gradients, create_graph=True)
         dk, dx = k.new_empty(k.shape), x.new_empty(x.shape)
-        run_kernel(place_attention_kernels.gather_backward, k.numel(), *_arrays(dk, dx, gradients[0], k, x))
+        _run(place_attention_kernels.gather_backward, dk, dx, gradients[0], k, x)
         return dk, dx
 
 
@@ -89,7 +88,7 @@ class _Read(torch.autograd.Function):
         ctx.save_for_backward(q, values)
         ctx.heads = heads
         out = q.new_empty(*q.shape[:2], values.shape[2])
-        run_kernel(place_attention_kernels.read, q.numel(), *_arrays(out, q, values), heads)
+        _run(place_attention_kernels.read, out, q, values, heads=heads)
         return out
 
     @staticmethod
@@ -101,10 +100,12 @@ class _Read(torch.autograd.Function):
             found = torch.autograd.grad(_read_formula(ctx.heads, q, values), (q, values), gradients, create_graph=True)
             return *found, None
         dq, d_values = q.new_empty(q.shape), values.new_empty(values.shape)
-        arrays = _arrays(dq, d_values, gradients[0], q, values)
-        run_kernel(place_attention_kernels.read_backward, q.numel(), *arrays, ctx.heads)
+        _run(place_attention_kernels.read_backward, dq, d_values, gradients[0], q, values, heads=ctx.heads)
         return dq, d_values, None
 
 
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+def _run(kernel: Any, *tensors: Tensor, heads: int | None = None) -> None:
+    """The first tensors are written into. Of fake tensors there is nothing to compute."""
+    if not any(isinstance(tensor, FakeTensor) for tensor in tensors):
+        arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
+        run_kernel(kernel, tensors[-1].numel(), *arrays, *([] if heads is None else [heads]))
