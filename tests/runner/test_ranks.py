@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -88,6 +89,61 @@ def run(results: ResultsFolder, cell: Planned, hit: Hit) -> Record:
 
 
 NEVER = 10**9
+LAUNCH = """
+import sys
+from vdmbench.runner.ranks import end_as, launch
+
+sys.exit(end_as(launch([sys.executable, *sys.argv[1:]], 3)))
+"""
+TELL = """
+import json, os, sys, torch
+from vdmbench.engine import Ranks
+
+ranks = Ranks.join(torch.device("cpu"), "none")
+met = ranks.any(ranks.index == 2)
+told = {"group": os.getpgid(0), "index": ranks.index, "count": ranks.count, "own": os.environ["LOCAL_RANK"], "met": met}
+open(os.path.join(sys.argv[1], str(ranks.index)), "w").write(json.dumps(told))
+"""
+DEAF = """
+import os, signal, sys, time
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(os.path.join(sys.argv[1], os.environ["RANK"]), "w")
+time.sleep(600)
+"""
+
+
+def launched(*command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", LAUNCH, *command], start_new_session=True)
+
+
+def test_ranks_meet_and_are_of_one_process_group(tmp_path):
+    launcher = launched("-c", TELL, str(tmp_path))
+    assert launcher.wait(120) == 0
+    told = [json.loads((tmp_path / str(rank)).read_text()) for rank in range(3)]
+    assert told == [{"group": launcher.pid, "index": rank, "count": 3, "own": str(rank), "met": True} for rank in range(3)]
+
+
+@pytest.mark.parametrize(("fails", "code"), [("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", -9), ("os.abort()", -6)])
+def test_the_launcher_ends_as_the_first_rank_that_fails_and_takes_the_others_along(fails, code):
+    began = time.monotonic()
+    launcher = launched("-c", f"import os, sys, time\nif os.environ['RANK'] == '1': {fails}\ntime.sleep(600)")
+    assert launcher.wait(120) == code
+    assert time.monotonic() - began < 100
+    with pytest.raises(ProcessLookupError):
+        os.killpg(launcher.pid, 0)
+
+
+def test_a_rank_that_does_not_heed_a_signal_to_the_launcher_is_killed(tmp_path):
+    launcher = launched("-c", DEAF, str(tmp_path))
+    deadline = time.monotonic() + 100
+    while len(list(tmp_path.iterdir())) < 3:
+        assert time.monotonic() < deadline, "the ranks did not begin"
+        time.sleep(0.05)
+    os.kill(launcher.pid, signal.SIGTERM)
+    assert launcher.wait(60) == -signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.killpg(launcher.pid, 0)
 
 
 @pytest.mark.fault
