@@ -29,6 +29,18 @@ def test_a_worker_that_the_kernel_killed_for_want_of_memory_is_out_of_memory():
 
 
 @pytest.mark.fault
+def test_a_worker_that_aborts_as_an_allocation_fails_is_out_of_memory():
+    """In a thread of a library, where no error can be raised."""
+    said = "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"
+    assert folded([TRAINING], exit=Exit(code=None, signal="SIGABRT", stderr_tail=said)).status == "oom"
+    other = (
+        "terminate called after throwing an instance of 'c10::Error'\n  CUDA error: an illegal memory access was encountered"
+    )
+    assert folded([TRAINING], exit=Exit(code=None, signal="SIGABRT", stderr_tail=other)).status == "signal"
+    assert folded([TRAINING], exit=Exit(code=None, signal="SIGSEGV", stderr_tail=said)).status == "signal"
+
+
+@pytest.mark.fault
 def test_a_worker_that_ends_well_and_tells_nothing_is_an_error():
     found = folded([TRAINING])
     assert (found.status, found.phase) == ("error", "train")

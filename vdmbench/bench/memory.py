@@ -27,7 +27,7 @@ import torch
 from vdmbench.bench.contest import Contender, Contest, backward, forward, make_inputs, step
 from vdmbench.bench.tryout import one_line
 from vdmbench.bench.workload import Workload
-from vdmbench.measure import AllocatorPeaks, RssPeak, synchronise
+from vdmbench.measure import AllocatorPeaks, RssPeak, is_out_of_memory, synchronise
 from vdmbench.measure.environment import container_memory_limit
 from vdmbench.measure.process_memory import trim_heap
 
@@ -129,12 +129,8 @@ def _answer(contest: Contest, contender: Contender, workload: Workload) -> Weigh
     try:
         with _limited(workload.device):
             return _weigh(contest, contender, workload)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return Weight("oom", one_line(error))
     except Exception as error:  # a peer may raise anything, and all of it is an answer
-        # PyTorch's CPU allocator fails with a plain RuntimeError.
-        status = "oom" if "alloc" in str(error) and "memory" in str(error) else "error"
-        return Weight(status, one_line(error))
+        return Weight("oom" if is_out_of_memory(error) else "error", one_line(error))
 
 
 class _limited:

@@ -21,7 +21,7 @@ from vdmbench.bench.rounds import Clock, Timing, clock_of, time_in_rounds
 from vdmbench.bench.rows import Findings, Row, bare_row
 from vdmbench.bench.tryout import TryOut, one_line, try_out
 from vdmbench.bench.workload import InvalidWorkload, Workload
-from vdmbench.measure import capture, spread
+from vdmbench.measure import capture, is_out_of_memory, spread
 
 Tell = Callable[[str], None]
 
@@ -197,7 +197,7 @@ def _time(
     try:
         timings = time_in_rounds(contest, quick, size, rounds=settings.rounds, clock=clock)
     except (MemoryError, RuntimeError) as error:
-        status = "oom" if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error) else "error"
+        status = "oom" if is_out_of_memory(error) else "error"
         for contender in quick:
             yield replace(rows[contender.label], status=status, reason=f"timing {len(quick)} contenders: {one_line(error)}")
         return

@@ -26,7 +26,6 @@ from vdmbench.engine.events import (
     Stopped,
     Trained,
     TrainingState,
-    is_out_of_memory,
 )
 from vdmbench.engine.experiment import Experiment, make_metrics, make_source, pick_device, prepare
 from vdmbench.engine.real_clips import choose_real_clips
@@ -62,7 +61,6 @@ __all__ = [
     "TrainingState",
     "choose_real_clips",
     "is_lost_peer",
-    "is_out_of_memory",
     "judged_steps",
     "make_metrics",
     "make_source",

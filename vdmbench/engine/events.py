@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -230,10 +229,3 @@ class Stopped(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"asked to end, and did after step {step} with a checkpoint")
         self.step = step
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on the GPU or on the CPU (where torch has no exception class of its own)."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )

@@ -67,7 +67,7 @@ def run_cell(
         keeps them in memory.
     :raises NonFiniteLoss: training diverged.
     :raises Stopped: as ``stop`` asked.
-    :raises torch.OutOfMemoryError: as it is; :func:`is_out_of_memory` knows the CPU's form of it too.
+    :raises torch.OutOfMemoryError: as it is; :func:`~vdmbench.measure.is_out_of_memory` knows every other form of it.
     """
     _Run(cell, emit, checkpoint_every, reference_cache, stop, ranks or Ranks(), rollout_file, read_snapshot).all(resume)
 

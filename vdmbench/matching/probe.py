@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from vdmbench.matching.simulation import PHASES, run_steps
 from vdmbench.matching.workload import Workload
+from vdmbench.measure import is_out_of_memory
 from vdmbench.memory.storages import StorageTracker
 from vdmbench.suite.blocks import Sample, Train
 from vdmbench.suite.diffusion import Diffusion
@@ -40,8 +41,11 @@ class _Peaks(StorageTracker):
 def measure_peaks(workload: Workload, phases: Collection[str] = PHASES) -> dict[str, dict[str, int]]:
     """Allocated and reserved peaks on the CUDA device of each of ``phases`` that was reached; out of memory ends the rest."""
     peaks = _Peaks()
-    with contextlib.suppress(torch.OutOfMemoryError):  # what is missing from the answer did not fit
+    try:
         run_steps(workload, torch.device("cuda"), peaks, phases)
+    except Exception as error:
+        if not is_out_of_memory(error):  # else what is missing from the answer did not fit
+            raise
     return peaks.peaks
 
 

@@ -10,6 +10,7 @@ from vdmbench.measure.allocator import AllocatorPeaks
 from vdmbench.measure.cohort import hardware_cohort
 from vdmbench.measure.environment import capture
 from vdmbench.measure.nvml import Gpu, NvmlReading, NvmlSampler, NvmlUnavailable, list_gpus
+from vdmbench.measure.out_of_memory import is_out_of_memory, says_out_of_memory
 from vdmbench.measure.phase import PhaseMeter, PhaseReading
 from vdmbench.measure.process_memory import RssPeak, RssReading
 from vdmbench.measure.timing import Spread, StepTimer, spread, synchronise
@@ -28,7 +29,9 @@ __all__ = [
     "StepTimer",
     "capture",
     "hardware_cohort",
+    "is_out_of_memory",
     "list_gpus",
+    "says_out_of_memory",
     "spread",
     "synchronise",
 ]

@@ -188,7 +188,17 @@ def _determinism() -> dict[str, Any]:
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "float32_on_cuda": {
+            "matrix_products": _float32_precision(torch.backends.cuda.matmul.fp32_precision),
+            "convolutions": _float32_precision(torch.backends.cudnn.conv.fp32_precision),
+            "recurrent_layers": _float32_precision(torch.backends.cudnn.rnn.fp32_precision),
+        },
     }
+
+
+def _float32_precision(declared: str) -> str:
+    """How float32 is multiplied: ``ieee``, in full, which is also PyTorch's meaning of "none"; ``tf32``, by 10 bits."""
+    return "ieee" if declared == "none" else declared
 
 
 def _read(path: Path) -> str | None:

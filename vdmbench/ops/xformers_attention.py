@@ -59,11 +59,14 @@ def _ran(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> 
     """xformers with the kernel that its dispatcher selects, which may be one of PyTorch's."""
     if plans_gpu(q):
         return "xformers"
+    # The package has no public name for this; where it goes by another, the kernel is not known and none is claimed.
+    dispatch = getattr(importlib.import_module("xformers.ops.fmha.dispatch"), "_dispatch_fw", None)
+    if dispatch is None:
+        return "xformers"
     parts, mask = _arguments(q[:ROWS], k[:ROWS], v[:ROWS], bias, causal)
-    fmha = importlib.import_module("xformers.ops.fmha")
-    inputs = fmha.Inputs(*parts, attn_bias=_bias(mask, causal))
+    inputs = importlib.import_module("xformers.ops.fmha").Inputs(*parts, attn_bias=_bias(mask, causal))
     needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    return f"xformers ({importlib.import_module('xformers.ops.fmha.dispatch')._dispatch_fw(inputs, needs_gradient).NAME})"
+    return f"xformers ({dispatch(inputs, needs_gradient).NAME})"
 
 
 def _refuses(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from vdmbench.measure import says_out_of_memory
 from vdmbench.records import (
     DamagedEvents,
     DeviceMemory,
@@ -120,6 +121,8 @@ def _from_exit(exit: Exit | None, killed_for_memory: bool) -> tuple[Status, str]
         return "interrupted", "the supervising process ended before the worker"
     if exit.signal == "SIGKILL" and killed_for_memory:
         return "oom", "the kernel killed the worker: its control group (container, batch job) was out of memory"
+    if exit.signal == "SIGABRT" and says_out_of_memory(exit.stderr_tail):
+        return "oom", "the worker was ended by SIGABRT: an allocation failed where no error could be raised; see stderr.log"
     if exit.signal is not None:
         # The kernel's out-of-memory killer leaves no other trace than SIGKILL.
         hint = " (the kernel kills so when memory runs out: see its log)" if exit.signal == "SIGKILL" else ""

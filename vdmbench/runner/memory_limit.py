@@ -20,7 +20,9 @@ def enforce(limit: int, device: str) -> None:
         total = torch.cuda.get_device_properties(device).total_memory
         if limit > total:
             raise ValueError(f"run.memory_limit is {limit:,} bytes and the device has {total:,}: it cannot play a larger card")
-        torch.cuda.set_per_process_memory_fraction(limit / total, device)
+        index = torch.device(device).index
+        # By number: "cuda", the first device, is no name that this function takes.
+        torch.cuda.set_per_process_memory_fraction(limit / total, torch.cuda.current_device() if index is None else index)
         return
     held = _private_bytes()
     resource.setrlimit(resource.RLIMIT_DATA, (held + limit, held + limit))

@@ -40,7 +40,8 @@ def main(folder: Path) -> int:
     end_with_parent()
     log = EventLog(folder / "events.jsonl")
     task = Task.read(folder)
-    from vdmbench.engine import NonFinite, Ranks, Stopped, is_lost_peer, is_out_of_memory
+    from vdmbench.engine import NonFinite, Ranks, Stopped, is_lost_peer
+    from vdmbench.measure import is_out_of_memory
 
     several = task.inputs.train.devices > 1
     ranks, failed = Ranks(), False
@@ -62,10 +63,10 @@ def main(folder: Path) -> int:
         outcome = {"status": "error", "message": str(refusal)}
     except Exception as error:
         traceback.print_exc()
-        if several and is_lost_peer(error):
+        kind = "oom" if is_out_of_memory(error) else "error"
+        if several and kind == "error" and is_lost_peer(error):  # NCCL itself runs out of memory, too
             return _wait_to_be_ended()
         failed = True
-        kind = "oom" if is_out_of_memory(error) else "error"
         outcome = {"status": kind, "message": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
     if ranks.leads or failed:
         log.append({"type": "outcome", **outcome}, durable=True)
