@@ -31,11 +31,16 @@ class NVMLError_GpuIsLost(NVMLError):
     pass
 
 
+class NVMLError_NotSupported(NVMLError):
+    pass
+
+
 class FakeNvml(ModuleType):
     """Module ``pynvml`` with one device; tests set ``used``, ``processes`` and ``failures`` (call name to exception)."""
 
     NVMLError = NVMLError
     nvmlMemory_v2 = 0x02000028
+    NVML_DEVICE_MIG_ENABLE = 1
 
     def __init__(self) -> None:
         super().__init__("pynvml")
@@ -81,6 +86,9 @@ class FakeNvml(ModuleType):
 
     def nvmlDeviceGetUUID(self, handle: str) -> str:
         return UUID
+
+    def nvmlDeviceGetMigMode(self, handle: str) -> list[int]:
+        raise NVMLError_NotSupported("Not Supported")
 
     def nvmlDeviceGetName(self, handle: str) -> str:
         return "NVIDIA H200"

@@ -35,7 +35,7 @@ def test_the_first_visible_device_is_taken(nvml, monkeypatch, visible):
 def test_no_device_where_none_is_wanted_or_there(nvml, monkeypatch):
     assert choose_gpu(Run(device="cpu")) is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES=7: no such GPU; there are: GPU-1111"):
+    with pytest.raises(ValueError, match=r"CUDA_VISIBLE_DEVICES=7: no such GPU; there are: 0 \(GPU-1111"):
         choose_gpu(Run())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert choose_gpu(Run()) is None

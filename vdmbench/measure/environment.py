@@ -21,6 +21,7 @@ from vdmbench.measure.nvml import device_state, driver_version
 # What changes numbers, memory or speed without being said anywhere else.
 _VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_DEVICE_ORDER",
     "CUDA_LAUNCH_BLOCKING",
     "CUDA_VISIBLE_DEVICES",
     "MKL_NUM_THREADS",
@@ -165,13 +166,18 @@ def _gpus() -> list[dict[str, Any]]:
     return [
         {
             "name": device.name,
-            "uuid": f"GPU-{device.uuid}",
+            "uuid": _uuid(device),
             "total_bytes": device.total_memory,
             "capability": f"{device.major}.{device.minor}",
-            "state": device_state(f"GPU-{device.uuid}"),
+            "state": device_state(_uuid(device)),
         }
         for device in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     ]
+
+
+def _uuid(device: Any) -> str:
+    """As NVML writes it; of a part of a device (MIG) CUDA gives the part's."""
+    return f"{'MIG' if ' MIG ' in device.name else 'GPU'}-{device.uuid}"
 
 
 def _threads() -> dict[str, int]:

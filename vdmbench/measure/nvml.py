@@ -39,6 +39,18 @@ class Gpu:
     uuid: str
     name: str
     total_bytes: int
+    slot: int = 0
+    """Its number as NVML and nvidia-smi count; a part of a device (MIG) has its device's."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a device (MIG), of which a process can use but one."""
+        return self.uuid.startswith("MIG-")
+
+    @property
+    def card(self) -> str:
+        """The device's kind: its name, without that of a part."""
+        return self.name.partition(" MIG ")[0]
 
 
 @dataclass(frozen=True)
@@ -93,16 +105,36 @@ def _describe(error: Exception) -> str:
 
 
 def list_gpus() -> list[Gpu]:
-    """All devices of the machine, in NVML's order; raises :class:`NvmlUnavailable` where there is no driver."""
+    """All devices of the machine, in NVML's order; raises :class:`NvmlUnavailable` where there is no driver.
+
+    In the place of a device that is divided (MIG) stand its parts, for CUDA computes on nothing else of it.
+    """
     with _session() as nvml:
         try:
-            handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
             return [
-                Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetMemoryInfo(handle).total)
-                for handle in handles
+                Gpu(nvml.nvmlDeviceGetUUID(part), nvml.nvmlDeviceGetName(part), nvml.nvmlDeviceGetMemoryInfo(part).total, slot)
+                for slot in range(nvml.nvmlDeviceGetCount())
+                for part in _parts(nvml, nvml.nvmlDeviceGetHandleByIndex(slot))
             ]
         except nvml.NVMLError as error:
             raise NvmlUnavailable(_describe(error)) from error
+
+
+def _parts(nvml: ModuleType, handle: Any) -> list[Any]:
+    """Handles of the parts of a device that is divided, perhaps none; of any other the device's own."""
+    try:
+        divided = nvml.nvmlDeviceGetMigMode(handle)[0] == nvml.NVML_DEVICE_MIG_ENABLE
+    except nvml.NVMLError:  # most devices cannot be divided, and say so by an error
+        return [handle]
+    if not divided:
+        return [handle]
+    found = []
+    for place in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))
+        except nvml.NVMLError as error:  # a place that is free
+            _log.debug("no part of the device at %d: %s", place, _describe(error))
+    return found
 
 
 def driver_version() -> str | None:

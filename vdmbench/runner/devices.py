@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from vdmbench.measure.nvml import Gpu, NvmlSampler, NvmlUnavailable, list_gpus
 from vdmbench.runner.places import Place
+from vdmbench.runner.visible_gpus import kinds, several_kinds, told, visible_gpus
 from vdmbench.suite.blocks import Run
 
 
@@ -21,28 +22,37 @@ def choose_gpus(run: Run, place: Place | None = None, count: int = 1) -> list[Gp
 
     Raises ValueError where ``place`` or ``CUDA_VISIBLE_DEVICES`` names a device that is not there, or fewer than ``count``.
     """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if place is not None and place.gpus:
-        visible = ",".join(place.gpus)
-    if run.device == "cpu" or visible == "":
+    if run.device == "cpu":
         return []
     try:
-        gpus = list_gpus()
+        if place is not None and place.gpus:
+            by_uuid = {gpu.uuid: gpu for gpu in list_gpus()}
+            chosen = [_still_there(uuid, by_uuid) for uuid in place.gpus]
+        else:
+            chosen = visible_gpus()
+            if "CUDA_VISIBLE_DEVICES" not in os.environ and several_kinds(chosen):
+                raise ValueError(
+                    f"this machine has {kinds(chosen)}, and which of them a cell gets would be chance; choose one with --gpus: "
+                    f"{told(chosen)}"
+                )
     except NvmlUnavailable:
         return []
-    chosen = gpus if visible is None else [_named(name.strip(), visible, gpus) for name in visible.split(",")[:count]]
-    if gpus and len(chosen) < count:
+    if chosen and len(chosen) < count:
         raise ValueError(
             f"train.devices is {count} and there is room for {len(chosen)}: give a cell as many GPUs, or train on fewer devices"
+        )
+    if count > 1 and any(gpu.is_part for gpu in chosen[:count]):
+        raise ValueError(
+            f"train.devices is {count} and {chosen[0].name} is a part of a GPU (MIG): CUDA lets processes that compute "
+            "together have whole ones alone; train on one device, or undo the division"
         )
     return chosen[:count]
 
 
-def _named(name: str, visible: str, gpus: list[Gpu]) -> Gpu:
-    for index, gpu in enumerate(gpus):
-        if name == str(index) or gpu.uuid.startswith(name):
-            return gpu
-    raise ValueError(f"CUDA_VISIBLE_DEVICES={visible}: no such GPU; there are: {', '.join(gpu.uuid for gpu in gpus)}")
+def _still_there(uuid: str, known: dict[str, Gpu]) -> Gpu:
+    if uuid not in known:
+        raise ValueError(f"GPU {uuid} was there when the run began and is not now; there are: {told(list(known.values()))}")
+    return known[uuid]
 
 
 def refuse_shared_gpu(gpu: Gpu | None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vdmbench.measure.nvml import Gpu, NvmlUnavailable, list_gpus
+from vdmbench.runner.visible_gpus import NoSuchGpu, gpu_is_visible, told, visible_gpus
 from vdmbench.suite.blocks import Run
 
 
@@ -51,7 +52,7 @@ def divide(run: Run, *, gpus: str | None = None, jobs: int | None = None, device
     """
     if gpus is None:
         cells = jobs or 1
-        if cells > 1 and run.device != "cpu" and _gpus_are_visible():
+        if cells > 1 and run.device != "cpu" and gpu_is_visible():
             raise NoSuchPlace(
                 f"--jobs {cells}: cells would share a GPU, and memory and time are measured on it; "
                 f"name {cells} with --gpus, or set run.device=cpu"
@@ -138,32 +139,42 @@ def _cpu_quota(root: Path) -> float | None:
 def named_gpus(text: str) -> list[Gpu]:
     """The devices that ``all``, or indices as nvidia-smi counts and UUIDs (or beginnings of them) with commas, name.
 
-    :raises NoSuchPlace: there is none of that name, or one is named twice.
+    They are of those that ``CUDA_VISIBLE_DEVICES`` leaves: what a scheduler has hidden is somebody else's.
+
+    :raises NoSuchPlace: there is none of that name, it is hidden, or one is named twice.
     """
+    hidden: list[Gpu] = []
     try:
-        known = list_gpus()
+        known = visible_gpus()
+        hidden = [gpu for gpu in list_gpus() if gpu not in known]
     except NvmlUnavailable as error:
         raise NoSuchPlace(f"--gpus {text}: no GPU can be found here ({error}); leave out --gpus to run on the CPU") from None
+    except NoSuchGpu as error:
+        raise NoSuchPlace(f"--gpus {text}: {error}") from None
+    if not known:
+        raise NoSuchPlace(f"--gpus {text}: no GPU is to be seen here ({_why_none(hidden)}); leave out --gpus to run on the CPU")
     if text.strip() == "all":
         return known
     chosen: list[Gpu] = []
     for name in (part.strip() for part in text.split(",")):
-        by_uuid = [gpu for gpu in known if len(name) > 4 and gpu.uuid.startswith(name)]
-        matches = known[int(name) : int(name) + 1] if name.isdigit() else by_uuid
+        matches = _matches(name, known)
         if len(matches) != 1:
-            there = ", ".join(f"{number} ({gpu.uuid})" for number, gpu in enumerate(known))
+            behind = " that CUDA_VISIBLE_DEVICES shows" if not matches and _matches(name, hidden) else ""
             many = "more than one" if matches else "no"
-            raise NoSuchPlace(f"--gpus {text}: '{name}' names {many} GPU; there are: {there}")
+            raise NoSuchPlace(f"--gpus {text}: '{name}' names {many} GPU{behind}; there are: {told(known)}")
         if matches[0] in chosen:
             raise NoSuchPlace(f"--gpus {text}: names {matches[0].uuid} twice, and a device runs one cell at a time")
         chosen += matches
     return chosen
 
 
-def _gpus_are_visible() -> bool:
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return False
-    try:
-        return bool(list_gpus())
-    except NvmlUnavailable:
-        return False
+def _matches(name: str, gpus: list[Gpu]) -> list[Gpu]:
+    if name.isdigit():
+        return [gpu for gpu in gpus if gpu.slot == int(name)]
+    return [gpu for gpu in gpus if len(name) > 4 and gpu.uuid.startswith(name)]
+
+
+def _why_none(hidden: list[Gpu]) -> str:
+    return (
+        f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']} hides {len(hidden)}" if hidden else "the driver lists none"
+    )
