@@ -189,6 +189,7 @@ def _threads() -> dict[str, int]:
 def _determinism() -> dict[str, Any]:
     import torch
 
+    cudnn: Any = torch.backends.cudnn  # the module puts an object in its own place, which checkers of types do not see
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
@@ -196,8 +197,8 @@ def _determinism() -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "float32_on_cuda": {
             "matrix_products": _float32_precision(torch.backends.cuda.matmul.fp32_precision),
-            "convolutions": _float32_precision(torch.backends.cudnn.conv.fp32_precision),
-            "recurrent_layers": _float32_precision(torch.backends.cudnn.rnn.fp32_precision),
+            "convolutions": _float32_precision(cudnn.conv.fp32_precision),
+            "recurrent_layers": _float32_precision(cudnn.rnn.fp32_precision),
         },
     }
 
