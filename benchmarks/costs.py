@@ -24,7 +24,7 @@ from peers import mixers_with_peers, ops_with_peers
 from vdmbench.bench import Contest, Settings, Workload, parse_frames, run, write
 from vdmbench.bench.conformance import conformance_grid, conformances, failures
 from vdmbench.measure import capture, hardware_cohort
-from vdmbench.records.atomic import write_atomically
+from vdmbench.whole_file import write_atomically
 
 HERE = Path(__file__).parent
 

@@ -33,7 +33,7 @@ from vdmbench.matching.target import Target
 from vdmbench.measure import capture, hardware_cohort
 from vdmbench.memory.architecture import card_like
 from vdmbench.memory.storages import StorageTracker
-from vdmbench.records.atomic import write_atomically
+from vdmbench.whole_file import write_atomically
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parent / "tests" / "memory" / "recorded"

@@ -31,8 +31,8 @@ from vdmbench.matching.simulation import run_steps, simulate, trace_workload
 from vdmbench.matching.workload import Workload
 from vdmbench.measure.live_tensors import LiveTensors
 from vdmbench.memory.storages import StorageTracker
-from vdmbench.records.atomic import write_atomically
 from vdmbench.suite.blocks import Sample, Train
+from vdmbench.whole_file import write_atomically
 
 OUT = Path(__file__).parent / "cpu"
 

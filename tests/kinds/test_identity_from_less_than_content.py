@@ -71,6 +71,10 @@ SITES = {
     "ops/kernel_cache.py:kernel_folder": CONTENT,
     "process_identity.py:hidden": "a name, salted by the results folder it is told in",
     "records/events.py:beat": SIZES,
+    "records/remembered.py:Remembered.record": "as file_digests: whether a record that was read before is still the one",
+    "records/remembered.py:Remembered.save": "a digest of the memory, in the memory",
+    "records/remembered.py:_place": "a file's name for a results folder's memory",
+    "records/remembered.py:_read": "the digest of the memory, held to what was read",
     "report/write.py:_file_name": "a file's name, unique by all of a long one",
     "runner/checkpoint.py:_read": CONTENT,
     "runner/checkpoint.py:_write": CONTENT,
@@ -78,6 +82,7 @@ SITES = {
     "runner/checkpoint.py:Checkpoints.latest": CONTENT,
     "runner/plan_cache.py:code_digest": CONTENT,
     "runner/trained_alike.py:training_key": DECLARED,
+    "runner/survey.py:_read_by": CONTENT + ", of the suite and of the code that reads it",
     "suite/cells.py:CellInputs.identity": DECLARED,
     "user_cache.py:writable_by_us_alone": "whose a folder is, and who may write into it",
 }

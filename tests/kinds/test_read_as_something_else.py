@@ -62,7 +62,7 @@ SITES = {
     "runner/executors/choice.py:_pairs": "KEY=VALUE once each; the value is passed on as it is",
     "cli/memory_tables.py:devices_named": "an empty name is refused",
     "cli/running_cell.py:RunningCell.hear": "a record's number",
-    "runner/devices.py:choose_gpus": "names of devices; an unknown one is refused",
+    "runner/places.py:_matches": "names of devices; an unknown one is refused",
     "runner/executors/ray.py:RayExecutor.slots": "a cluster's numbers",
     "runner/executors/ray.py:_refuse_unreachable": "a port; what is none is refused",
     "runner/executors/slurm.py:_parameters": "minutes that were computed",

@@ -33,6 +33,7 @@ KNOWN = {
     "cli/cells.py:find_cell": "a name for people, as above",
     "cli/tables.py:by_point": "of one plan, as the suite declares it now",
     "records/experiments.py:_fields_of": "the fields of a variant's own: what tells experiments apart",
+    "records/experiments.py:_must_agree": "the fields of a variant's own, as _fields_of",
     "report/experiments.py:_variants": "how many variants an experiment has",
     "report/experiments.py:told_apart": "the same",
     "report/frame.py:_ordered": "an order, not a key",
@@ -53,7 +54,7 @@ KNOWN = {
     "runner/planning.py:_alike": "a shortcut: what is declared is compared too",
     "runner/selection.py:_closest": "for a message",
     "runner/survey.py:_otherwise": "says what a cell declares otherwise",
-    "runner/survey.py:survey": "labels of cells by identity",
+    "runner/survey.py:_survey": "labels of cells by identity",
 }
 """Functions that use such a name as a key, in a comparison or in a collection; with the reason why it does no harm."""
 

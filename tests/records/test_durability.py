@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+import vdmbench
 from tests.records.test_store import record
 from vdmbench.metrics.durable import save_tensors
 from vdmbench.records import ResultsFolder, merge_results, write_atomically
 from vdmbench.records.events import EventLog
-from vdmbench.whole_file import write_json
+from vdmbench.whole_file import put_in_place, write_json
 
 
 class Disk:
@@ -63,10 +66,17 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
+def _finished(path: Path) -> Path:
+    path.write_bytes(b"content")
+    return path
+
+
 WRITERS = {
     "new": lambda path: write_atomically(path, b"content", exclusive=True),
     "replaced": lambda path: write_atomically(path, b"content"),
     "json": lambda path: write_json(path, {"content": 1}),
+    "tensors": lambda path: save_tensors({"weights": torch.ones(3)}, path),
+    "finished": lambda path: put_in_place(_finished(path.with_name("part")), path),
 }
 
 
@@ -78,13 +88,18 @@ def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_call_ends
     assert "file" in disk.names_of(tmp_path)
 
 
-def test_a_tensor_file_is_on_the_disk_before_its_name(disk, tmp_path) -> None:
-    """Its name may be lost with the power: it is a cache, which is computed again."""
-    import torch
-
-    save_tensors({"weights": torch.ones(3)}, tmp_path / "file")
-    assert disk.early == []
-    assert disk.holds(tmp_path / "file")
+def test_names_are_given_in_one_place() -> None:
+    package = Path(vdmbench.__file__).parent
+    given = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"\bos\.(replace|rename|link)\(", file.read_text())
+    }
+    assert given == {
+        "whole_file.py",
+        "records/merging.py",  # a folder, all of it on disk before: see below
+        "file_lock.py",  # a lock that is taken from a dead holder: nothing in it is kept
+    }
 
 
 def test_an_attempt_and_its_record_are_on_the_disk(disk, tmp_path) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from vdmbench.bench.rows import Findings, Row
 from vdmbench.bench.tables import pivots, reasons
-from vdmbench.records.atomic import write_atomically
 from vdmbench.records.published import Publisher
+from vdmbench.whole_file import write_atomically
 
 _CASE = ("kind", "subject", "backend", "used", "frames", "sites", "channels", "dtype", "device", "direction", "threads")
 

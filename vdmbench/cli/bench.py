@@ -181,7 +181,7 @@ def conformance(
 ) -> None:
     """Run every check of check-mixer on every mixer and print one table; exit code 1 if one fails."""
     from vdmbench.bench.conformance import conformance_grid, conformances, failures
-    from vdmbench.records.atomic import write_atomically
+    from vdmbench.whole_file import write_atomically
 
     found = conformances(names or (), channels)
     grid, failed = conformance_grid(found), failures(found)

@@ -39,6 +39,7 @@ from vdmbench.records import Encoding, write_atomically
 from vdmbench.suite import NUMBERS
 from vdmbench.suite.autoencoder import AutoencoderBlock, ConvAutoencoderBlock, DiffusersAutoencoderBlock
 from vdmbench.suite.diffusers_folder import read_autoencoder_folder
+from vdmbench.whole_file import put_in_place
 
 FORMAT = 2
 """Of the folder; another one is made anew."""
@@ -199,10 +200,8 @@ def _make(declared: AutoencoderBlock, source: Source, folder: Path, device: torc
                 frames = min(FRAMES, source.length(video) - start)
                 latents = encoded(autoencoder, stack(source, [Window(video, start)], frames), device).half()
                 file.write(require_finite(latents, f"latents of training video {video}").numpy().tobytes())
-        file.flush()
-        os.fsync(file.fileno())
     save_tensors(autoencoder.cpu().kept(), folder / "autoencoder.safetensors")
-    latents_file.replace(folder / "latents.npy")
+    put_in_place(latents_file, folder / "latents.npy")
     return Encoding(
         autoencoder=(
             declared.sha256

@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vdmbench.whole_file import put_in_place
+
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write safetensors beside ``path``, flush them to the disk, and rename: a reader never sees half a file.
@@ -25,16 +27,14 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str
                 f"{path}: '{name}' holds NaN or infinite values and is not kept; look at what it was computed from"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".tmp-{path.name}-{secrets.token_hex(6)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask, for caches may be shared
     mode = os.fstat(handle).st_mode
     os.close(handle)
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=metadata)
         os.chmod(temporary, mode)  # safetensors makes a file of its own, which nobody else may read
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

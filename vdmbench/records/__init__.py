@@ -1,7 +1,6 @@
 """Records: what an attempt leaves, written once and durably, read back with doubt. Never imports torch."""
 
 from vdmbench.process_identity import ProcessIdentity
-from vdmbench.records.atomic import write_atomically
 from vdmbench.records.encoding import Encoding
 from vdmbench.records.events import DamagedEvents, Event, EventLog, EventTail, beat, read_events
 from vdmbench.records.measured import (
@@ -54,6 +53,7 @@ from vdmbench.records.store import (
     parse_record,
     unsigned_note,
 )
+from vdmbench.whole_file import write_atomically
 
 __all__ = [
     "PHASES",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vdmbench.records.atomic import naming
+from vdmbench.whole_file import naming
 
 Event = dict[str, Any]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdmbench.records.atomic import fsync_folder, naming
 from vdmbench.records.experiments import Declaration, differences, experiments
 from vdmbench.records.schema import Record
 from vdmbench.records.store import ResultsError, ResultsFolder
+from vdmbench.whole_file import fsync_folder, naming
 
 _TEMPORARY = ".tmp-"
 

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from vdmbench.file_digests import SETTLED
 from vdmbench.home import NoHome
-from vdmbench.records.atomic import write_atomically
 from vdmbench.records.schema import Record
 from vdmbench.user_cache import user_cache, writable
+from vdmbench.whole_file import write_atomically
 
 BRIEF = frozenset(
     {"record_schema", "identity", "suite", "variant", "point", "seed", "attempt", "status", "phase", "message", "for_tuning"}

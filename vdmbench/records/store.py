@@ -35,10 +35,10 @@ from pydantic import ValidationError
 from vdmbench.file_digests import digest_of
 from vdmbench.file_lock import SILENT_SECONDS, try_lock
 from vdmbench.process_identity import ProcessIdentity
-from vdmbench.records.atomic import fsync_folder, write_atomically
 from vdmbench.records.events import last_heard
 from vdmbench.records.remembered import Remembered
 from vdmbench.records.schema import READABLE_SCHEMAS, RECORD_SCHEMA, Record
+from vdmbench.whole_file import fsync_folder, write_atomically
 
 
 class ResultsError(ValueError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from vdmbench.data.source import DataError
+from vdmbench.whole_file import put_in_place
 
 ARCHIVE_ORG = "https://archive.org"
 _CHUNK = 2**20
@@ -93,7 +93,7 @@ def fetch(remote: Remote, folder: Path, *, progress: Callable[[int, int | None],
             raise DataError(
                 f"{remote.address} has SHA-1 {found}, and its catalogue says {remote.sha1}; it was deleted, so ask again"
             )
-    os.replace(part, target)
+    put_in_place(part, target)
     return target
 
 
