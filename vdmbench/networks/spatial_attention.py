@@ -55,8 +55,11 @@ class SpatialAttention(nn.Module):
         """The same with the maps to values and to the output taken behind the sums over places, of which there are more than
         channels: of a head, softmax(q) (softmax(k)^T x) W_v^T W_out^T, whose last three are one small matrix an image."""
         to_q, to_k, to_v = self.to_qkv.weight.chunk(3)
-        q, k = linear(x, to_q), linear(x, to_k)
+        q = linear(x, to_q)
         fused = place_attention.takes(q, x)
+        if not fused:  # before there is k, so that only one of them stands beside its softmax
+            q = _softmax(q, partial(_over_features, self.heads))
+        k = linear(x, to_k)
         if fused:
             context = place_attention.gathered(k, x)
         else:
@@ -67,7 +70,7 @@ class SpatialAttention(nn.Module):
         out = out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2)
         if fused:
             return place_attention.read(q, out, self.heads) + self.to_out.bias
-        return _softmax(q, partial(_over_features, self.heads)) @ out + self.to_out.bias
+        return q @ out + self.to_out.bias
 
     def _by_head(self, x: Float[Tensor, "images inner channels"]) -> Float[Tensor, "heads images_x_32 channels"]:
         """Maps of a head are one matrix product of all images."""
