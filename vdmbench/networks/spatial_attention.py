@@ -60,17 +60,13 @@ class SpatialAttention(nn.Module):
         if not fused:  # before there is k, so that only one of them stands beside its softmax
             q = _softmax(q, partial(_over_features, self.heads))
         k = linear(x, to_k)
-        if fused:
-            context = place_attention.gathered(k, x)
-        else:
+        if not fused:
             k = _softmax(k, _over_places)
-            context = k.transpose(1, 2) @ x.to(k.dtype)
-        values = self._by_head(context) @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
+        context = self._by_head(place_attention.gathered(k, x) if fused else k.transpose(1, 2) @ x.to(k.dtype))
+        values = context @ to_v.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
         out = values @ (self.to_out.weight * HEAD_DIM**-0.5).unflatten(1, (self.heads, HEAD_DIM)).permute(1, 2, 0)
-        out = out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2)
-        if fused:
-            return place_attention.read(q, out, self.heads) + self.to_out.bias
-        return q @ out + self.to_out.bias
+        read = partial(place_attention.read, heads=self.heads) if fused else torch.matmul
+        return read(q, out.unflatten(1, (-1, HEAD_DIM)).transpose(0, 1).flatten(1, 2)) + self.to_out.bias
 
     def _by_head(self, x: Float[Tensor, "images inner channels"]) -> Float[Tensor, "heads images_x_32 channels"]:
         """Maps of a head are one matrix product of all images."""
