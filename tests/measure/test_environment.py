@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,10 @@ def test_what_is_captured_is_json_and_describes_this_process(tmp_path: Path):
 def test_it_is_cheap_once_torch_is_there(repository: Path):
     seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
+        before = os.times()
         capture(repository)
-        seconds.append(time.perf_counter() - begin)
+        after = os.times()  # its own processor time, and git's; a busy machine adds none
+        seconds.append(sum(after[:4]) - sum(before[:4]))
     assert min(seconds) < 0.3
 
 
