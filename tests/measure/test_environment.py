@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -193,3 +194,12 @@ def test_devices_carry_the_uuid_that_nvml_knows():
     assert {gpu["uuid"] for gpu in environment["gpus"]} <= {gpu.uuid for gpu in list_gpus()}
     assert environment["nvidia_driver"] is not None
     assert environment["torch"]["cudnn"] is not None
+
+
+@pytest.mark.parametrize(("declared", "told"), [("none", "ieee"), ("ieee", "ieee"), ("tf32", "tf32")])
+def test_how_float32_is_multiplied_is_told_for_each_kind_of_op(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declared, told):
+    """Put in PyTorch's place: once its precisions are set in this way, its older names for them raise in this process."""
+    others = capture(tmp_path)["determinism"]["float32_on_cuda"]
+    assert others.keys() == {"matrix_products", "convolutions", "recurrent_layers"}
+    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace(fp32_precision=declared))
+    assert capture(tmp_path)["determinism"]["float32_on_cuda"] == {**others, "matrix_products": told}
