@@ -7,8 +7,7 @@ than features. The backward pass makes maps and weights again. No frame or featu
 depend on their number, to the last bit.
 
 Arrays are (batch, heads, frames, features), whatever lies between their frames; ``turn`` is (2, frames, features), or empty;
-``lanes``
-are the numbers of a vector.
+``lanes`` is how many numbers a vector has.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ import numpy as np
 from numba import prange
 
 from vdmbench.ops.kernel_cache import kernel, part
-from vdmbench.ops.row_kernels import STATES, Maxima, Row, Rows, Scalars, Sums, exp2, product, row_kernel, transposed
+from vdmbench.ops.row_kernels import STATES, Row, Rows, Scalars, Sums, exp2, product, row_kernel, transposed
+from vdmbench.ops.softmax_rows import LOG2E, column_dots, columns_pulled, copy, dots, exponentials, largest_of, scaled
 
-LOG2E = float(np.log2(np.e))
 UNSEEN = 1e30
 """How far the score of a key that is not seen lies below: finite, so that it makes nothing NaN."""
 
@@ -28,12 +27,6 @@ ELEMENTS = 16
 
 
 # ---- a few rows --------------------------------------------------------------------------------------------------
-
-
-@row_kernel
-def _copy(like: Row, out: Rows, x: Rows) -> None:
-    for n in range(STATES):
-        out[n].value = x[n].value
 
 
 @row_kernel
@@ -56,34 +49,12 @@ def _turn_back(like: Row, x: Rows, cosine: Rows, sine: Rows) -> None:
 
 
 @row_kernel
-def _largest(like: Row, x: Rows, largest: Maxima) -> None:
-    """Of each row."""
-    for n in range(STATES):
-        largest[n].add(x[n].value)
-
-
-@row_kernel
-def _exponentials(like: Row, x: Rows, largest: Scalars, total: Sums) -> None:
-    """x <- exp(x - largest), and its sum over each row. What is not a number stays none: exp2 would make it a large one."""
-    for n in range(STATES):
-        below = x[n].value - largest[n]
-        x[n].value = exp2(below * LOG2E) + below * 0.0
-        total[n].add(x[n].value)
-
-
-@row_kernel
 def _exponentials_seen(like: Row, x: Rows, largest: Scalars, total: Sums, seen: Rows) -> None:
     """The same of keys that are seen, 0 of others: of the lowest number exp2 is not 0 but 1e-38."""
     for n in range(STATES):
         below = x[n].value - largest[n]
         x[n].value = (exp2(below * LOG2E) + below * 0.0) * seen[n].value
         total[n].add(x[n].value)
-
-
-@row_kernel
-def _scaled(like: Row, x: Rows, factor: Scalars) -> None:
-    for n in range(STATES):
-        x[n].value = x[n].value * factor[n]
 
 
 @row_kernel
@@ -112,28 +83,10 @@ def _column_divided(total: Row, x: Row) -> None:
 
 
 @row_kernel
-def _dots(like: Row, x: Rows, y: Rows, dot: Sums) -> None:
-    for n in range(STATES):
-        dot[n].add(x[n].value * y[n].value)
-
-
-@row_kernel
 def _pulled(like: Row, dy: Rows, y: Rows, dot: Scalars, factor: Row) -> None:
     """The transpose of a softmax of each row, times a factor: dy <- y (dy - y . dy) factor."""
     for n in range(STATES):
         dy[n].value = y[n].value * (dy[n].value - dot[n]) * factor.value
-
-
-@row_kernel
-def _column_dots(dot: Row, x: Rows, y: Rows) -> None:
-    for n in range(STATES):
-        dot.value = dot.value + x[n].value * y[n].value
-
-
-@row_kernel
-def _columns_pulled(dot: Row, dy: Rows, y: Rows) -> None:
-    for n in range(STATES):
-        dy[n].value = y[n].value * (dy[n].value - dot.value)
 
 
 # ---- all frames of a head ----------------------------------------------------------------------------------------
@@ -146,7 +99,7 @@ def _taken(out: np.ndarray, x: np.ndarray, lanes: int) -> None:
     whole, even = frames // STATES * STATES, features // lanes * lanes
     if even:
         if whole:
-            _copy(out[0, :even], out[:whole], x)
+            copy(out[0, :even], out[:whole], x)
         for p in range(whole, frames):
             _copy_one(out[p, :even], out[p], x[p])
     for p in range(frames):
@@ -161,7 +114,7 @@ def _given(out: np.ndarray, x: np.ndarray, lanes: int) -> None:
     whole, even = frames // STATES * STATES, features // lanes * lanes
     if even:
         if whole:
-            _copy(x[0, :even], out[:whole], x)
+            copy(x[0, :even], out[:whole], x)
         for p in range(whole, frames):
             _copy_one(x[p, :even], out[p], x[p])
     for p in range(frames):
@@ -171,8 +124,8 @@ def _given(out: np.ndarray, x: np.ndarray, lanes: int) -> None:
 
 @part
 def _softmax_of_rows(x: np.ndarray, numbers: np.ndarray) -> None:
-    _largest(x[0], x, numbers)
-    _exponentials(x[0], x, numbers, numbers)
+    largest_of(x[0], x, numbers)
+    exponentials(x[0], x, numbers, numbers)
     _divided(x, numbers)
 
 
@@ -180,7 +133,7 @@ def _softmax_of_rows(x: np.ndarray, numbers: np.ndarray) -> None:
 def _divided(x: np.ndarray, numbers: np.ndarray) -> None:
     for p in range(len(numbers)):
         numbers[p] = 1 / numbers[p]
-    _scaled(x[0], x, numbers)
+    scaled(x[0], x, numbers)
 
 
 @part
@@ -236,7 +189,7 @@ def _weights(
     product(weights, queries, keys)
     if softmax:
         _scores(weights[0], weights, factor, seen)
-        _largest(weights[0], weights, numbers)
+        largest_of(weights[0], weights, numbers)
         _exponentials_seen(weights[0], weights, numbers, numbers, seen)
         _divided(weights, numbers)
 
@@ -328,14 +281,14 @@ def backward(
             transposed(other, of_v)
             product(d_weights, one, other)
             if softmax:
-                _dots(weights[0], weights, d_weights, numbers)
+                dots(weights[0], weights, d_weights, numbers)
                 _pulled(weights[0], d_weights, weights, numbers, factor)
 
             transposed(across, d_weights)
             product(found, across, turned_k)
             _turn_back(found[0], found, cosine, sine)
             if not softmax:
-                _dots(of_q[0], of_q, found, numbers)
+                dots(of_q[0], of_q, found, numbers)
                 _pulled(of_q[0], found, of_q, numbers, ones)
             _given(dq[element, head], found, lanes)
 
@@ -343,6 +296,6 @@ def backward(
             _turn_back(found[0], found, cosine, sine)
             if not softmax:
                 total[:] = 0
-                _column_dots(total, of_k, found)
-                _columns_pulled(total, found, of_k)
+                column_dots(total, of_k, found)
+                columns_pulled(total, found, of_k)
             _given(dk[element, head], found, lanes)

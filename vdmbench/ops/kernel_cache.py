@@ -23,6 +23,7 @@ from vdmbench.user_cache import user_cache, writable_by_us_alone
 _SOURCES = (
     "kernel_cache.py",
     "row_kernels.py",
+    "softmax_rows.py",
     "frame_kernels.py",
     "scan_kernels.py",
     "group_norm_kernels.py",

@@ -14,41 +14,10 @@ import numpy as np
 from numba import prange
 
 from vdmbench.ops.kernel_cache import kernel, part
-from vdmbench.ops.row_kernels import STATES, Maxima, Row, Rows, Scalars, Sums, exp2, row_kernel
-
-LOG2E = float(np.log2(np.e))
-
+from vdmbench.ops.row_kernels import STATES, Row, Rows, Scalars, exp2, row_kernel
+from vdmbench.ops.softmax_rows import LOG2E, column_dots, columns_pulled, copy, dots, exponentials, largest_of, scaled
 
 # ---- a few rows --------------------------------------------------------------------------------------------------
-
-
-@row_kernel
-def _copy(like: Row, out: Rows, x: Rows) -> None:
-    for n in range(STATES):
-        out[n].value = x[n].value
-
-
-@row_kernel
-def _largest(like: Row, x: Rows, largest: Maxima) -> None:
-    """Of each place, over its features."""
-    for n in range(STATES):
-        largest[n].add(x[n].value)
-
-
-@row_kernel
-def _exponentials(like: Row, x: Rows, largest: Scalars, total: Sums) -> None:
-    """x <- exp(x - largest), and its sum over the features of each place. What is not a number stays none, of which exp2 alone
-    makes a large one."""
-    for n in range(STATES):
-        below = x[n].value - largest[n]
-        x[n].value = exp2(below * LOG2E) + below * 0.0
-        total[n].add(x[n].value)
-
-
-@row_kernel
-def _scaled(like: Row, x: Rows, factor: Scalars) -> None:
-    for n in range(STATES):
-        x[n].value = x[n].value * factor[n]
 
 
 @row_kernel
@@ -73,28 +42,10 @@ def _columns_divided(total: Row, x: Rows) -> None:
 
 
 @row_kernel
-def dots(like: Row, x: Rows, y: Rows, dot: Sums) -> None:
-    for n in range(STATES):
-        dot[n].add(x[n].value * y[n].value)
-
-
-@row_kernel
 def pulled(like: Row, dy: Rows, y: Rows, dot: Scalars) -> None:
     """The transpose of a softmax over features: dy <- y (dy - y . dy)."""
     for n in range(STATES):
         dy[n].value = y[n].value * (dy[n].value - dot[n])
-
-
-@row_kernel
-def column_dots(dot: Row, x: Rows, y: Rows) -> None:
-    for n in range(STATES):
-        dot.value = dot.value + x[n].value * y[n].value
-
-
-@row_kernel
-def columns_pulled(dot: Row, dy: Rows, y: Rows) -> None:
-    for n in range(STATES):
-        dy[n].value = y[n].value * (dy[n].value - dot.value)
 
 
 @row_kernel
@@ -124,11 +75,11 @@ def _spread(o0: Row, o1: Row, o2: Row, o3: Row, rows: Rows, x0: Scalars, x1: Sca
 
 @part
 def softmax_of_features(x: np.ndarray, numbers: np.ndarray) -> None:
-    _largest(x[0], x, numbers)
-    _exponentials(x[0], x, numbers, numbers)
+    largest_of(x[0], x, numbers)
+    exponentials(x[0], x, numbers, numbers)
     for p in range(len(numbers)):
         numbers[p] = 1 / numbers[p]
-    _scaled(x[0], x, numbers)
+    scaled(x[0], x, numbers)
 
 
 @part
@@ -168,14 +119,14 @@ def forward(out: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> Non
         numbers, context = np.empty(places, out.dtype), np.empty((features, features), out.dtype)
         largest, total = np.empty((2, features), out.dtype)
         for head in range(heads):
-            _copy(of_q[0], of_q, q[element, head])
-            _copy(of_k[0], of_k, k[element, head])
-            _copy(of_v[0], of_v, v[element, head])
+            copy(of_q[0], of_q, q[element, head])
+            copy(of_k[0], of_k, k[element, head])
+            copy(of_v[0], of_v, v[element, head])
             softmax_of_features(of_q, numbers)
             softmax_of_places(of_k, largest, total)
             _gathered(context, of_k, of_v)
             _spread_out(mixed, of_q, context)
-            _copy(mixed[0], out[element, head], mixed)
+            copy(mixed[0], out[element, head], mixed)
 
 
 @kernel
@@ -190,10 +141,10 @@ def backward(
         numbers = np.empty(places, dq.dtype)
         largest, total = np.empty((2, features), dq.dtype)
         for head in range(heads):
-            _copy(of_q[0], of_q, q[element, head])
-            _copy(of_k[0], of_k, k[element, head])
-            _copy(of_v[0], of_v, v[element, head])
-            _copy(asked[0], asked, d_out[element, head])
+            copy(of_q[0], of_q, q[element, head])
+            copy(of_k[0], of_k, k[element, head])
+            copy(of_v[0], of_v, v[element, head])
+            copy(asked[0], asked, d_out[element, head])
             softmax_of_features(of_q, numbers)
             softmax_of_places(of_k, largest, total)
             _gathered(context, of_k, of_v)
@@ -203,14 +154,14 @@ def backward(
             _spread_out(found, asked, turned)
             dots(of_q[0], of_q, found, numbers)
             pulled(of_q[0], found, of_q, numbers)
-            _copy(found[0], dq[element, head], found)
+            copy(found[0], dq[element, head], found)
 
             _spread_out(found, of_k, d_context)
-            _copy(found[0], dv[element, head], found)
+            copy(found[0], dv[element, head], found)
 
             turned[:] = d_context.T
             _spread_out(found, of_v, turned)
             total[:] = 0
             column_dots(total, of_k, found)
             columns_pulled(total, found, of_k)
-            _copy(found[0], dk[element, head], found)
+            copy(found[0], dk[element, head], found)

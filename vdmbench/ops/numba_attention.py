@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vdmbench.ops.numba_linear_attention import as_array, beside, wide_dtype
 from vdmbench.ops.numba_scan import numba_missing, run_kernel
 
 FRAMES = 64
@@ -37,7 +38,7 @@ def numba_attention(
 
     ``rotate`` is linear, turns pairs of adjacent features, and each frame by itself.
     """
-    wide, features = _wide(q), q.shape[-1]
+    wide, features = wide_dtype(q), q.shape[-1]
     turn = None if rotate is None else _turned_units(rotate, q.shape[2], features, wide)
     mixed: Tensor = torch.ops.vdmbench.numba_attention(q, k, v, turn, softmax, causal)
     return mixed
@@ -62,22 +63,6 @@ torch.library.define(
 )
 
 
-def _wide(q: Tensor) -> torch.dtype:
-    return torch.promote_types(q.dtype, torch.float32)
-
-
-def _array(x: Tensor, wide: torch.dtype) -> np.ndarray:
-    """As it lies, where its features are adjacent."""
-    x = x.detach().to(wide)
-    found: np.ndarray = (x if x.stride(-1) == 1 else x.contiguous()).numpy()
-    return found
-
-
-def _beside(like: Tensor, dtype: torch.dtype) -> Tensor:
-    """Room for (batch, heads, frames, features) with the heads of a frame side by side, as the map out of them wants it."""
-    return like.new_empty(like.transpose(1, 2).shape, dtype=dtype).transpose(1, 2)
-
-
 def _lanes(wide: torch.dtype) -> int:
     from vdmbench.ops import row_kernels
 
@@ -92,16 +77,16 @@ def _turn(turn: Tensor | None, wide: torch.dtype) -> np.ndarray:
 def _mix(q: Tensor, k: Tensor, v: Tensor, turn: Tensor | None, softmax: bool, causal: bool) -> Tensor:
     from vdmbench.ops import attention_kernels
 
-    wide = _wide(q)
-    out = _beside(q, wide)
-    arrays = (_array(x, wide) for x in (q, k, v))
+    wide = wide_dtype(q)
+    out = beside(q, wide)
+    arrays = (as_array(x, wide) for x in (q, k, v))
     run_kernel(attention_kernels.forward, out.numel(), out.numpy(), *arrays, _turn(turn, wide), _lanes(wide), softmax, causal)
     return out.to(v.dtype)
 
 
 @torch.library.register_fake("vdmbench::numba_attention")
 def _(q: Tensor, k: Tensor, v: Tensor, turn: Tensor | None, softmax: bool, causal: bool) -> Tensor:
-    return _beside(v, v.dtype)
+    return beside(v, v.dtype)
 
 
 @torch.library.impl("vdmbench::numba_attention_backward", "CPU")
@@ -110,16 +95,16 @@ def _mix_backward(
 ) -> list[Tensor]:
     from vdmbench.ops import attention_kernels
 
-    wide = _wide(q)
-    found = [_beside(x, wide) for x in (q, k, v)]
-    arrays = [x.numpy() for x in found] + [_array(x, wide) for x in (d_out, q, k, v)]
+    wide = wide_dtype(q)
+    found = [beside(x, wide) for x in (q, k, v)]
+    arrays = [x.numpy() for x in found] + [as_array(x, wide) for x in (d_out, q, k, v)]
     run_kernel(attention_kernels.backward, q.numel(), *arrays, _turn(turn, wide), _lanes(wide), softmax, causal)
     return [gradient.to(x.dtype) for gradient, x in zip(found, (q, k, v), strict=True)]
 
 
 @torch.library.register_fake("vdmbench::numba_attention_backward")
 def _(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, turn: Tensor | None, softmax: bool, causal: bool) -> list[Tensor]:
-    return [_beside(x, x.dtype) for x in (q, k, v)]
+    return [beside(x, x.dtype) for x in (q, k, v)]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -23,7 +23,7 @@ def refuses(q: Tensor) -> str | None:
     from vdmbench.ops import row_kernels
 
     places, features = q.shape[2:]
-    lanes = row_kernels.lanes(_wide(q).itemsize)
+    lanes = row_kernels.lanes(wide_dtype(q).itemsize)
     if places % row_kernels.STATES or features % lanes:
         return f"it takes frames in multiples of {row_kernels.STATES} and features in multiples of {lanes}"
     return None
@@ -39,18 +39,18 @@ torch.library.define("vdmbench::numba_linear_attention", "(Tensor q, Tensor k, T
 torch.library.define("vdmbench::numba_linear_attention_backward", "(Tensor d_out, Tensor q, Tensor k, Tensor v) -> Tensor[]")
 
 
-def _wide(q: Tensor) -> torch.dtype:
+def wide_dtype(q: Tensor) -> torch.dtype:
     return torch.promote_types(q.dtype, torch.float32)
 
 
-def _array(x: Tensor, wide: torch.dtype) -> np.ndarray:
+def as_array(x: Tensor, wide: torch.dtype) -> np.ndarray:
     """As it lies, where its features are adjacent."""
     x = x.detach().to(wide)
     found: np.ndarray = (x if x.stride(-1) == 1 else x.contiguous()).numpy()
     return found
 
 
-def _beside(like: Tensor, dtype: torch.dtype) -> Tensor:
+def beside(like: Tensor, dtype: torch.dtype) -> Tensor:
     """Room for (batch, heads, places, features) with the heads of a place side by side, as the map out of them wants it."""
     return like.new_empty(like.transpose(1, 2).shape, dtype=dtype).transpose(1, 2)
 
@@ -59,31 +59,31 @@ def _beside(like: Tensor, dtype: torch.dtype) -> Tensor:
 def _mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     from vdmbench.ops import linear_attention_kernels
 
-    wide = _wide(q)
-    out = _beside(q, wide)
-    run_kernel(linear_attention_kernels.forward, out.numel(), out.numpy(), *(_array(x, wide) for x in (q, k, v)))
+    wide = wide_dtype(q)
+    out = beside(q, wide)
+    run_kernel(linear_attention_kernels.forward, out.numel(), out.numpy(), *(as_array(x, wide) for x in (q, k, v)))
     return out.to(v.dtype)
 
 
 @torch.library.register_fake("vdmbench::numba_linear_attention")
 def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return _beside(v, v.dtype)
+    return beside(v, v.dtype)
 
 
 @torch.library.impl("vdmbench::numba_linear_attention_backward", "CPU")
 def _mix_backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
     from vdmbench.ops import linear_attention_kernels
 
-    wide = _wide(q)
-    found = [_beside(x, wide) for x in (q, k, v)]
-    arrays = [x.numpy() for x in found] + [_array(x, wide) for x in (d_out, q, k, v)]
+    wide = wide_dtype(q)
+    found = [beside(x, wide) for x in (q, k, v)]
+    arrays = [x.numpy() for x in found] + [as_array(x, wide) for x in (d_out, q, k, v)]
     run_kernel(linear_attention_kernels.backward, q.numel(), *arrays)
     return [gradient.to(x.dtype) for gradient, x in zip(found, (q, k, v), strict=True)]
 
 
 @torch.library.register_fake("vdmbench::numba_linear_attention_backward")
 def _(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
-    return [_beside(x, x.dtype) for x in (q, k, v)]
+    return [beside(x, x.dtype) for x in (q, k, v)]
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -11,15 +11,9 @@ import numpy as np
 from numba import prange
 
 from vdmbench.ops.kernel_cache import kernel
-from vdmbench.ops.linear_attention_kernels import (
-    column_dots,
-    columns_pulled,
-    dots,
-    pulled,
-    softmax_of_features,
-    softmax_of_places,
-)
+from vdmbench.ops.linear_attention_kernels import pulled, softmax_of_features, softmax_of_places
 from vdmbench.ops.row_kernels import product, transposed
+from vdmbench.ops.softmax_rows import column_dots, columns_pulled, dots
 
 
 @kernel
